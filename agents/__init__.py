@@ -1,0 +1,1 @@
+"""Agents: one verb a file, over one runtime."""

@@ -1,0 +1,125 @@
+"""Every Redis table of Soba: its key, its row's schema, how long a row lives and which agent writes it.
+
+A row key is `table:{bNN}:key` with NN = crc32(key) % 256 in hex, so that rows of one bucket share a cluster slot whatever
+Kafka does. A row's value is its version in 20 digits and then JSON, so that a script can compare versions without parsing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Literal
+from zlib import crc32
+
+from pydantic import BaseModel
+
+from topics.schemas.alerts import Alert
+from topics.schemas.fields import Uint64
+from topics.schemas.mev import Finding
+
+VERSION_DIGITS = 20
+REPLIES_CHANNEL = "replies:{instance}"
+"""Redis channel on which a facade instance hears that an answer is there."""
+
+
+class BlockRow(BaseModel):
+    """What is known of a block without its events."""
+
+    chain_id: Uint64
+    number: Uint64
+    revision: Uint64
+    status: Literal["complete", "partial", "removed"]
+    hash: str | None = None
+    parent_hash: str | None = None
+    timestamp: Uint64 | None = None
+    base_fee: Uint64 | None = None
+    miner: str | None = None
+    transactions: Uint64
+    events: dict[str, int]
+    """How many events of each type."""
+    rejected: Uint64
+
+
+class MevRow(BaseModel):
+    """All findings of one block, so that a revision replaces them at once."""
+
+    chain_id: Uint64
+    number: Uint64
+    revision: Uint64
+    status: Literal["complete", "partial", "removed"]
+    findings: list[Finding]
+
+
+class WorkerRow(BaseModel):
+    """A worker's heartbeat."""
+
+    service: str
+    app_id: str
+    instance: str
+    pid: int
+    port: int
+    started_at: float
+    beat_at: float
+    progress_at: float
+    """When a batch was last finished, or the worker was last seen with nothing to do."""
+    handled: int
+    failed: int
+    dead_letters: int
+    lag: int
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """One kind of row. `key` says how its key is made."""
+
+    name: str
+    key: str
+    schema: type[BaseModel]
+    ttl: timedelta
+    writer: str
+    doc: str
+
+    def row_key(self, key: str) -> str:
+        """Where the row of `key` lies in Redis."""
+        return redis_key(self.name, key)
+
+
+@dataclass(frozen=True, slots=True)
+class Index:
+    """A sorted set that leads from `key` to rows of `table`: members are row keys, scores block numbers.
+
+    An index only points: it may name a row that no longer says what it was indexed for, and the reader checks the row. That is
+    why a stale writer can do no harm to it.
+    """
+
+    name: str
+    key: str
+    table: Table
+    keep: int
+    """Only the `keep` highest scores are kept."""
+
+
+def redis_key(name: str, key: str) -> str:
+    """`name:{bNN}:key`."""
+    return f"{name}:{{b{crc32(key.encode()) % 256:02x}}}:{key}"
+
+
+WEEK = timedelta(days=7)
+BLOCKS = Table("blocks", "chain_id:number", BlockRow, WEEK, "blocks", "Validated blocks without their events.")
+MEV = Table("mev", "chain_id:number", MevRow, WEEK, "mev", "MEV findings by block.")
+ALERTS = Table("alerts", "alert id", Alert, WEEK, "alerts", "Alerts with their English text.")
+WORKERS = Table("workers", "app_id:instance", WorkerRow, timedelta(seconds=95), "runtime", "Heartbeats of workers.")
+TABLES = (BLOCKS, MEV, ALERTS, WORKERS)
+
+BLOCKS_BY_CHAIN = Index("blocks_by_chain", "chain_id", BLOCKS, 10_000)
+MEV_BY_CHAIN = Index("mev_by_chain", "chain_id", MEV, 10_000)
+MEV_BY_TRANSACTION = Index("mev_by_transaction", "chain_id:hash", MEV, 100)
+MEV_BY_ADDRESS = Index("mev_by_address", "chain_id:address", MEV, 1_000)
+MEV_BY_POOL = Index("mev_by_pool", "chain_id:pool", MEV, 1_000)
+ALERTS_BY_CHAIN = Index("alerts_by_chain", "chain_id", ALERTS, 10_000)
+INDEXES = (BLOCKS_BY_CHAIN, MEV_BY_CHAIN, MEV_BY_TRANSACTION, MEV_BY_ADDRESS, MEV_BY_POOL, ALERTS_BY_CHAIN)
+
+
+def answer_key(request_id: str) -> str:
+    """Where the answer to a question waits (60 s)."""
+    return f"answers:{request_id}"

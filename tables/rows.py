@@ -1,0 +1,100 @@
+"""Write rows so that a newer version always wins, and read them back.
+
+Every function queues commands on a pipeline, of redis-py's blocking or asyncio client alike, so that a batch of any size costs
+one round trip and both kinds of worker share this code.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import orjson
+from pydantic import BaseModel
+
+from tables.registry import VERSION_DIGITS, Index, Table, answer_key, redis_key
+
+T = TypeVar("T", bound=BaseModel)
+ANSWER_TTL_S = 60
+
+NEWER_WINS = """
+local refused = {}
+for i, key in ipairs(KEYS) do
+  local version = ARGV[3 * i - 2]
+  if redis.call('GETRANGE', key, 0, #version - 1) > version then
+    refused[#refused + 1] = i - 1
+  else
+    redis.call('SET', key, version .. ARGV[3 * i - 1], 'PX', ARGV[3 * i])
+  end
+end
+return refused
+"""
+"""Sets KEYS[i] to version ARGV[3i-2] and value ARGV[3i-1] for ARGV[3i] ms unless a newer version is there; returns the
+zero-based positions refused. Versions are zero-padded, so that text order is number order; an absent row is ''."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pointer:
+    """One entry of an index: `index` under `key` gets the row, scored by block number."""
+
+    index: Index
+    key: str
+    score: int
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One row to write. `version` is the revision of the block or request it is made from."""
+
+    table: Table
+    key: str
+    version: int
+    value: BaseModel
+    pointers: tuple[Pointer, ...] = ()
+
+    @property
+    def stored(self) -> bytes:
+        """The row's JSON, without its version."""
+        return self.value.model_dump_json(exclude_none=True).encode()
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The answer to a question, for the facade instance that listens on `reply_to`, if it still does."""
+
+    request_id: str
+    reply_to: str | None
+    value: BaseModel
+
+
+def stage(pipe: Any, rows: Sequence[Row], answers: Iterable[Answer] = ()) -> None:
+    """Queue `rows`, their index entries and `answers` on `pipe`; the first result is the script's list of refused rows.
+
+    Answers come after rows and are set before they are published.
+    """
+    if rows:
+        arguments: list[Any] = []
+        for row in rows:
+            arguments += (f"{row.version:0{VERSION_DIGITS}d}", row.stored, int(row.table.ttl.total_seconds() * 1000))
+        pipe.eval(NEWER_WINS, len(rows), *(row.table.row_key(row.key) for row in rows), *arguments)
+        for row in rows:
+            for pointer in row.pointers:
+                name = redis_key(pointer.index.name, pointer.key)
+                pipe.zadd(name, {row.key: pointer.score})
+                pipe.zremrangebyrank(name, 0, -pointer.index.keep - 1)
+                pipe.expire(name, row.table.ttl)
+    for answer in answers:
+        value = answer.value.model_dump_json(exclude_none=True).encode()
+        pipe.set(answer_key(answer.request_id), value, ex=ANSWER_TTL_S)
+        if answer.reply_to:
+            pipe.publish(answer.reply_to, orjson.dumps(answer.request_id) + b"\n" + value)
+
+
+def parse(schema: type[T], stored: bytes | None) -> T | None:
+    """The row behind `stored`, or None where there is none.
+
+    Raises:
+        pydantic.ValidationError: the row is not of this schema.
+    """
+    return None if stored is None else schema.model_validate_json(stored[VERSION_DIGITS:])

@@ -1,0 +1,87 @@
+"""How this project's Kafka clients are set up, once for librdkafka and once for aiokafka."""
+
+from __future__ import annotations
+
+import ssl
+from typing import Any
+
+from base.settings import Settings
+from topics.registry import DEAD_LETTER_ROOM, TOPICS
+
+LARGEST = max(topic.max_bytes for topic in TOPICS.values()) + 2 * DEAD_LETTER_ROOM
+
+
+def common(settings: Settings) -> dict[str, Any]:
+    """Broker address and the security settings an operator passed through, in librdkafka's names."""
+    return {
+        "bootstrap.servers": settings.brokers,
+        "client.id": "soba",
+        "log_level": 3,
+        "topic.metadata.refresh.interval.ms": 60_000,
+        **settings.kafka,
+    }
+
+
+def producer(settings: Settings) -> dict[str, Any]:
+    """librdkafka producer: all replicas, no duplicates from retries, Java's partitioner."""
+    return {
+        **common(settings),
+        "acks": "all",
+        "enable.idempotence": True,
+        "partitioner": "murmur2_random",
+        "compression.type": "lz4",
+        "linger.ms": 2,
+        "message.max.bytes": LARGEST,
+        "queue.buffering.max.messages": 500_000,
+        "queue.buffering.max.kbytes": 262_144,
+        "delivery.timeout.ms": 30_000,
+    }
+
+
+def consumer(settings: Settings, group: str, **more: Any) -> dict[str, Any]:
+    """librdkafka consumer of `group`, from the earliest offset, committing only when told to."""
+    return {
+        **common(settings),
+        "group.id": group,
+        "enable.auto.commit": False,
+        "auto.offset.reset": "earliest",
+        "fetch.message.max.bytes": 4 * 1024 * 1024,
+        "receive.message.max.bytes": 256 * 1024 * 1024,
+        "fetch.max.bytes": 64 * 1024 * 1024,
+        "queued.max.messages.kbytes": 65_536,
+        "fetch.wait.max.ms": 20,
+        "session.timeout.ms": 30_000,
+        **more,
+    }
+
+
+def aiokafka(settings: Settings) -> dict[str, Any]:
+    """Broker address and security for aiokafka, translated from librdkafka's names.
+
+    Raises:
+        ValueError: a security setting that aiokafka cannot express.
+    """
+    out: dict[str, Any] = {"bootstrap_servers": settings.brokers}
+    names = {
+        "security.protocol": "security_protocol",
+        "sasl.mechanism": "sasl_mechanism",
+        "sasl.mechanisms": "sasl_mechanism",
+        "sasl.username": "sasl_plain_username",
+        "sasl.password": "sasl_plain_password",
+    }
+    tls: dict[str, str] = {}
+    for name, value in settings.kafka.items():
+        if name in names:
+            out[names[name]] = value
+        elif name in ("ssl.ca.location", "ssl.certificate.location", "ssl.key.location", "ssl.key.password"):
+            tls[name] = value
+        elif name.startswith(("ssl.", "sasl.", "security.")):
+            raise ValueError(f"SOBA_KAFKA: {name} has no equal in aiokafka; use ssl.ca/certificate/key.location and sasl.*")
+    if out.get("security_protocol", "PLAINTEXT").upper() in ("SSL", "SASL_SSL"):
+        context = ssl.create_default_context(cafile=tls.get("ssl.ca.location"))
+        if "ssl.certificate.location" in tls:
+            context.load_cert_chain(
+                tls["ssl.certificate.location"], tls.get("ssl.key.location"), tls.get("ssl.key.password")
+            )
+        out["ssl_context"] = context
+    return out

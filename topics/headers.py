@@ -1,0 +1,60 @@
+"""Record headers: CloudEvents in binary mode, tracing and the reasons of a dead letter."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+Headers = list[tuple[str, bytes]]
+
+REROUTED = "rerouted"
+REQUEST_ID = "request_id"
+REPLY_TO = "reply_to"
+TRACEPARENT = "traceparent"
+CARRIED = (REQUEST_ID, TRACEPARENT)
+"""Headers of a record that go on to what is made from it."""
+
+_JSON = ("content-type", b"application/json")
+_SPEC = ("ce_specversion", b"1.0")
+
+
+def cloud_event(id: str, source: str, kind: str, carried: Iterable[tuple[str, bytes]] = ()) -> Headers:
+    """Headers of a result. `id` is deterministic: the same result, made again, has the same one."""
+    return [
+        _SPEC,
+        ("ce_id", id.encode()),
+        ("ce_source", source.encode()),
+        ("ce_type", kind.encode()),
+        _JSON,
+        *((name, value) for name, value in carried if name in CARRIED),
+    ]
+
+
+def get(headers: Iterable[tuple[str, bytes]] | None, name: str) -> bytes | None:
+    """The first header called `name`, or None."""
+    for key, value in headers or ():
+        if key == name:
+            return value
+    return None
+
+
+def dead_letter(
+    *, topic: str, partition: int, offset: int, index: int | None, reason: str, field: str, detail: str, agent: str,
+    carried: Iterable[tuple[str, bytes]] = (),
+) -> Headers:
+    """Headers of a dead letter: where the record stood and what was wrong with it. Its id is its place, so a repeat is equal."""
+    place = f"{topic}/{partition}/{offset}" + ("" if index is None else f"/{index}")
+    out: Headers = [
+        _SPEC,
+        ("ce_id", place.encode()),
+        ("ce_source", agent.encode()),
+        ("ce_type", b"soba.dead_letter"),
+        ("dlq.reason", reason.encode()),
+        ("dlq.field", field.encode()),
+        ("dlq.detail", detail.encode(errors="replace")[:2000]),
+        ("dlq.source", f"{topic}/{partition}/{offset}".encode()),
+        ("dlq.agent", agent.encode()),
+    ]
+    if index is not None:
+        out.append(("dlq.index", str(index).encode()))
+    out.extend((name, value) for name, value in carried if name in CARRIED)
+    return out

@@ -1,0 +1,148 @@
+"""Every topic of Soba in one table: what it carries, how it is keyed, how large, who writes and who reads it.
+
+Clients, brokers, the CLI and the docs all take their facts from here. A topic stands here only once it has a writer.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from topics.schemas import alerts, chain, mev, requests
+
+MIB = 1024 * 1024
+DEAD_LETTER_SUFFIX = ".dlq"
+DEAD_LETTER_ROOM = 64 * 1024
+"""What a dead letter may be larger than its source's limit: its headers."""
+
+
+@dataclass(frozen=True, slots=True)
+class Topic:
+    """One topic. `schema` is the type of its value; chain.events takes three forms, `topics.codecs` says which."""
+
+    name: str
+    key: str
+    schema: Any
+    writers: tuple[str, ...]
+    readers: tuple[str, ...]
+    doc: str
+    max_bytes: int = MIB
+    retention: timedelta = timedelta(days=7)
+    dead_letters: bool = False
+    """Whether an agent reads it, so that `<name>.dlq` exists."""
+
+    @property
+    def dlq(self) -> str:
+        """The name of its dead-letter topic."""
+        return self.name + DEAD_LETTER_SUFFIX
+
+
+CHAIN_EVENTS = Topic(
+    "chain.events",
+    key="chain_id",
+    schema=chain.Event | list[chain.Event] | chain.Block,
+    writers=("ingest", "facade", "any producer"),
+    readers=("validate",),
+    doc="Raw chain events: one event, an array of events, or a block envelope.",
+    max_bytes=8 * MIB,
+    dead_letters=True,
+)
+CHAIN_BLOCKS = Topic(
+    "chain.blocks",
+    key="chain_id",
+    schema=chain.Block,
+    writers=("validate",),
+    readers=("mev", "consumers"),
+    doc="Validated blocks. A later revision of a block replaces an earlier one.",
+    max_bytes=8 * MIB,
+    dead_letters=True,
+)
+PAIR_TRADES = Topic(
+    "pair.trades",
+    key="partition",
+    schema=chain.PairTrades,
+    writers=("validate",),
+    readers=("prices",),
+    doc="The trades of each block by pair; a record replaces its block's contribution in its partition.",
+    max_bytes=8 * MIB,
+)
+WALLET_ACTIVITY = Topic(
+    "wallet.activity",
+    key="partition",
+    schema=chain.WalletActivity,
+    writers=("validate",),
+    readers=("fraud", "wallets"),
+    doc="What each wallet did in each block; a record replaces its block's contribution in its partition.",
+    max_bytes=8 * MIB,
+)
+MEV_FINDINGS = Topic(
+    "mev.findings",
+    key="chain_id:block_number",
+    schema=mev.Finding,
+    writers=("mev",),
+    readers=("alerts", "consumers"),
+    doc="MEV bundles found in blocks; the newest revision of an id is its state.",
+    dead_letters=True,
+)
+ALERTS = Topic(
+    "alerts",
+    key="entity",
+    schema=alerts.Alert,
+    writers=("alerts",),
+    readers=("consumers",),
+    doc="What a person should know, with an English text.",
+)
+REQUESTS_DATA = Topic(
+    "requests.data",
+    key="request_id",
+    schema=requests.ValidateEvents,
+    writers=("facade",),
+    readers=("verdicts",),
+    doc="Questions to DATA_PROCESSING; the answer goes to Redis, not to a topic.",
+    retention=timedelta(hours=1),
+    dead_letters=True,
+)
+
+TOPICS: dict[str, Topic] = {
+    topic.name: topic
+    for topic in (CHAIN_EVENTS, CHAIN_BLOCKS, PAIR_TRADES, WALLET_ACTIVITY, MEV_FINDINGS, ALERTS, REQUESTS_DATA)
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A topic as it should stand on the broker."""
+
+    name: str
+    partitions: int
+    replication: int
+    config: dict[str, str]
+
+
+def wanted(partitions: int, replication: int) -> list[Wanted]:
+    """All topics and dead-letter topics as a broker should hold them."""
+    out = []
+    for topic in TOPICS.values():
+        names = [(topic.name, topic.max_bytes, topic.retention)]
+        if topic.dead_letters:
+            names.append((topic.dlq, topic.max_bytes + DEAD_LETTER_ROOM, timedelta(days=30)))
+        for name, size, keep in names:
+            config = {
+                "max.message.bytes": str(size + DEAD_LETTER_ROOM),
+                "retention.ms": str(int(keep.total_seconds() * 1000)),
+                "cleanup.policy": "delete",
+            }
+            out.append(Wanted(name, partitions, replication, config))
+    return out
+
+
+def max_bytes(topic: str) -> int:
+    """The largest value `topic` takes, dead-letter topics included.
+
+    Raises:
+        KeyError: the registry does not know the topic.
+    """
+    if topic.endswith(DEAD_LETTER_SUFFIX):
+        return TOPICS[topic.removesuffix(DEAD_LETTER_SUFFIX)].max_bytes + DEAD_LETTER_ROOM
+    return TOPICS[topic].max_bytes

@@ -1,0 +1,28 @@
+"""Alerts: what a person should know, as data first and English text second."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel
+
+from topics.schemas.fields import Uint64
+
+
+class Alert(BaseModel):
+    """One value of alerts. `kind` and `args` are what the language agents translate; `text` is their English rendering."""
+
+    id: str
+    kind: str
+    args: dict[str, str | int | list[str]]
+    severity: Literal["info", "low", "medium", "high", "critical"]
+    entity: str
+    """What the alert is about: `chain_id:block_number`, an address, a pair."""
+    text: str
+    chain_id: Uint64
+    block_number: Uint64 | None = None
+    revision: Uint64
+    status: Literal["provisional", "final", "retracted"]
+    source: str
+    """The id of the result it was made from."""
+    processed_at: str | None = None

@@ -1,0 +1,38 @@
+"""Field types that more than one schema uses.
+
+Addresses and hashes keep the case they came in, because EIP-55 is a rule about that case; `models.chain.rules` checks it and
+lowers them. Amounts travel as decimal strings, so that no amount passes through a float of ours: a JSON number is taken too,
+but a JSON float has only 17 digits by the time any parser sees it.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field, StringConstraints
+
+Address = Annotated[str, StringConstraints(pattern=r"^0x[0-9a-fA-F]{40}$")]
+"""20 bytes of hex with 0x."""
+
+Hash = Annotated[str, StringConstraints(pattern=r"^0x[0-9a-fA-F]{64}$")]
+"""32 bytes of hex with 0x."""
+
+Selector = Annotated[str, StringConstraints(pattern=r"^0x([0-9a-fA-F]{8})?$")]
+"""First four bytes of calldata; `0x` where a transaction carries none."""
+
+PoolId = Annotated[str, StringConstraints(pattern=r"^0x([0-9a-fA-F]{40}|[0-9a-fA-F]{64})$")]
+"""A pool's address, or its 32-byte id where one contract holds many pools (Balancer V2, Uniswap V4)."""
+
+Token = Annotated[str, StringConstraints(pattern=r"^\S+$", min_length=1, max_length=66)]
+"""A token's symbol (`ETH`) or its address."""
+
+Amount = Annotated[
+    str, StringConstraints(pattern=r"^-?[0-9]{1,78}(\.[0-9]{1,78})?([eE][-+]?[0-9]{1,2})?$"), Field(coerce_numbers_to_str=True)
+]
+"""Decimal token units, as a decimal string; a JSON number is taken. Its sign is a rule's business, not the schema's."""
+
+Raw = Annotated[str, StringConstraints(pattern=r"^-?[0-9]{1,78}$"), Field(coerce_numbers_to_str=True)]
+"""Base units (uint256 fits 78 digits), as a decimal string; a JSON integer is taken."""
+
+Uint64 = Annotated[int, Field(ge=0, lt=2**63)]
+"""A non-negative integer that every consumer's 64-bit type can hold."""

@@ -1,0 +1,38 @@
+"""Questions the facade asks over requests.data, and the answers."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, Field
+
+
+class ValidateEvents(BaseModel):
+    """Judge each event by the schema and rules of chain.events. Elements are taken as they are: judging them is the question."""
+
+    op: Literal["validate_events"]
+    events: Annotated[list[Any], Field(max_length=10_000)]
+
+
+class Fault(BaseModel):
+    """One thing wrong with one field: an error refuses the event, a warning does not."""
+
+    field: str
+    code: str
+    message: str
+
+
+class Verdict(BaseModel):
+    """What the rules say of one event. `event` is its normal form where it is valid, ready for chain.events."""
+
+    is_valid: bool
+    errors: list[Fault]
+    warnings: list[Fault]
+    quality_score: Annotated[float, Field(ge=0, le=1)]
+    event: dict[str, Any] | None = None
+
+
+class Verdicts(BaseModel):
+    """The answer to `ValidateEvents`, in the order asked."""
+
+    verdicts: list[Verdict]
