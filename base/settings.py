@@ -46,7 +46,7 @@ class Settings(BaseSettings):
     brokers: str = Field("", validation_alias=_names("brokers"))
     """Kafka bootstrap servers, comma separated; empty: the local Kafka of `soba up`."""
     kafka: dict[str, str] = Field(default_factory=dict, validation_alias=_names("kafka"))
-    """Security settings of Kafka clients by their librdkafka names, as JSON (security.protocol, sasl.*, ssl.*)."""
+    """Security of Kafka clients by librdkafka's names, as JSON (security.protocol, sasl.*, ssl.*)."""
     redis_url: str = Field("", validation_alias=_names("redis_url", "REDIS_URL"))
     """Redis; empty: `redis_host`, else the local Redis of `soba up`."""
     redis_host: str = Field("", validation_alias=_names("redis_host", "REDIS_HOST"))
@@ -77,7 +77,9 @@ class Settings(BaseSettings):
     @field_validator("cors_origins", "api_keys", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
-        return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+        if not isinstance(value, str):
+            return value
+        return [part.strip() for part in value.split(",") if part.strip()]
 
     @field_validator("log_level", mode="before")
     @classmethod
@@ -137,7 +139,7 @@ def load(env_file: Path | None = ENV_FILE) -> Settings:
     settings = Settings(_env_file=env_file)
     running = running_addresses(settings.data_dir)
     return settings.model_copy(
-        update={name: running[name] for name in ("brokers", "redis_url") if running and not getattr(settings, name)}
+        update={name: value for name, value in running.items() if not getattr(settings, name)}
     )
 
 

@@ -1,0 +1,1 @@
+"""The soba command; imports the other rooms lazily."""
