@@ -1,0 +1,44 @@
+"""Every Prometheus metric of Soba, declared once with its help text.
+
+The names of `python_services_*` are those of contracts/http.md; ours begin with `soba_`. The facade counts what it is asked, by
+the service that answers; workers count what they handle.
+"""
+
+from __future__ import annotations
+
+from prometheus_client import Counter, Gauge, Histogram
+
+_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.5, 1, 2.5, 5, 10, 30)
+_BATCHES = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000)
+
+# The facade.
+REQUESTS = Counter(
+    "python_services_requests_total", "HTTP requests, by the service that answers.", ["service", "endpoint"]
+)
+REQUEST_SECONDS = Histogram(
+    "python_services_request_latency_seconds", "Seconds from request to response.", ["service"], buckets=_SECONDS
+)
+REQUESTS_SUCCEEDED = Counter(
+    "python_services_requests_success_total", "HTTP requests answered with a status below 400.", ["service"]
+)
+REQUESTS_FAILED = Counter(
+    "python_services_requests_failed_total", "HTTP requests answered with a status of 400 or above.", ["service"]
+)
+RATE_LIMITED = Counter("soba_rate_limited_total", "HTTP requests refused by the rate limit.", ["endpoint"])
+QUESTION_TRIES = Counter(
+    "soba_question_tries_total", "Times a question was produced; above the questions asked are repeats.", ["topic"]
+)
+QUESTION_TIMEOUTS = Counter("soba_question_timeouts_total", "Questions without an answer in time.", ["topic"])
+SERVICE_HEALTH = Gauge(
+    "soba_service_health", "1 healthy, 0.5 degraded, 0 unhealthy, as /api/python/health says.", ["service"]
+)
+
+# Workers.
+EVENTS_IN = Counter("soba_events_in_total", "Elements taken by an agent: events, not records.", ["agent"])
+EVENTS_OUT = Counter("soba_events_out_total", "Records produced by an agent.", ["agent", "topic"])
+REJECTED = Counter("soba_rejected_total", "Elements refused by a schema or a rule.", ["agent", "reason"])
+DEAD_LETTERS = Counter("soba_dead_letters_total", "Records written to dead-letter topics.", ["agent"])
+RETRIES = Counter("soba_retries_total", "Tries repeated because Kafka or Redis failed.", ["agent"])
+BATCH_SIZE = Histogram("soba_batch_size", "Records in a batch.", ["agent"], buckets=_BATCHES)
+HANDLER_SECONDS = Histogram("soba_handler_seconds", "Seconds a handler took for a batch.", ["agent"], buckets=_SECONDS)
+LAG = Gauge("soba_consumer_lag", "Records between an agent's position and the end of its topic.", ["agent"])
