@@ -11,6 +11,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+import psutil
 from dotenv import dotenv_values
 from pydantic import AliasChoices, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -150,8 +151,11 @@ def running_addresses(data_dir: Path) -> dict[str, str]:
     """
     try:
         run = json.loads((data_dir / "run.json").read_text())
-        os.kill(int(run["launcher"]["pid"]), 0)
-    except (OSError, ValueError, KeyError, TypeError):
+        launcher = run["launcher"]
+        alive = abs(psutil.Process(launcher["pid"]).create_time() - launcher["created"]) <= 0.02
+    except (OSError, ValueError, KeyError, TypeError, psutil.Error):
+        return {}
+    if not alive:
         return {}
     return {name: str(run[name]) for name in ("brokers", "redis_url") if run.get(name)}
 

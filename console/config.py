@@ -1,0 +1,41 @@
+"""`soba config`: each setting, its value and where it comes from."""
+
+import json
+from typing import Annotated, Any
+from urllib.parse import urlsplit
+
+import typer
+
+from base.settings import Settings, load, meaningless, origins
+
+app = typer.Typer()
+_SECRET = ("password", "secret", "key.pem", "token")
+
+
+@app.command()
+def config(as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False) -> None:
+    """Each setting with its value (secrets masked) and its origin: a variable, .env, run.json or default."""
+    settings = load()
+    found = origins(settings)
+    rows = {name: {"value": shown(settings, name), "origin": origin} for name, origin in found.items()}
+    if as_json:
+        print(json.dumps({"settings": rows, "meaningless": meaningless()}))
+        return
+    width = max(map(len, rows))
+    for name, row in rows.items():
+        value = row["value"] if isinstance(row["value"], str) else json.dumps(row["value"])
+        print(f"{name:{width}}  {value or '-':32}  {row['origin']}")
+    for name in meaningless():
+        print(f"{name} is set but has no meaning here: services are reached through Kafka; remove it")
+
+
+def shown(settings: Settings, name: str) -> Any:
+    """A value fit for a terminal: no key, no password."""
+    value = getattr(settings, name)
+    if name == "api_keys":
+        return ["***"] * len(value)
+    if name == "kafka":
+        return {key: "***" if any(word in key for word in _SECRET) else text for key, text in value.items()}
+    if name == "redis_url" and (password := urlsplit(value).password):
+        return value.replace(f":{password}@", ":***@")
+    return value if isinstance(value, int | float | str | tuple | None) else str(value)

@@ -1,0 +1,184 @@
+"""The process tree of `soba up`: children that are started again when they die, and stopped in order."""
+
+import itertools
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from console.local.process import Child
+from console.local.runfile import RunFile
+
+DEAD_LETTER_LIMIT = 71
+"""Exit code of a worker that met its dead-letter limit: our code is wrong, so another start is no cure."""
+
+FIRST_DELAY, LONGEST_DELAY = 0.25, 30.0
+STEADY = 30.0
+"""A child that ran this long is taken to be well: its next restart is quick again."""
+
+_TICK = 0.1
+# What stops first has the highest order: facade, workers, Redis, Kafka.
+KAFKA, REDIS, WORKER, FACADE = 0, 1, 10, 20
+
+
+@dataclass
+class _Supervised:
+    child: Child
+    order: int
+    restarts: int = 0
+    failures: int = 0
+    started: float = 0.0
+    due: float | None = None
+    given_up: bool = False
+
+
+class Launcher:
+    """Children by name, supervised by one thread from `start` to `stop`.
+
+    The thread lives until the last child has ended: on Linux its death would end those it started.
+    """
+
+    def __init__(self, run: RunFile, logs: Path, report: Callable[[str], None] = print) -> None:
+        self._run, self._logs, self._report = run, logs, report
+        self._all: dict[str, _Supervised] = {}
+        self._guard = threading.RLock()
+        self._stopping, self._stopped, self._signalled = (threading.Event() for _ in range(3))
+        self._signals = 0
+        self._thread: threading.Thread | None = None
+
+    def add(
+        self,
+        name: str,
+        argv: Sequence[str],
+        env: Mapping[str, str] | None = None,
+        order: int = WORKER,
+        *,
+        ready: Callable[[], bool] | None = None,
+        cwd: Path | None = None,
+    ) -> Child:
+        """Start a child and keep it up; its output goes to `NAME.log` of the logs folder."""
+        child = Child(name, argv, self._logs / f"{name}.log", env=env, ready=ready, cwd=cwd)
+        child.start()
+        self.adopt(child, order)
+        return child
+
+    def adopt(self, child: Child, order: int) -> None:
+        """Keep up a child that runs already."""
+        with self._guard:
+            self._all[child.name] = _Supervised(child, order, started=time.monotonic())
+        self._run.note(child)
+
+    @property
+    def restarts(self) -> dict[str, int]:
+        """How often each child was started again."""
+        return {name: row.restarts for name, row in self._all.items()}
+
+    @property
+    def given_up(self) -> list[str]:
+        """Children that ended for good (dead-letter limit)."""
+        return [name for name, row in self._all.items() if row.given_up]
+
+    def child(self, name: str) -> Child:
+        return self._all[name].child
+
+    def start(self) -> None:
+        """Begin to watch."""
+        self._thread = threading.Thread(target=self._watch, name="launcher", daemon=True)
+        self._thread.start()
+
+    def _watch(self) -> None:
+        while not self._stopping.wait(_TICK):
+            self.step(time.monotonic())
+        self._stopped.wait()
+
+    def step(self, now: float) -> None:
+        """Look at every child once: note its end, start it again when its delay is over."""
+        with self._guard:
+            for name, row in self._all.items():
+                if self._stopping.is_set() or row.given_up or row.child.alive:
+                    continue
+                if row.due is None:
+                    self._ended(name, row, now)
+                elif now >= row.due:
+                    row.due = None
+                    row.child.start()
+                    row.started = now
+                    row.restarts += 1
+                    self._run.note(row.child, row.restarts)
+                    self._report(f"{name} started again (pid {row.child.pid})")
+
+    def _ended(self, name: str, row: _Supervised, now: float) -> None:
+        if row.child.rc == DEAD_LETTER_LIMIT:
+            row.given_up = True
+            self._report(
+                f"{name} ended for good: too many records made its code fail (dead-letter limit).\n"
+                f"  See bin/soba dlq list and {row.child.log}; the other services go on."
+            )
+            return
+        row.failures = 0 if now - row.started >= STEADY else row.failures + 1
+        delay = min(LONGEST_DELAY, FIRST_DELAY * 2 ** min(row.failures, 10))
+        row.due = now + delay
+        # Its log is kept as .log.1 by the restart.
+        self._report(f"{name} ended ({_reason(row.child.rc)}); starting it again in {delay:.2g} s")
+
+    def run_until_signal(self) -> int:
+        """Wait for Ctrl-C or SIGTERM, then stop everything; a second one stops without waiting.
+
+        Returns the signal's number. Call it from the main thread.
+        """
+        received: list[int] = []
+
+        def note(number: int, _frame: object) -> None:
+            received.append(number)
+            self._signals += 1
+            self._signalled.set()
+
+        before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            if self._thread is None:
+                self.start()
+            while not self._signalled.wait(0.5):
+                pass
+            self._report("stopping")
+            self.stop()
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+        return received[0]
+
+    def stop(self, timeout: float = 10.0) -> None:
+        """SIGTERM in order (those of one order together), bounded waits, then SIGKILL."""
+        self._stopping.set()
+        with self._guard:
+            for children in self._groups():
+                self._stop_group(children, timeout)
+        self._stopped.set()
+        if self._thread is not None:
+            self._thread.join()
+
+    def _groups(self) -> Iterator[list[Child]]:
+        rows = sorted(self._all.values(), key=lambda row: -row.order)
+        for _, group in itertools.groupby(rows, key=lambda row: row.order):
+            yield [row.child for row in group]
+
+    def _stop_group(self, children: list[Child], timeout: float) -> None:
+        for child in children:
+            child.signal(signal.SIGTERM)
+            child.resume()  # one that is paused would not see it
+        deadline = time.monotonic() + timeout
+        while any(child.alive for child in children) and time.monotonic() < deadline and self._signals < 2:
+            time.sleep(0.02)
+        for child in children:
+            if child.alive:
+                self._report(f"{child.name} (pid {child.pid}) did not stop in time: killed")
+                child.kill()
+
+
+def _reason(rc: int | None) -> str:
+    if rc is not None and rc < 0:
+        return signal.Signals(-rc).name
+    known = {70: "code 70: a broker or Redis stayed away", os.EX_USAGE: "code 64: wrong usage"}
+    return known.get(rc or 0, f"code {rc}")

@@ -1,0 +1,158 @@
+"""`soba up`: the whole system as one process tree."""
+
+import os
+import signal
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import typer
+
+from base.settings import ROOT, Settings, get_settings, meaningless, origins
+from console.local import ports
+from console.local.errors import LocalError
+from console.local.launcher import FACADE, KAFKA, REDIS, WORKER, Launcher
+from console.local.servers import LocalServers
+
+app = typer.Typer()
+
+
+@dataclass
+class System:
+    """A running system: its settings (with the real addresses) and its launcher."""
+
+    settings: Settings
+    launcher: Launcher
+    http: str
+    seconds: float
+
+
+@app.command()
+def up() -> None:
+    """Start Kafka and Redis (unless SOBA_BROKERS, REDIS_URL name yours), workers and HTTP."""
+    with system() as running:
+        show(running)
+        running.launcher.run_until_signal()
+    print("stopped; the data stays in " + str(running.settings.data_dir), flush=True)
+
+
+@contextmanager
+def system() -> Iterator[System]:
+    """The whole system, ready inside the `with`; everything is stopped in order at its end.
+
+    `demo` uses it too. Raises LocalError (AlreadyRunning) with what to do.
+    """
+    began = time.monotonic()
+    settings = Settings()
+    for name in meaningless():
+        _say(f"{name} has no meaning here (services are reached through Kafka); remove it")
+    previous = signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        with LocalServers(settings.data_dir, settings) as servers:
+            port = http_port(settings, servers.run.state["ports"].get("http"))
+            addresses: dict[str, str] = {"SOBA_BROKERS": servers.brokers, "SOBA_REDIS_URL": servers.redis_url}
+            addresses |= {"SOBA_PORT": str(port), "SOBA_DATA_DIR": str(settings.data_dir)}
+            os.environ.update(addresses)
+            get_settings.cache_clear()
+            settings = get_settings()
+            _say(f"Kafka at {settings.brokers}, Redis at {_masked(settings.redis_url)}: ready")
+            launcher = Launcher(servers.run, settings.data_dir / "logs", _say)
+            try:
+                yield _populate(settings, servers, launcher, port, began)
+            finally:
+                launcher.stop()
+    finally:
+        signal.signal(signal.SIGTERM, previous)
+
+
+def _populate(
+    settings: Settings, servers: LocalServers, launcher: Launcher, port: int, began: float
+) -> System:
+    from agents.app import WORKERS
+
+    from topics.admin import create
+
+    for child in servers.children:
+        launcher.adopt(child, KAFKA if child.name == "kafka" else REDIS)
+    created = create(settings)
+    if created:
+        _say(f"topics created: {', '.join(created)}")
+    http = f"http://{settings.host}:{port}"
+    run = servers.run
+    run.update(http=http, ports={**run.state["ports"], "http": port})
+    python = [sys.executable, "-m", "console"]
+    # Coverage and the settings reach the children through the environment.
+    for name in WORKERS:
+        launcher.add(name, [*python, "worker", name], order=WORKER, cwd=ROOT)
+    facade = launcher.add(
+        "facade", [*python, "serve"], order=FACADE, cwd=ROOT, ready=lambda: _answers(f"{http}/health")
+    )
+    launcher.start()
+    _wait(lambda: facade.ready, 60.0, f"HTTP does not answer at {http}; see {facade.log}")
+    return System(settings, launcher, http, time.monotonic() - began)
+
+
+def show(running: System) -> None:
+    """Where things are."""
+    settings = running.settings
+    print(f"\nSoba is up ({running.seconds:.1f} s). Ctrl-C stops it.")
+    print(f"  HTTP     {running.http}")
+    print(f"  Kafka    {settings.brokers}")
+    print(f"  Redis    {_masked(settings.redis_url)}")
+    print(f"  data     {settings.data_dir}")
+    print(f"  logs     {settings.data_dir / 'logs'}", flush=True)
+
+
+def http_port(settings: Settings, last: int | None) -> int:
+    """The facade's port: the one that was set, else 3000, else that of the last run, else a free one.
+
+    Raises LocalError when a port that was asked for is taken.
+    """
+    chosen = origins(settings)["port"] != "default"
+    if settings.port and ports.is_free(settings.port, settings.host):
+        return settings.port
+    if settings.port and chosen:
+        raise LocalError(
+            f"port {settings.port} is in use.", "Choose another one: SOBA_PORT=3001, or 0 for a free one."
+        )
+    return ports.pick(1, [last])[0]
+
+
+def _wait(condition: Callable[[], bool], timeout: float, problem: str) -> None:
+    """Poll; a system that is late is not a failure, but the user is told."""
+    deadline = time.monotonic() + timeout
+    while not condition():
+        if time.monotonic() > deadline:
+            _say(problem)
+            return
+        time.sleep(0.05)
+
+
+def _answers(url: str) -> bool:
+    try:
+        # No proxy for an address of this machine.
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        with opener.open(url, timeout=2) as answer:
+            return bool(answer.status < 500)
+    except urllib.error.HTTPError as error:
+        return error.code < 500
+    except OSError:
+        return False
+
+
+def _masked(url: str) -> str:
+    """An address without its password."""
+    head, at, tail = url.rpartition("@")
+    return f"{head.split('://')[0]}://***@{tail}" if at else url
+
+
+def _interrupt(_number: int, _frame: object) -> None:
+    raise KeyboardInterrupt
+
+
+def _say(text: str) -> None:
+    print(text, flush=True)
