@@ -1,0 +1,189 @@
+"""`soba produce`: send lines to a topic, as the exact bytes they are, and say what Kafka acknowledged."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Any, BinaryIO
+
+import orjson
+import typer
+from confluent_kafka import KafkaException, Producer
+
+from base.settings import Settings
+from console import records
+from console.local.errors import LocalError
+from console.local.progress import Progress, progress
+from topics import clients
+from topics.registry import TOPICS, Topic
+
+app = typer.Typer(help="Send JSON lines to a topic.")
+FLUSH_S = 45
+"""Longer than the producer's delivery timeout: by then every line is acknowledged or failed."""
+FALLBACK_KEY = b"1"
+NAMED = 20
+"""How many failed lines are named one by one."""
+
+
+@dataclass(slots=True)
+class Sent:
+    """What became of the lines."""
+
+    lines: int = 0
+    acknowledged: int = 0
+    keyless: int = 0
+    failed: dict[int, str] = field(default_factory=dict)
+    """Line number → why."""
+
+
+def key_of(topic: Topic, line: bytes) -> bytes | None:
+    """The key by the registry's rule for this value (an array's first element); None when it gives none."""
+    value = records.parsed(line)
+    if isinstance(value, list):
+        value = value[0] if value else None
+    if not isinstance(value, dict):
+        return None
+    parts = [_part(value, name) for name in topic.key.split(":")]
+    return None if any(part is None for part in parts) else ":".join(map(str, parts)).encode()
+
+
+def _part(value: dict[str, Any], name: str) -> str | None:
+    part = value.get(name, 1 if name == "chain_id" else None)
+    if isinstance(part, bool) or not isinstance(part, (int, str)) or part == "":
+        return None
+    return str(part)
+
+
+def lines_of(source: BinaryIO) -> Iterator[tuple[int, bytes]]:
+    """The lines with something in them and their numbers, without their line ends."""
+    for number, line in enumerate(source, start=1):
+        line = line.removesuffix(b"\n").removesuffix(b"\r")
+        if line.strip():
+            yield number, line
+
+
+def send(settings: Settings, topic: Topic, source: BinaryIO, bar: Progress) -> Sent:
+    """Send every line; on Ctrl-C what was handed over is still waited for."""
+    producer = Producer({**clients.producer(settings), **records.QUIET})
+    sent = Sent()
+
+    def delivered(number: int, error: Any, _: Any) -> None:
+        if error is None:
+            sent.acknowledged += 1
+        else:
+            sent.failed[number] = error.str()
+
+    try:
+        for number, line in lines_of(source):
+            sent.lines += 1
+            bar.advance(len(line) + 1)
+            if len(line) > topic.max_bytes:
+                sent.failed[number] = f"too large: {len(line):,} bytes of at most {topic.max_bytes:,}"
+                continue
+            key = key_of(topic, line)
+            if key is None:
+                sent.keyless += 1
+                key = FALLBACK_KEY
+            _hand_over(producer, topic.name, key, line, partial(delivered, number))
+    except KeyboardInterrupt:
+        print("interrupted: waiting for what was sent", file=sys.stderr)
+    producer.flush(FLUSH_S)
+    return sent
+
+
+def _hand_over(producer: Any, topic: str, key: bytes, line: bytes, done: Any) -> None:
+    """Queue one line; a full queue is waited for, and a refusal goes to `done` like any other failure."""
+    while True:
+        try:
+            producer.produce(topic, key=key, value=line, on_delivery=done)
+            producer.poll(0)
+            return
+        except BufferError:
+            producer.poll(0.1)
+        except KafkaException as error:
+            done(error.args[0], None)
+            return
+
+
+@app.command()
+def produce(
+    topic: Annotated[str, typer.Argument(help="A topic of soba topics list.")],
+    file: Annotated[Path | None, typer.Argument(help="JSON lines; left out or -: standard input.")] = None,
+    json: Annotated[bool, typer.Option("--json", help="The result as one JSON object.")] = False,
+) -> None:
+    """Send each line of FILE as one record, byte for byte; exit code 1 unless Kafka acknowledged them all.
+
+    Nothing is validated here: what is wrong with a line is for the pipeline to say (see soba dlq).
+    """
+    if topic not in TOPICS:
+        raise LocalError(f"there is no topic {topic}; the topics are: {', '.join(TOPICS)}")
+    settings, there = records.connected()
+    records.known(topic, there)
+    with _source(file) as source, _bar(source, topic) as bar:
+        sent = send(settings, TOPICS[topic], source, bar)
+    _report(TOPICS[topic], sent, json)
+    if sent.failed or sent.acknowledged < sent.lines:
+        raise typer.Exit(1)
+
+
+@contextmanager
+def _source(file: Path | None) -> Iterator[BinaryIO]:
+    if file is None or str(file) == "-":
+        yield sys.stdin.buffer
+        return
+    try:
+        source = file.open("rb")
+    except OSError as error:
+        raise LocalError(f"{file} cannot be read: {error.strerror}") from error
+    with source:
+        yield source
+
+
+class _Quiet:
+    """Progress that nobody sees: the size is unknown, or the output is not a terminal."""
+
+    def advance(self, count: int) -> None:
+        pass
+
+
+@contextmanager
+def _bar(source: BinaryIO, topic: str) -> Iterator[Progress]:
+    try:
+        total = os.fstat(source.fileno()).st_size
+    except OSError:
+        total = 0
+    if total and sys.stdout.isatty():
+        with progress(f"to {topic}", total) as bar:
+            yield bar
+    else:
+        yield _Quiet()
+
+
+def _report(topic: Topic, sent: Sent, json: bool) -> None:
+    lost = sent.lines - sent.acknowledged - len(sent.failed)
+    if json:
+        row = {
+            "topic": topic.name,
+            "lines": sent.lines,
+            "acknowledged": sent.acknowledged,
+            "without_key": sent.keyless,
+            "failed": [{"line": number, "error": why} for number, why in sorted(sent.failed.items())],
+            "unanswered": lost,
+        }
+        print(orjson.dumps(row).decode())
+        return
+    print(f"{topic.name}: {sent.acknowledged:,} of {sent.lines:,} lines acknowledged")
+    if sent.keyless:
+        text = f"{sent.keyless} without a usable {topic.key}: sent with key {FALLBACK_KEY.decode()}"
+        print(f"warning: {text}", file=sys.stderr)
+    for number, why in sorted(sent.failed.items())[:NAMED]:
+        print(f"line {number}: {why}", file=sys.stderr)
+    if len(sent.failed) > NAMED:
+        print(f"and {len(sent.failed) - NAMED:,} more lines failed (--json names all)", file=sys.stderr)
+    if lost:
+        print(f"{lost:,} lines were not answered within {FLUSH_S} s", file=sys.stderr)

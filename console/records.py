@@ -1,0 +1,254 @@
+"""Read records for the commands: from where to where, as lines for people or for programs."""
+
+from __future__ import annotations
+
+import base64
+import json
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import orjson
+from confluent_kafka import (
+    OFFSET_BEGINNING,
+    OFFSET_END,
+    Consumer,
+    KafkaError,
+    KafkaException,
+    Message,
+    TopicPartition,
+)
+from confluent_kafka.admin import AdminClient
+
+from base.settings import Settings, get_settings
+from console.local.errors import LocalError
+from topics import clients
+from topics.headers import Headers
+from topics.registry import DEAD_LETTER_SUFFIX, TOPICS, wanted
+
+GROUP = "soba-console"
+"""A consumer must name a group; it never joins or commits."""
+QUIET = {"log_level": 0}
+"""librdkafka says nothing by itself: it repeats a refused connection twenty times a second."""
+TIMEOUT_S = 5
+SHOWN = 400
+"""Characters of a value that a line for people shows."""
+
+Spans = dict[int, tuple[int, int]]
+"""Partition → first offset and the offset after the last."""
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """One record as it stands in a topic."""
+
+    topic: str
+    partition: int
+    offset: int
+    at_ms: int
+    key: bytes | None
+    headers: Headers
+    value: bytes
+
+    def header(self, name: str) -> str:
+        """The header `name` as text, empty where there is none."""
+        return next((value.decode(errors="replace") for key, value in self.headers if key == name), "")
+
+
+def connected() -> tuple[Settings, dict[str, int]]:
+    """The settings with a Kafka that answers, and its topics with their partition counts.
+
+    Raises LocalError when there is none, with what to do.
+    """
+    settings = get_settings()
+    if not settings.brokers:
+        raise LocalError(
+            "no Kafka is known: nothing runs on this data folder.",
+            "Start it with bin/soba up (or bin/soba demo), or name a cluster: SOBA_BROKERS=host:port",
+        )
+    try:
+        metadata = AdminClient({**clients.common(settings), **QUIET}).list_topics(timeout=TIMEOUT_S)
+    except KafkaException as error:
+        raise LocalError(
+            f"Kafka at {settings.brokers} does not answer: {error.args[0].str()}.",
+            "Start it with bin/soba up, or set SOBA_BROKERS to a cluster that runs.",
+        ) from error
+    return settings, {name: len(topic.partitions) for name, topic in metadata.topics.items()}
+
+
+def known(topic: str, there: dict[str, int]) -> str:
+    """The topic's name, once it is sure that it exists.
+
+    Raises LocalError when it does not, saying whether it should.
+    """
+    if topic in there:
+        return topic
+    if topic in {want.name for want in wanted(1, 1)}:
+        raise LocalError(f"topic {topic} does not exist on this cluster yet: bin/soba topics create")
+    raise LocalError(f"there is no topic {topic}; the topics are: {', '.join(TOPICS)}")
+
+
+def dead_letter_topics() -> list[str]:
+    """The names of all dead-letter topics."""
+    return [topic.dlq for topic in TOPICS.values() if topic.dead_letters]
+
+
+def source_of(topic: str) -> str:
+    """The topic whose dead letters `topic` holds; itself where it is none."""
+    return topic.removesuffix(DEAD_LETTER_SUFFIX)
+
+
+def spans(settings: Settings, partitions: dict[str, int]) -> dict[str, Spans]:
+    """What each of these topics holds now, by partition.
+
+    Raises KafkaException when the broker does not answer.
+    """
+    consumer = Consumer(clients.consumer(settings, GROUP, **QUIET))
+    try:
+        return {
+            name: {
+                number: consumer.get_watermark_offsets(TopicPartition(name, number), timeout=TIMEOUT_S)
+                for number in range(count)
+            }
+            for name, count in partitions.items()
+        }
+    finally:
+        consumer.close()
+
+
+def read(
+    settings: Settings,
+    topic: str,
+    start: dict[int, int],
+    stop: dict[int, int] | None = None,
+    idle_s: float | None = None,
+) -> Iterator[Seen]:
+    """Records from `start` by partition: up to `stop`, or on and on; ends after `idle_s` without one.
+
+    Commits nothing.
+
+    Raises KafkaException when the broker refuses.
+    """
+    if stop is not None:
+        start = {number: first for number, first in start.items() if first < stop[number]}
+        if not start:
+            return
+    consumer = Consumer(clients.consumer(settings, GROUP, **QUIET, **{"enable.partition.eof": True}))
+    unfinished = set(start)
+    try:
+        consumer.assign([TopicPartition(topic, number, offset) for number, offset in start.items()])
+        last = time.monotonic()
+        while stop is None or unfinished:
+            if idle_s is not None and time.monotonic() - last > idle_s:
+                return
+            message = consumer.poll(0.2)
+            if message is None:
+                continue
+            if (error := message.error()) is not None:
+                if error.code() == KafkaError._PARTITION_EOF:
+                    unfinished.discard(message.partition() or 0)
+                elif error.code() == KafkaError._ALL_BROKERS_DOWN:
+                    print(f"Kafka at {settings.brokers} is away; waiting for it", file=sys.stderr)
+                elif not error.retriable() and error.code() != KafkaError._TRANSPORT:
+                    raise KafkaException(error)
+                continue
+            seen = _seen(message)
+            if stop is not None and seen.offset >= stop[seen.partition] - 1:
+                unfinished.discard(seen.partition)
+                if seen.offset >= stop[seen.partition]:
+                    continue
+            yield seen
+            last = time.monotonic()  # after the yield: the reader's own time is not silence
+    finally:
+        consumer.close()
+
+
+def newest(settings: Settings, topic: str, partitions: int, count: int) -> tuple[list[Seen], dict[int, int]]:
+    """The `count` newest records of a topic in order of time, and the offsets that follow them."""
+    held = spans(settings, {topic: partitions})[topic]
+    stop = {number: end for number, (_, end) in held.items()}
+    start = {number: max(first, end - count) for number, (first, end) in held.items()}
+    found = list(read(settings, topic, start, stop)) if count else []
+    return sorted(found, key=lambda seen: (seen.at_ms, seen.offset))[-count:] if count else [], stop
+
+
+def beginning(word: str, partitions: int) -> dict[int, int]:
+    """Where to start by partition: `earliest`, `latest` or an offset.
+
+    Raises LocalError for anything else.
+    """
+    special = {"earliest": OFFSET_BEGINNING, "latest": OFFSET_END}
+    if word not in special and not word.isdecimal():
+        raise LocalError(f"--from takes earliest, latest or an offset, not {word!r}")
+    return dict.fromkeys(range(partitions), special[word] if word in special else int(word))
+
+
+def _seen(message: Message) -> Seen:
+    """A received message; librdkafka's optional fields are all there in one without error."""
+    headers: Any = message.headers() or []
+    return Seen(
+        message.topic() or "",
+        message.partition() or 0,
+        message.offset() or 0,
+        message.timestamp()[1],
+        message.key() or None,
+        [(name, value or b"") for name, value in headers],
+        message.value() or b"",
+    )
+
+
+def as_json(seen: Seen) -> bytes:
+    """One line of JSON; the value stands in it byte for byte when it is JSON, else as text or base64."""
+    row: dict[str, Any] = {
+        "topic": seen.topic,
+        "partition": seen.partition,
+        "offset": seen.offset,
+        "timestamp": _time(seen.at_ms),
+        "key": None if seen.key is None else seen.key.decode(errors="replace"),
+        "headers": {name: value.decode(errors="replace") for name, value in seen.headers},
+    }
+    if parsed(seen.value) is not None or seen.value == b"null":
+        # A line break can only be white space in valid JSON. A fragment keeps numbers beyond 64 bits whole.
+        row["value"] = orjson.Fragment(seen.value.replace(b"\n", b" ").replace(b"\r", b" "))
+    else:
+        try:
+            row["text"] = seen.value.decode()
+        except UnicodeDecodeError:
+            row["base64"] = base64.b64encode(seen.value).decode()
+    return orjson.dumps(row)
+
+
+def as_text(seen: Seen, headers: bool = False) -> str:
+    """Lines for a person: where and when, the value cut short, and the headers if wanted."""
+    key = "-" if seen.key is None else seen.key.decode(errors="replace")
+    lines = [f"{seen.topic}/{seen.partition}/{seen.offset}  {_time(seen.at_ms)}  key={key}"]
+    if headers:
+        lines += [f"  {name}: {value.decode(errors='replace')}" for name, value in seen.headers]
+    return "\n".join([*lines, f"  {short(seen.value)}"])
+
+
+def short(value: bytes) -> str:
+    """A value cut to what a screen takes, saying so."""
+    text = value[: 4 * SHOWN].decode(errors="backslashreplace")
+    whole = len(value) <= 4 * SHOWN and len(text) <= SHOWN
+    return text if whole else f"{text[:SHOWN]}… ({len(value):,} bytes; --json shows all)"
+
+
+def parsed(value: bytes) -> Any:
+    """The value as JSON with exact integers; None where it is none (or null)."""
+    try:
+        return json.loads(value, parse_constant=_refuse)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _refuse(name: str) -> Any:
+    raise ValueError(f"{name} is not JSON")
+
+
+def _time(at_ms: int) -> str:
+    at = datetime.fromtimestamp(max(at_ms, 0) / 1000, UTC)
+    return at.isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -1,0 +1,142 @@
+"""Lines for people and programs, filters, keys and lines of the record commands."""
+
+from __future__ import annotations
+
+import io
+import json
+
+import pytest
+
+from console.consume import matches, parse_filter
+from console.dlq import about
+from console.local.errors import LocalError
+from console.produce import key_of, lines_of
+from console.records import SHOWN, Seen, as_json, as_text, beginning, known, parsed, short
+from topics import headers
+from topics.registry import ALERTS, CHAIN_EVENTS, MEV_FINDINGS, PAIR_TRADES
+
+
+def seen(value: bytes, more: headers.Headers | None = None, key: bytes | None = b"1") -> Seen:
+    return Seen("chain.events", 1, 42, 1_700_000_000_123, key, more or [], value)
+
+
+@pytest.mark.parametrize(
+    ("line", "key"),
+    [
+        (b'{"event_type": "swap"}', b"1"),
+        (b'{"event_type": "swap", "chain_id": 10}', b"10"),
+        (b'{"chain_id": "10"}', b"10"),
+        (b'[{"chain_id": 5}, {"chain_id": 6}]', b"5"),
+        (b'{"chain_id": 137, "number": 1, "status": "complete", "events": []}', b"137"),
+        (b'{"chain_id": true}', None),
+        (b'{"chain_id": 1.5}', None),
+        (b'{"chain_id": null}', None),
+        (b"[]", None),
+        (b"[[1]]", None),
+        (b"17", None),
+        (b"not json", None),
+        (b"\xff", None),
+        (b"[" * 100_000, None),
+    ],
+)
+def test_chain_events_are_keyed_by_chain(line: bytes, key: bytes | None) -> None:
+    assert key_of(CHAIN_EVENTS, line) == key
+
+
+def test_keys_follow_the_rule_of_each_topic() -> None:
+    assert key_of(MEV_FINDINGS, b'{"chain_id": 1, "block_number": 17}') == b"1:17"
+    assert key_of(MEV_FINDINGS, b'{"chain_id": 1}') is None
+    assert key_of(ALERTS, b'{"entity": "1:17"}') == b"1:17"
+    assert key_of(PAIR_TRADES, b'{"chain_id": 1}') is None
+
+
+def test_lines_are_taken_as_they_are_but_for_their_ends() -> None:
+    source = io.BytesIO(b' {"a": 1} \n\n  \r\nnot json\r\n{"last": true}')
+    assert list(lines_of(source)) == [(1, b' {"a": 1} '), (4, b"not json"), (5, b'{"last": true}')]
+
+
+def test_json_lines_hold_the_value_byte_for_byte() -> None:
+    value = b'{"a": 1.10,\n "big": 123456789012345678901234567890}'
+    line = as_json(seen(value))
+    assert b"\n" not in line
+    assert b'{"a": 1.10,  "big": 123456789012345678901234567890}' in line
+    row = json.loads(line)
+    assert (row["topic"], row["partition"], row["offset"]) == ("chain.events", 1, 42)
+    assert row["timestamp"] == "2023-11-14T22:13:20.123Z"
+
+
+@pytest.mark.parametrize(
+    ("value", "field", "shown"),
+    [
+        (b"null", "value", None),
+        (b"not json", "text", "not json"),
+        (b"NaN", "text", "NaN"),
+        (b"\xff\xfe", "base64", "//4="),
+        (b"", "text", ""),
+    ],
+)
+def test_what_is_not_json_is_text_or_base64(value: bytes, field: str, shown: str | None) -> None:
+    row = json.loads(as_json(seen(value)))
+    assert row[field] == shown
+    assert {"value", "text", "base64"} & row.keys() == {field}
+
+
+def test_text_is_cut_and_says_so() -> None:
+    assert short(b"x" * SHOWN) == "x" * SHOWN
+    cut = short(b"x" * 100_000)
+    assert cut.startswith("x" * SHOWN + "…")
+    assert "100,000 bytes" in cut
+    assert as_text(seen(b"1", [("a", b"b")], key=None), headers=True).splitlines() == [
+        "chain.events/1/42  2023-11-14T22:13:20.123Z  key=-",
+        "  a: b",
+        "  1",
+    ]
+
+
+def test_filters_look_into_fields_and_lists() -> None:
+    value = parsed(
+        b'{"number": 17, "status": "complete", "hash": null, "events": [{"to": "0xAb"}, {"to": "0xcd"}]}'
+    )
+    for text in ("number=17", "status=complete", "hash=null", "events.to=0xab", "events.to=0xCD"):
+        assert matches(value, [parse_filter(text)]), text
+    for text in ("number=18", "nothing=1", "events=1", "status.x=complete"):
+        assert not matches(value, [parse_filter(text)]), text
+    assert not matches(value, [parse_filter("number=17"), parse_filter("status=partial")])
+    assert matches(parsed(b'[{"chain_id": 5}, {"chain_id": 6}]'), [parse_filter("chain_id=6")])
+    with pytest.raises(LocalError):
+        parse_filter("number")
+
+
+def test_where_to_begin() -> None:
+    assert beginning("7", 2) == {0: 7, 1: 7}
+    assert set(beginning("earliest", 2).values()) != set(beginning("latest", 2).values())
+    with pytest.raises(LocalError):
+        beginning("-1", 2)
+
+
+def test_a_topic_that_is_not_there_says_what_to_do() -> None:
+    assert known("anything", {"anything": 1}) == "anything"
+    with pytest.raises(LocalError, match="topics create"):
+        known("chain.blocks.dlq", {})
+    with pytest.raises(LocalError, match=r"chain\.events"):
+        known("chain.event", {})
+
+
+def test_a_dead_letter_says_why_and_where() -> None:
+    letter = headers.dead_letter(
+        topic="chain.events",
+        partition=0,
+        offset=9,
+        index=3,
+        reason="schema",
+        field="amount_in",
+        detail="must be above 0",
+        agent="validate",
+        carried=[("request_id", b"r1")],
+    )
+    assert about(seen(b"{}", letter)).splitlines() == [
+        "reason  schema  field amount_in",
+        "detail  must be above 0",
+        "source  element 3 of chain.events/0/9, refused by validate",
+        "request r1",
+    ]
