@@ -128,6 +128,11 @@ def _variables(field: str) -> list[str]:
     return [str(choice) for choice in alias.choices] if isinstance(alias, AliasChoices) else []
 
 
+def variables() -> list[str]:
+    """Every variable that means something to Soba."""
+    return [name for field in Settings.model_fields for name in _variables(field)]
+
+
 def _given(values: Mapping[str, Any], field: str) -> Any:
     return next((values[name] for name in (*_variables(field), field) if values.get(name)), None)
 

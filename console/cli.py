@@ -79,4 +79,6 @@ def explain(error: Exception) -> str:
         errors: Any = error
         rows = [f"{'.'.join(str(part) for part in row['loc'])}: {row['msg']}" for row in errors.errors()]
         return "\n      ".join(["a setting is not valid:", *rows, "bin/soba config shows what is set"])
+    if kind.__name__ == "SettingsError":  # a value that should be JSON and is not
+        return f"a setting is not valid: {error}\n      bin/soba config shows what is set"
     return ""

@@ -1,0 +1,78 @@
+"""Fixtures of the session: one Kafka and one Redis for all tests that need them.
+
+With SOBA_TESTCONTAINERS=1 and a container engine they are containers; the same tests run on both.
+"""
+
+import contextlib
+import os
+import time
+from collections.abc import Callable, Iterator
+from typing import TypeVar
+
+import pytest
+
+from base.settings import Settings, variables
+from console.local.servers import LocalServers
+
+T = TypeVar("T")
+_KEPT = {"SOBA_CACHE", "SOBA_MAVEN_URL", "SOBA_TESTCONTAINERS", "SOBA_VENV", "SOBA_PYTHON"}
+
+
+def pytest_configure() -> None:
+    """Tests mean the same on every machine: settings of the developer's shell are not theirs."""
+    for name in {*variables(), *(name for name in os.environ if name.startswith("SOBA_"))} - _KEPT:
+        os.environ.pop(name, None)
+
+
+def wait_for(condition: Callable[[], T], timeout: float = 15.0, every: float = 0.02) -> T:
+    """The first true value of the condition; raises AssertionError when none comes in time."""
+    deadline = time.monotonic() + timeout
+    while not (value := condition()):
+        assert time.monotonic() < deadline, f"not true within {timeout} s: {condition}"
+        time.sleep(every)
+    return value
+
+
+@pytest.fixture(scope="session")
+def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalServers]:
+    """Kafka and Redis with `.brokers` and `.redis_url`; `.kafka` and `.redis` can be killed and paused."""
+    data_dir = tmp_path_factory.mktemp("soba")
+    with contextlib.ExitStack() as stack:
+        addresses = _containers(stack) if os.environ.get("SOBA_TESTCONTAINERS") == "1" else {}
+        yield stack.enter_context(LocalServers(data_dir, Settings(_env_file=None, **addresses)))
+
+
+def _containers(stack: contextlib.ExitStack) -> dict[str, str]:
+    """Addresses of containers that live as long as the stack."""
+    from testcontainers.kafka import KafkaContainer
+    from testcontainers.redis import RedisContainer
+
+    kafka = stack.enter_context(KafkaContainer().with_kraft())
+    redis = stack.enter_context(RedisContainer())
+    host, port = redis.get_container_host_ip(), redis.get_exposed_port(6379)
+    return {"brokers": kafka.get_bootstrap_server(), "redis_url": f"redis://{host}:{port}/0"}
+
+
+@pytest.fixture(scope="session")
+def settings(servers: LocalServers) -> Settings:
+    """Settings that point at the session's servers; ports are free ones."""
+    return Settings(
+        _env_file=None,
+        brokers=servers.brokers,
+        redis_url=servers.redis_url,
+        data_dir=servers.data_dir,
+        port=0,
+        worker_port=0,
+    )
+
+
+@pytest.fixture(scope="session")
+def child_env(settings: Settings) -> dict[str, str]:
+    """The environment for workers and the facade as processes of their own."""
+    return settings.environment(
+        brokers=settings.brokers,
+        redis_url=settings.redis_url,
+        data_dir=settings.data_dir,
+        port=0,
+        worker_port=0,
+    )
