@@ -1,0 +1,96 @@
+"""What a protocol file is made of: decoders by topic0, and the words of a log."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from ingest.pools import Family, Pool, Pools
+from ingest.raw import Log
+
+Fields = dict[str, Any]
+"""Fields of an event as `topics.schemas.chain` has them, without those that every event of a log shares."""
+
+
+class Undecoded(StrEnum):
+    """Why a log became no event."""
+
+    UNKNOWN_TOPIC = "unknown_topic"
+    """No protocol file knows its topic0."""
+    BAD_LAYOUT = "bad_layout"
+    """The topic0 is known, but topics or data are of another length: another contract's event of the same signature."""
+    NFT_TRANSFER = "nft_transfer"
+    """An ERC-721 transfer: it shares topic0 with ERC-20 but has a fourth topic."""
+    UNKNOWN_POOL = "unknown_pool"
+    """A swap in a pool whose tokens neither facts nor CREATE2 nor its own transfers tell."""
+    ONE_SIDED = "one_sided"
+    """A swap that paid nothing in or took nothing out (flash loan, dust): it has no direction."""
+    FOREIGN_WRAPPER = "foreign_wrapper"
+    """A deposit or withdrawal of a contract that is not the chain's wrapped native token."""
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What a decoder may ask beside its log."""
+
+    chain_id: int
+    pools: Pools
+
+
+Decoder = Callable[[Log, Context], Fields | Undecoded]
+
+
+def word(data: str, index: int) -> int:
+    """The `index`-th 32-byte word of `data`, unsigned."""
+    return int(data[2 + 64 * index : 66 + 64 * index], 16)
+
+
+def signed(data: str, index: int) -> int:
+    """The `index`-th word, two's complement."""
+    value = word(data, index)
+    return value - (1 << 256) if value >> 255 else value
+
+
+def words(data: str) -> int:
+    """How many whole words `data` holds."""
+    return (len(data) - 2) // 64
+
+
+def party(topic: str) -> str:
+    """The address in an indexed topic, lower case."""
+    return "0x" + topic[26:].lower()
+
+
+def signed_topic(topic: str) -> int:
+    """An indexed signed integer."""
+    value = int(topic, 16)
+    return value - (1 << 256) if value >> 255 else value
+
+
+def traded(pool: Pool, net0: int, gross_in: tuple[int, int], gross_out: tuple[int, int]) -> Fields:
+    """Tokens and amounts of a swap that put `net0` (> 0: sold token0) into `pool`, from its gross amounts."""
+    sold, bought = (0, 1) if net0 > 0 else (1, 0)
+    tokens = (pool.token0, pool.token1)
+    return {
+        "token_in": tokens[sold],
+        "token_out": tokens[bought],
+        "amount_in_raw": gross_in[sold],
+        "amount_out_raw": gross_out[bought],
+    }
+
+
+def find_pool(log: Log, context: Context, family: Family, net0: int, net1: int) -> Pool | None:
+    """The pool that emitted a swap, by every means we have."""
+    address = log.address.lower()
+    return context.pools.find(address, family) or context.pools.infer(log, address, family, net0, net1)
+
+
+def liquidity(log: Log, context: Context, family: Family) -> Fields:
+    """Pool, protocol and (where known) tokens of an event that moves or reports a pool's funds."""
+    address = log.address.lower()
+    pool = context.pools.find(address, family)
+    if pool is None:
+        return {"pool": address, "protocol": f"{family}_fork"}
+    return {"pool": address, "protocol": pool.protocol, "token0": pool.token0, "token1": pool.token1}
