@@ -34,6 +34,7 @@ GROUP = "soba-console"
 QUIET = {"log_level": 0}
 """librdkafka says nothing by itself: it repeats a refused connection twenty times a second."""
 TIMEOUT_S = 5
+NO_LEADER_YET = (KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NOT_AVAILABLE)
 SHOWN = 400
 """Characters of a value that a line for people shows."""
 
@@ -109,14 +110,23 @@ def spans(settings: Settings, partitions: dict[str, int]) -> dict[str, Spans]:
     consumer = Consumer(clients.consumer(settings, GROUP, **QUIET))
     try:
         return {
-            name: {
-                number: consumer.get_watermark_offsets(TopicPartition(name, number), timeout=TIMEOUT_S)
-                for number in range(count)
-            }
+            name: {number: _edges(consumer, TopicPartition(name, number)) for number in range(count)}
             for name, count in partitions.items()
         }
     finally:
         consumer.close()
+
+
+def _edges(consumer: Consumer, place: TopicPartition) -> tuple[int, int]:
+    """First offset and the one after the last; waits for the leader of a topic that was made just now."""
+    deadline = time.monotonic() + TIMEOUT_S
+    while True:
+        try:
+            return consumer.get_watermark_offsets(place, timeout=TIMEOUT_S)
+        except KafkaException as error:
+            if error.args[0].code() not in NO_LEADER_YET or time.monotonic() > deadline:
+                raise
+            time.sleep(0.05)
 
 
 def read(

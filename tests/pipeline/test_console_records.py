@@ -1,0 +1,196 @@
+"""soba topics, produce, consume and dlq against a real broker.
+
+They use alerts, which no agent reads, and reasons and entities of their own: the broker is shared with other tests.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from confluent_kafka import Producer
+
+from base.settings import ROOT, Settings, get_settings
+from console.cli import main
+from topics import clients, headers
+from topics.admin import create
+from topics.registry import ALERTS, TOPICS
+
+pytestmark = pytest.mark.pipeline
+Soba = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def soba(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, capsysbinary: pytest.CaptureFixture[bytes]
+) -> Iterator[Soba]:
+    """Run a command in this process: exit code, output, errors."""
+    create(settings)
+    monkeypatch.setenv("SOBA_BROKERS", settings.brokers)
+    get_settings.cache_clear()
+
+    def run(*argv: str | Path) -> tuple[int, str, str]:
+        capsysbinary.readouterr()
+        code = 0
+        try:
+            main([str(arg) for arg in argv])
+        except SystemExit as end:
+            code = int(end.code or 0)
+        out, err = (text.decode(errors="replace") for text in capsysbinary.readouterr())
+        return code, out, err
+
+    yield run
+    get_settings.cache_clear()
+
+
+@pytest.fixture
+def entity() -> str:
+    return uuid.uuid4().hex
+
+
+def rows(out: str) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in out.splitlines()]
+
+
+def test_topics_are_listed_with_what_they_hold(soba: Soba, tmp_path: Path, entity: str) -> None:
+    code, out, _ = soba("topics", "list", "--json")
+    before = {row["name"]: row for row in rows(out)}
+    assert code == 0
+    assert before.keys() >= {*TOPICS, "chain.events.dlq"}
+    assert before["chain.events"]["max_bytes"] == 8 << 20
+    assert before["alerts"]["partitions"] == 2
+
+    file = tmp_path / "lines"
+    file.write_text(f'{{"entity": "{entity}"}}\n' * 3)
+    assert soba("produce", "alerts", file)[0] == 0
+    after = {row["name"]: row for row in rows(soba("topics", "list", "--json")[1])}
+    assert after["alerts"]["records"] == before["alerts"]["records"] + 3
+    assert "chain.events.dlq" in soba("topics", "list")[1]
+
+
+def test_check_finds_nothing_wrong_after_create(soba: Soba) -> None:
+    assert soba("topics", "create")[1] == "nothing to create: all topics are there\n"
+    assert rows(soba("topics", "create", "--json")[1]) == [{"created": []}]
+    code, out, _ = soba("topics", "check", "--json")
+    assert (code, rows(out)) == (0, [{"ok": True, "faults": []}])
+
+
+def test_check_fails_when_the_cluster_has_too_few_partitions(soba: Soba, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SOBA_PARTITIONS", "3")
+    get_settings.cache_clear()
+    code, out, _ = soba("topics", "check")
+    assert code == 1
+    assert "chain.blocks: 2 partitions" in out
+
+
+def test_lines_arrive_byte_for_byte_under_their_key(soba: Soba, tmp_path: Path, entity: str) -> None:
+    file = tmp_path / "lines"
+    lines = [f'{{"entity":  "{entity}", "n": {n}, "big": 123456789012345678901234567890}}' for n in range(3)]
+    file.write_text("\n\n".join(lines))
+    code, out, _ = soba("produce", "alerts", file)
+    assert (code, out) == (0, "alerts: 3 of 3 lines acknowledged\n")
+
+    read = ("consume", "alerts", "--from", "earliest", "--filter", f"entity={entity}", "--json")
+    code, out, _ = soba(*read, "-n", "3")
+    assert code == 0
+    assert [line.split('"value":')[1] for line in out.splitlines()] == [line + "}" for line in lines]
+    assert {row["key"] for row in rows(out)} == {entity}
+    last = rows(out)[-1]
+
+    # One key is one partition: reading on from an offset gives what follows it.
+    found = soba(*read[:3], str(last["offset"]), *read[4:], "-n", "1")
+    assert rows(found[1])[0] == last
+
+    code, out, _ = soba(*read, "-n", "4", "--timeout", "0.5")
+    assert (code, len(rows(out))) == (1, 3)
+
+
+def test_failures_are_named_by_line(soba: Soba, tmp_path: Path, entity: str) -> None:
+    file = tmp_path / "lines"
+    large = json.dumps({"entity": entity, "text": "x" * ALERTS.max_bytes})
+    file.write_text(f'{{"entity": "{entity}"}}\n{large}\n{entity}, not json\n')
+    code, out, err = soba("produce", "alerts", file)
+    assert code == 1
+    assert out == "alerts: 2 of 3 lines acknowledged\n"
+    assert "line 2: too large" in err
+    assert "1 without a usable entity: sent with key 1" in err
+    (row,) = rows(soba("produce", "alerts", file, "--json")[1])
+    assert row["failed"][0]["line"] == 2
+    assert (row["lines"], row["acknowledged"], row["without_key"]) == (3, 2, 1)
+
+
+def test_standard_input_and_tail(settings: Settings, child_env: dict[str, str], entity: str) -> None:
+    create(settings)
+    command = [sys.executable, "-m", "console"]
+    line = f'{{"entity": "{entity}"}}\n'.encode()
+    sent = subprocess.run([*command, "produce", "alerts"], input=line, cwd=ROOT, env=child_env, capture_output=True)
+    assert sent.returncode == 0, sent.stderr
+    tail = [*command, "topics", "tail", "alerts", "-n", "1", "--json"]
+    with subprocess.Popen(tail, cwd=ROOT, env=child_env, stdout=subprocess.PIPE) as following:
+        assert following.stdout is not None
+        first = json.loads(following.stdout.readline())
+        again = subprocess.run([*command, "produce", "alerts", "-"], input=line, cwd=ROOT, env=child_env)
+        second = json.loads(following.stdout.readline())
+        following.terminate()
+    assert again.returncode == 0
+    assert first["value"] == second["value"] == {"entity": entity}
+    assert second["offset"] == first["offset"] + 1
+
+
+def test_dead_letters_are_counted_and_shown(soba: Soba, settings: Settings, entity: str) -> None:
+    producer = Producer(clients.producer(settings))
+    for offset, raw in enumerate([b'{"op": 1}', b"\xff\xfe"]):
+        letter = headers.dead_letter(
+            topic="requests.data",
+            partition=0,
+            offset=offset,
+            index=None,
+            reason=entity,
+            field="op",
+            detail="not an operation",
+            agent="verdicts",
+        )
+        producer.produce("requests.data.dlq", value=raw, key=b"k", headers=letter)
+    assert producer.flush(10) == 0
+    del producer  # it would complain when the session's broker ends
+
+    code, out, _ = soba("dlq", "list", "--json")
+    assert code == 0
+    assert {"topic": "requests.data", "reason": entity, "count": 2} in rows(out)
+    assert entity in soba("dlq", "list")[1]
+
+    _, out, _ = soba("dlq", "show", "requests.data", "--reason", entity)
+    assert f"reason  {entity}  field op\ndetail  not an operation\nsource  requests.data/0/0" in out
+    assert '{"op": 1}' in out
+    _, out, _ = soba("dlq", "show", "requests.data.dlq", "-n", "1", "--reason", entity, "--json")
+    (row,) = rows(out)
+    assert row["base64"] == "//4="
+    assert row["headers"]["dlq.source"] == "requests.data/0/1"
+    assert soba("dlq", "show", "--reason", "no such reason")[1] == "no dead letters\n"
+    assert soba("dlq", "show", "pair.trades")[0] == 1
+
+
+def test_mistakes_are_explained(soba: Soba, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for argv, said in [
+        (("produce", "chain.event"), "the topics are: chain.events"),
+        (("produce", "alerts", str(tmp_path / "nothing")), "cannot be read"),
+        (("consume", "chain.event"), "there is no topic chain.event"),
+        (("consume", "alerts", "--from", "yesterday"), "earliest, latest or an offset"),
+    ]:
+        code, _, err = soba(*argv)
+        assert (code, said in err) == (1, True), (argv, err)
+    monkeypatch.delenv("SOBA_BROKERS")
+    monkeypatch.setenv("SOBA_DATA_DIR", str(tmp_path))
+    get_settings.cache_clear()
+    code, _, err = soba("consume", "alerts")
+    assert code == 1
+    assert "bin/soba up" in err
+    assert "SOBA_BROKERS" in err
+    code, out, err = soba("topics", "list")
+    assert (code, "chain.events" in out, "bin/soba up" in err) == (0, True, True)
