@@ -25,6 +25,7 @@ from console.local.progress import Progress, progress
 LOCK_FILE = Path(__file__).with_name("jars.lock.json")
 REDIS = "embedded-redis"
 ATTEMPTS = 4
+FIRST_WAIT = 0.25
 PARALLEL = 6
 _CHUNK = 1 << 16
 
@@ -155,7 +156,7 @@ def _fetch_one(address: str, jar: Jar, folder: Path, bar: Progress) -> None:
     problem = ""
     for attempt in range(ATTEMPTS):
         if attempt:
-            time.sleep(0.25 * 2**attempt)
+            time.sleep(FIRST_WAIT * 2**attempt)
         try:
             _receive(f"{address}/{jar.path}", part, jar.bytes, bar.advance)
         except urllib.error.HTTPError as error:
