@@ -1,7 +1,7 @@
 """Every Prometheus metric of Soba, declared once with its help text.
 
-The names of `python_services_*` are those of contracts/http.md; ours begin with `soba_`. The facade counts what it is asked, by
-the service that answers; workers count what they handle.
+The names of `python_services_*` are those of contracts/http.md; ours begin with `soba_`. The facade counts what it is
+asked, by the service that answers; workers count what they handle.
 """
 
 from __future__ import annotations

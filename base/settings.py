@@ -74,6 +74,8 @@ class Settings(BaseSettings):
     """Port of a worker's health and metrics; unset: that of its service; 0 picks a free one."""
     reply_timeout_s: float = Field(30.0, gt=0, validation_alias=_names("reply_timeout_s"))
     """The whole budget of a question, tries included."""
+    rate_limit_per_minute: int = Field(100, ge=1, validation_alias=_names("rate_limit_per_minute"))
+    """HTTP requests a minute that each key (or address, without keys) may send to a route."""
 
     @field_validator("cors_origins", "api_keys", mode="before")
     @classmethod

@@ -1,0 +1,134 @@
+"""The HTTP application, and the process that serves it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import uvicorn
+from aiokafka.errors import KafkaError
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from redis.exceptions import RedisError
+from starlette.exceptions import HTTPException
+from starlette.middleware.cors import CORSMiddleware
+from starlette.responses import Response
+
+from base.logs import setup_logging
+from base.settings import Settings, get_settings
+from facade.context import connect, opened
+from facade.errors import ApiError, expected, failure, unavailable
+from facade.keys import Keys, is_loopback
+from facade.limits import HEADERS as LIMIT_HEADERS
+from facade.middleware import Watch
+from facade.openapi import describe
+from facade.requests import trace
+from facade.routes import ROUTERS
+
+log = logging.getLogger("soba.facade")
+STOP_S = 5
+"""How long requests under way may take when the process is asked to end."""
+
+
+def create_app(settings: Settings) -> FastAPI:
+    """The application on the servers that `settings` name; connections open when it starts."""
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with opened(settings) as context:
+            app.state.context = context
+            yield
+
+    # No /docs: its page would load scripts from a CDN; the document itself is at /openapi.json.
+    app = FastAPI(title="Soba", version="0.1.0", lifespan=lifespan, docs_url=None, redoc_url=None)
+    for router in ROUTERS:
+        app.include_router(router)
+    describe(app)
+    for kind, handler in _HANDLERS.items():
+        app.add_exception_handler(kind, handler)
+    app.add_middleware(Watch)
+    if settings.cors_origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=list(settings.cors_origins),
+            allow_methods=["GET", "POST", "DELETE"],
+            allow_headers=["Authorization", "Content-Type", "If-None-Match", "X-Request-ID", "traceparent"],
+            expose_headers=["ETag", "Retry-After", "X-Request-ID", "traceparent", *LIMIT_HEADERS],
+        )
+    return app
+
+
+def run() -> None:
+    """Serve until SIGTERM or Ctrl-C. Exits with 2 when other machines could reach it without a key."""
+    settings = get_settings()
+    setup_logging("facade", settings.log_level)
+    if not is_loopback(settings.host) and not asyncio.run(_has_keys(settings)):
+        log.error(
+            "refusing to serve %s without an API key; make one with `soba keys create`, or set SOBA_API_KEYS",
+            settings.host,
+        )
+        sys.exit(2)
+    uvicorn.run(
+        create_app(settings),
+        host=settings.host,
+        port=settings.port,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=STOP_S,
+    )
+
+
+async def _has_keys(settings: Settings) -> bool:
+    if settings.api_keys:
+        return True
+    redis = connect(settings)
+    try:
+        return await Keys(settings, redis).exist()
+    except (RedisError, OSError):
+        return False
+    finally:
+        await redis.aclose()
+
+
+async def _told(request: Request, error: Any) -> Response:
+    return failure(error, trace(request).request_id)
+
+
+async def _redis_away(request: Request, error: Any) -> Response:
+    log.warning("Redis: %r", error, extra={"request_id": trace(request).request_id})
+    return await _told(request, unavailable("Redis cannot be reached"))
+
+
+async def _kafka_away(request: Request, error: Any) -> Response:
+    log.warning("Kafka: %r", error, extra={"request_id": trace(request).request_id})
+    return await _told(request, unavailable("Kafka cannot be reached"))
+
+
+async def _path(request: Request, error: Any) -> Response:
+    """Only paths are left to FastAPI's own validation: bodies and queries are read in facade.requests."""
+    details = [
+        {"field": str(fault["loc"][-1]), "fault": fault["msg"], "expected": expected(fault)} for fault in error.errors()
+    ]
+    message = "; ".join(f"{detail['field']}: {detail['fault']}" for detail in details)
+    return await _told(request, ApiError("invalid_request", message, details))
+
+
+async def _http(request: Request, error: Any) -> Response:
+    """What the router itself says: no such path, or not with this method."""
+    code = {404: "not_found", 405: "method_not_allowed"}.get(error.status_code, "internal")
+    message = f"no route {request.method} {request.url.path}"
+    return await _told(request, ApiError(code, message, headers=error.headers))
+
+
+_HANDLERS: dict[type[Exception], Any] = {
+    ApiError: _told,
+    RedisError: _redis_away,
+    KafkaError: _kafka_away,
+    RequestValidationError: _path,
+    HTTPException: _http,
+}

@@ -1,0 +1,95 @@
+"""Every way a request fails, and the envelopes of success and failure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails, to_json
+from starlette.responses import Response
+
+CODES: dict[str, tuple[int, str]] = {
+    "malformed_json": (400, "The body is not JSON."),
+    "unauthorized": (401, "No API key, or one that is unknown, expired or revoked."),
+    "forbidden": (403, "The API key lacks the scope of this route."),
+    "not_found": (404, "No such route, or the subject is not in the table."),
+    "method_not_allowed": (405, "The route exists, with another method."),
+    "too_large": (413, "The body is larger than 1 MiB."),
+    "invalid_request": (422, "A field is missing or wrong; `details` names each, its fault and what was expected."),
+    "rate_limited": (429, "More requests than this key or address may send; `Retry-After` says when to try again."),
+    "internal": (500, "A fault of ours; the request id finds it in the log."),
+    "timeout": (503, "The service that answers did not do so in time."),
+    "unavailable": (503, "Kafka or Redis cannot be reached, or no service is healthy."),
+}
+"""Error code → HTTP status and meaning; the OpenAPI document lists them."""
+
+
+class ApiError(Exception):
+    """A failure that the caller is told of. Nothing internal goes into its message or details."""
+
+    def __init__(self, code: str, message: str, details: Any = None, headers: Mapping[str, str] | None = None) -> None:
+        super().__init__(message)
+        self.code, self.message, self.details = code, message, details
+        self.headers = dict(headers or {})
+
+
+def unavailable(message: str, details: Any = None) -> ApiError:
+    """503 because something behind us cannot be reached."""
+    return ApiError("unavailable", message, details, {"Retry-After": "2"})
+
+
+def invalid(field: str, fault: str, expected: str) -> ApiError:
+    """422 for one field."""
+    return ApiError("invalid_request", f"{field}: {fault}", [{"field": field, "fault": fault, "expected": expected}])
+
+
+def invalid_fields(error: ValidationError, where: str) -> ApiError:
+    """422 for everything a schema has against a body or a query; `where` names it when no field can."""
+    details = [
+        {"field": _field(fault, where), "fault": fault["msg"], "expected": expected(fault)}
+        for fault in error.errors(include_url=False, include_context=True, include_input=False)
+    ]
+    return ApiError("invalid_request", "; ".join(f"{d['field']}: {d['fault']}" for d in details[:3]), details)
+
+
+def _field(fault: ErrorDetails, where: str) -> str:
+    return ".".join(str(part) for part in fault["loc"]) or where
+
+
+def expected(fault: ErrorDetails) -> str:
+    """What would have been right, in a few words."""
+    kind, context = fault["type"], fault.get("ctx") or {}
+    if kind == "missing":
+        return "a value; the field is required"
+    if "expected" in context:
+        return str(context["expected"])
+    if "pattern" in context:
+        return f"text that matches {context['pattern']}"
+    limits = {"ge": "at least", "gt": "more than", "le": "at most", "lt": "less than"}
+    told = [f"{words} {context[name]}" for name, words in limits.items() if name in context]
+    told += [f"at most {context['max_length']} elements"] if "max_length" in context else []
+    return ", ".join(told) or fault["msg"].removeprefix("Input should be ").removeprefix("Value error, ")
+
+
+def now() -> str:
+    """RFC 3339, UTC, milliseconds."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def json_response(content: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    """`content` as JSON."""
+    return Response(to_json(content), status, headers, media_type="application/json")
+
+
+def success(data: Any, headers: Mapping[str, str] | None = None) -> Response:
+    """The envelope of an answer; `data` is an object."""
+    return json_response({"success": True, "data": data, "timestamp": now()}, headers=headers)
+
+
+def failure(error: ApiError, request_id: str) -> Response:
+    """The envelope of a failure."""
+    status, _ = CODES[error.code]
+    body = {"code": error.code, "message": error.message, "details": error.details, "request_id": request_id}
+    return json_response({"success": False, "error": body, "timestamp": now()}, status, error.headers)

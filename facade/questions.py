@@ -1,0 +1,167 @@
+"""A synchronous question over a topic: produce it, and hear of its answer on this instance's Redis channel.
+
+The answer's row is written before it is published, so whenever a message may have been missed (a reconnect, a repeat,
+the limit) the row is looked at; a question is repeated under the same id and answered once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import random
+import time
+import uuid
+from collections.abc import Iterable
+
+import orjson
+from pydantic import BaseModel
+from redis.asyncio import Redis
+from redis.asyncio.client import PubSub
+from redis.exceptions import RedisError
+
+from base.metrics import QUESTION_TIMEOUTS, QUESTION_TRIES
+from base.settings import Settings
+from facade.errors import ApiError, unavailable
+from facade.kafka import Producer
+from tables.registry import REPLIES_CHANNEL, answer_key
+from topics.headers import REPLY_TO, REQUEST_ID, TRACEPARENT, Headers
+
+log = logging.getLogger("soba.facade.questions")
+
+TRIES = 3
+FACTOR = 1.5
+JITTER = 0.1
+QUIET_S = 1.0
+"""How long the listener waits for a message before it looks whether its connection lives."""
+RESUBSCRIBE_S = 0.2
+
+
+def pauses(budget_s: float) -> list[float]:
+    """How long to wait after each try; together never more than the budget."""
+    first = budget_s / ((1 + JITTER) * sum(FACTOR**n for n in range(TRIES)))
+    return [first * FACTOR**n * (1 + random.uniform(0, JITTER)) for n in range(TRIES)]
+
+
+class Questions:
+    """Asks questions and pairs them with their answers."""
+
+    def __init__(self, settings: Settings, redis: Redis, producer: Producer) -> None:
+        self._budget_s = settings.reply_timeout_s
+        self._redis, self._producer = redis, producer
+        self.channel = REPLIES_CHANNEL.format(instance=uuid.uuid4().hex)
+        self._waiting: dict[str, list[asyncio.Future[bytes]]] = {}
+        self._listener: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Begin to listen; returns at once."""
+        self._listener = asyncio.create_task(self._listen())
+
+    async def stop(self) -> None:
+        """Stop listening; questions under way end as unavailable."""
+        if self._listener:
+            self._listener.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._listener
+        for future in [future for futures in self._waiting.values() for future in futures]:
+            if not future.done():
+                future.set_exception(unavailable("the facade is stopping"))
+
+    async def ask(self, topic: str, question: BaseModel, request_id: str, traceparent: str) -> bytes:
+        """The answer to `question`, as JSON. The same id must mean the same question.
+
+        Raises:
+            ApiError: `timeout` after the budget, `unavailable` when Kafka cannot be reached.
+            RedisError: Redis cannot be reached.
+        """
+        future: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+        self._waiting.setdefault(request_id, []).append(future)
+        try:
+            return await self._asked(topic, question, request_id, traceparent, future)
+        finally:
+            futures = self._waiting[request_id]
+            futures.remove(future)
+            if not futures:
+                del self._waiting[request_id]
+            future.cancel()
+
+    async def _asked(
+        self, topic: str, question: BaseModel, request_id: str, traceparent: str, future: asyncio.Future[bytes]
+    ) -> bytes:
+        deadline = time.monotonic() + self._budget_s
+        value = question.model_dump_json().encode()
+        headers: Headers = [
+            (REQUEST_ID, request_id.encode()),
+            (REPLY_TO, self.channel.encode()),
+            (TRACEPARENT, traceparent.encode()),
+            ("content-type", b"application/json"),
+        ]
+        for number, pause in enumerate(pauses(self._budget_s)):
+            if number:
+                await self._look([request_id])
+                if future.done():
+                    break
+            sent = await self._producer.send(topic, request_id.encode(), value, headers)
+            sent.add_done_callback(lambda sent: _fail(future, sent))
+            QUESTION_TRIES.labels(topic).inc()
+            last = number == TRIES - 1
+            wait_s = deadline - time.monotonic() if last else min(pause, deadline - time.monotonic())
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(max(0.0, wait_s)):
+                    return await asyncio.shield(future)
+        await self._look([request_id])
+        if future.done():
+            return future.result()
+        QUESTION_TIMEOUTS.labels(topic).inc()
+        raise ApiError(
+            "timeout",
+            f"no answer within {self._budget_s:g} s; the service that answers may be down or behind",
+            headers={"Retry-After": "5"},
+        )
+
+    async def _listen(self) -> None:
+        while True:
+            try:
+                async with self._redis.pubsub() as channel:
+                    await channel.subscribe(self.channel)
+                    while True:
+                        await self._hear(channel)
+            except (RedisError, OSError) as error:
+                log.warning("the replies channel is lost: %r", error)
+                await asyncio.sleep(RESUBSCRIBE_S)
+
+    async def _hear(self, channel: PubSub) -> None:
+        message = await channel.get_message(timeout=QUIET_S)
+        if message is None:
+            await channel.ping()
+        elif message["type"] == "message":
+            head, _, value = message["data"].partition(b"\n")
+            self._resolve(orjson.loads(head), value)
+        elif message["type"] == "subscribe":
+            # The client subscribes again by itself after a reconnect: what was published in between has gone by.
+            await self._look(list(self._waiting))
+
+    async def _look(self, request_ids: Iterable[str]) -> None:
+        """Resolve those whose answer row is there."""
+        ids = list(request_ids)
+        if not ids:
+            return
+        async with self._redis.pipeline(transaction=False) as pipe:
+            for request_id in ids:
+                pipe.get(answer_key(request_id))
+            found: list[bytes | None] = await pipe.execute()
+        for request_id, value in zip(ids, found, strict=True):
+            if value is not None:
+                self._resolve(request_id, value)
+
+    def _resolve(self, request_id: str, value: bytes) -> None:
+        for future in self._waiting.get(request_id, ()):
+            if not future.done():
+                future.set_result(value)
+
+
+def _fail(future: asyncio.Future[bytes], sent: asyncio.Future[object]) -> None:
+    """A question that Kafka did not take needs no more waiting."""
+    if not sent.cancelled() and (error := sent.exception()) is not None and not future.done():
+        log.warning("a question was not taken: %r", error)
+        future.set_exception(unavailable("Kafka cannot be reached"))

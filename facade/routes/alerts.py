@@ -1,0 +1,53 @@
+"""The latest alerts."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Depends, Request
+from pydantic import Field
+from starlette.responses import Response
+
+from facade.context import Here
+from facade.errors import invalid
+from facade.gate import needs
+from facade.requests import Listing, Moment, listed, parameters, query, tagged
+from tables.registry import ALERTS_BY_CHAIN
+from topics.schemas.alerts import Alert
+
+router = APIRouter(tags=["NLP_TRANSLATION"], dependencies=[needs("read")])
+
+LANGUAGES = ("en",)
+"""Languages that alerts are rendered in."""
+
+
+class Filters(Listing):
+    """Filters of the latest alerts; together they narrow."""
+
+    lang: Annotated[str, Field(description="The language of `text`; available: " + ", ".join(LANGUAGES))] = "en"
+    severity: Literal["info", "low", "medium", "high", "critical"] | None = None
+    since: Annotated[Moment | None, Field(description="Raised from this time on: RFC 3339 or unix")] = None
+
+
+@router.get("/api/alerts", openapi_extra=parameters(Filters), summary="The latest alerts, newest block first")
+async def latest(request: Request, told: Annotated[Filters, Depends(query(Filters))], here: Here) -> Response:
+    """Retracted alerts are left out."""
+    if told.lang.lower() not in LANGUAGES:
+        raise invalid("lang", f"alerts are not rendered in {told.lang!r}", "one of: " + ", ".join(LANGUAGES))
+
+    def fitting(alert: Alert) -> list[Alert]:
+        return [alert] if _fits(alert, told) else []
+
+    found = await listed(here.redis, ALERTS_BY_CHAIN, str(told.chain_id), Alert, fitting, told)
+    alerts = [alert.model_dump(mode="json", exclude_none=True) for alert in found.items]
+    return tagged(request, {"alerts": alerts, "count": len(alerts), "cursor": found.cursor})
+
+
+def _fits(alert: Alert, told: Filters) -> bool:
+    return bool(
+        alert.status != "retracted"
+        and (told.severity is None or alert.severity == told.severity)
+        # An alert without a time is not known to be recent.
+        and (told.since is None or (alert.processed_at and datetime.fromisoformat(alert.processed_at) >= told.since))
+    )

@@ -1,0 +1,144 @@
+"""Validation: ask for verdicts, and send what is valid on its way."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Annotated, Any
+
+from aiokafka.errors import KafkaError
+from fastapi import APIRouter, Depends
+from pydantic import Field
+from pydantic_core import to_json
+from starlette.responses import Response
+
+from facade.context import Context, Here
+from facade.errors import ApiError, success, unavailable
+from facade.gate import needs
+from facade.requests import Body, Trace, Traced, body, documented
+from topics.headers import REQUEST_ID, TRACEPARENT, Headers
+from topics.schemas.requests import ValidateEvents, Verdict, Verdicts
+
+router = APIRouter(tags=["DATA_PROCESSING"])
+
+REQUESTS_DATA, CHAIN_EVENTS = "requests.data", "chain.events"
+MOST = 10_000
+EXAMPLE = {
+    "event_id": "evt-1",
+    "event_type": "swap",
+    "timestamp": "2023-04-08T00:00:11Z",
+    "block_number": 17000000,
+    "transaction_hash": "0x" + "ab" * 32,
+    "contract_address": "0x" + "11" * 20,
+    "from_address": "0x" + "22" * 20,
+    "to_address": "0x" + "33" * 20,
+    "token_in": "ETH",
+    "token_out": "USDC",
+    "amount_in": "1.5",
+    "amount_out": "2800.25",
+    "gas_used": 120000,
+    "gas_price": 30,
+}
+
+
+class OneEvent(Body):
+    """A question about one event. Its form is the question, so here it may have any."""
+
+    event: Any
+
+
+class EventStream(Body):
+    """Events to judge and to take in, in any mix."""
+
+    events: Annotated[list[Any], Field(max_length=MOST)]
+
+
+@router.post(
+    "/api/python/data/validate-blockchain-event",
+    dependencies=[needs("read")],
+    openapi_extra=documented(OneEvent, {"event": EXAMPLE}),
+    summary="Judge one chain event",
+)
+async def validate_event(told: Annotated[OneEvent, Depends(body(OneEvent))], here: Here, trace: Traced) -> Response:
+    """200 whatever the verdict: an invalid event is an answer, not a failed request."""
+    began = time.perf_counter()
+    (verdict,) = await _verdicts(here, [told.event], trace)
+    data = verdict.model_dump(mode="json", exclude={"event"})
+    return success({**data, "source": "fresh", "latency_ms": _ms(began)})
+
+
+@router.post(
+    "/api/python/data/process-event-stream",
+    dependencies=[needs("write")],
+    openapi_extra=documented(EventStream, {"events": [EXAMPLE]}),
+    summary="Judge events and send the valid ones into the pipeline",
+)
+async def process_stream(
+    told: Annotated[EventStream, Depends(body(EventStream))], here: Here, trace: Traced
+) -> Response:
+    """Answers when Kafka has acknowledged every valid event; a 503 names those that it had acknowledged by then."""
+    began = time.perf_counter()
+    verdicts = await _verdicts(here, told.events, trace)
+    valid = [(index, verdict.event) for index, verdict in enumerate(verdicts) if verdict.event is not None]
+    ids, failed = await _produced(here, valid, trace)
+    if failed:
+        raise unavailable(
+            f"Kafka acknowledged {len(ids)} of {len(valid)} valid events; send the others again",
+            {"acknowledged": ids, "not_acknowledged": failed},
+        )
+    rejected = [
+        {"index": index, "event_id": _event_id(told.events[index]), "errors": verdict.model_dump()["errors"]}
+        for index, verdict in enumerate(verdicts)
+        if verdict.event is None
+    ]
+    data = {"processed": len(verdicts), "valid": len(valid), "rejected": rejected, "ids": ids}
+    return success({**data, "latency_ms": _ms(began)})
+
+
+async def _verdicts(here: Context, events: list[Any], trace: Trace) -> list[Verdict]:
+    """One verdict an event, in order."""
+    if not events:
+        return []
+    question = ValidateEvents(op="validate_events", events=events)
+    answer = await here.questions.ask(REQUESTS_DATA, question, trace.question_id(question), trace.traceparent)
+    verdicts = Verdicts.model_validate_json(answer).verdicts
+    if len(verdicts) != len(events):
+        raise RuntimeError(f"{len(verdicts)} verdicts for {len(events)} events")
+    return verdicts
+
+
+async def _produced(
+    here: Context, events: list[tuple[int, dict[str, Any]]], trace: Trace
+) -> tuple[list[dict[str, Any]], list[int]]:
+    """Where each event lies in the topic, and the indexes of those that Kafka did not acknowledge."""
+    headers: Headers = [
+        (REQUEST_ID, trace.request_id.encode()),
+        (TRACEPARENT, trace.traceparent.encode()),
+        ("content-type", b"application/json"),
+    ]
+    acknowledgements: list[Any] = []
+    for _, event in events:
+        try:
+            key = str(event.get("chain_id", 1)).encode()
+            acknowledgements.append(await here.producer.send(CHAIN_EVENTS, key, to_json(event), headers))
+        except ApiError:
+            break  # the order of a chain would not hold if later ones were tried
+    results = await asyncio.gather(*acknowledgements, return_exceptions=True)
+    ids, failed = [], [index for index, _ in events[len(results) :]]
+    for (index, event), result in zip(events, results, strict=False):
+        if isinstance(result, KafkaError):
+            failed.append(index)
+        elif isinstance(result, BaseException):
+            raise result
+        else:
+            place = {"topic": CHAIN_EVENTS, "partition": result.partition, "offset": result.offset}
+            ids.append({"index": index, "event_id": _event_id(event), **place})
+    return ids, sorted(failed)
+
+
+def _event_id(event: Any) -> Any:
+    return event.get("event_id") if isinstance(event, dict) else None
+
+
+def _ms(began: float) -> float:
+    return round((time.perf_counter() - began) * 1000, 3)

@@ -1,0 +1,105 @@
+"""MEV findings: of one transaction, of one block, and the latest."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Request
+from pydantic import Field
+from starlette.responses import Response
+
+from facade.context import Here
+from facade.errors import ApiError
+from facade.gate import needs
+from facade.requests import Listing, Lookup, Moment, awaited, listed, parameters, query, tagged
+from facade.routes.paths import BlockNumber, Hash
+from tables import readers
+from tables.registry import MEV, MEV_BY_ADDRESS, MEV_BY_CHAIN, MEV_BY_POOL, MEV_BY_TRANSACTION, Index, MevRow
+from topics.schemas.mev import Finding
+
+router = APIRouter(tags=["BLOCKCHAIN_INTELLIGENCE"], dependencies=[needs("read")])
+
+
+class Filters(Listing):
+    """Filters of the latest findings; together they narrow."""
+
+    kind: Annotated[str | None, Field(description="sandwich")] = None
+    address: Annotated[str | None, Field(description="An attacker")] = None
+    pool: str | None = None
+    since: Annotated[Moment | None, Field(description="Blocks from this time on: RFC 3339 or unix")] = None
+
+
+@router.get(
+    "/api/mev/transactions/{hash}",
+    openapi_extra=parameters(Lookup),
+    summary="The findings that a transaction is part of",
+)
+async def of_transaction(
+    request: Request, hash: Hash, told: Annotated[Lookup, Depends(query(Lookup))], here: Here
+) -> Response:
+    """404 when no finding names the transaction."""
+    wanted = hash.lower()
+
+    def named(row: MevRow) -> list[Finding]:
+        return [f for f in _standing(row) if wanted in (*f.front, *f.victims, *f.back)]
+
+    async def read() -> list[Finding] | None:
+        key = f"{told.chain_id}:{wanted}"
+        return (await readers.page(here.redis, MEV_BY_TRANSACTION, key, MevRow, named, 100, None)).items or None
+
+    found = await awaited(read, told.wait)
+    if found is None:
+        raise ApiError("not_found", f"no finding names transaction {hash} of chain {told.chain_id}")
+    data = {"chain_id": told.chain_id, "transaction_hash": wanted, "findings": _dumped(found)}
+    return tagged(request, data)
+
+
+@router.get("/api/mev/blocks/{number}", openapi_extra=parameters(Lookup), summary="The findings of a block")
+async def of_block(
+    request: Request, number: BlockNumber, told: Annotated[Lookup, Depends(query(Lookup))], here: Here
+) -> Response:
+    """An empty list when the block was looked at and nothing was found; 404 when it was not."""
+    key = f"{told.chain_id}:{number}"
+    found = await awaited(lambda: readers.row(here.redis, MEV, MevRow, key), told.wait)
+    if found is None:
+        raise ApiError("not_found", f"block {number} of chain {told.chain_id} is not in the table")
+    return tagged(request, found.model_dump(mode="json", exclude_none=True))
+
+
+@router.get("/api/mev", openapi_extra=parameters(Filters), summary="The latest findings, newest block first")
+async def latest(request: Request, told: Annotated[Filters, Depends(query(Filters))], here: Here) -> Response:
+    """Retracted findings are left out."""
+    index, key = _index(told)
+
+    def fitting(row: MevRow) -> list[Finding]:
+        return [finding for finding in _standing(row) if _fits(finding, told)]
+
+    found = await listed(here.redis, index, key, MevRow, fitting, told)
+    return tagged(request, {"findings": _dumped(found.items), "count": len(found.items), "cursor": found.cursor})
+
+
+def _index(told: Filters) -> tuple[Index, str]:
+    """The index that narrows most, and the key in it."""
+    if told.address:
+        return MEV_BY_ADDRESS, f"{told.chain_id}:{told.address.lower()}"
+    if told.pool:
+        return MEV_BY_POOL, f"{told.chain_id}:{told.pool.lower()}"
+    return MEV_BY_CHAIN, str(told.chain_id)
+
+
+def _standing(row: MevRow) -> list[Finding]:
+    return [finding for finding in row.findings if finding.status != "retracted"]
+
+
+def _fits(finding: Finding, told: Filters) -> bool:
+    return (
+        (told.kind is None or finding.kind == told.kind)
+        and (told.address is None or told.address.lower() in finding.attackers)
+        and (told.pool is None or told.pool.lower() in finding.pools)
+        # A block without a time is not known to be recent.
+        and (told.since is None or (finding.block_timestamp or 0) >= told.since.timestamp())
+    )
+
+
+def _dumped(findings: list[Finding]) -> list[dict[str, Any]]:
+    return [finding.model_dump(mode="json", exclude_none=True) for finding in findings]
