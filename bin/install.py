@@ -26,15 +26,18 @@ def fail(*lines: str) -> None:
 
 
 @contextmanager
-def alone(venv: Path) -> Iterator[None]:
-    """Hold the lock file beside the venv, so that two first starts don't write into each other's work."""
+def alone(venv: Path) -> Iterator[int]:
+    """Hold the lock file beside the venv, so that two first starts don't write into each other's work.
+
+    Gives the descriptor: pip inherits it, and so holds the lock too if this process is killed.
+    """
     with venv.with_name(venv.name + ".lock").open("w") as handle:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             print("soba: another start is installing; waiting for it", flush=True)
             fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
+        yield handle.fileno()
 
 
 def usable(venv: Path) -> bool:
@@ -79,7 +82,7 @@ def show(text: str, every: bool) -> None:
         print(text, flush=True)
 
 
-def install(lock: Path, venv: Path) -> None:
+def install(lock: Path, venv: Path, held: int) -> None:
     """Run pip on the lock with visible progress; explain the failures that users can do something about."""
     total = len(re.findall(r"^[A-Za-z0-9_.-]+(?:\[[^]]*\])?==", lock.read_text(), re.M))
     print(f"soba: installing {total} packages of {lock.name}", flush=True)
@@ -88,7 +91,8 @@ def install(lock: Path, venv: Path) -> None:
     command += ["--disable-pip-version-check", "-r", lock]
     said: list[str] = []
     seen = 0
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as pip:
+    output = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+    with subprocess.Popen(command, pass_fds=[held], **output) as pip:
         assert pip.stdout is not None
         for line in pip.stdout:
             said.append(line.rstrip())
@@ -115,7 +119,7 @@ def install(lock: Path, venv: Path) -> None:
 def main(lock: Path, venv: Path) -> None:
     """Bring `venv` to what `lock` names."""
     stamp = venv / f".stamp-{lock.name}"
-    with alone(venv):
+    with alone(venv) as held:
         if usable(venv):
             if stamp.exists() and stamp.read_bytes() == lock.read_bytes():
                 return
@@ -123,7 +127,7 @@ def main(lock: Path, venv: Path) -> None:
             create(venv, lock.parent)
         (venv / ".incomplete").touch()
         content = lock.read_bytes()
-        install(lock, venv)
+        install(lock, venv, held)
         stamp.write_bytes(content)
         (venv / ".incomplete").unlink()
     print("soba: installed", flush=True)
