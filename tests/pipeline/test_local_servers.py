@@ -7,7 +7,9 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import httpx
 import psutil
 import pytest
 import redis
@@ -15,7 +17,7 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from base.settings import ROOT, Settings
-from console.local import kafka_server, redis_server
+from console.local import kafka_server, redis_server, runfile
 from console.local.errors import AlreadyRunning
 from console.local.servers import LocalServers
 from tests.conftest import wait_for
@@ -128,3 +130,63 @@ def test_after_kill_9_of_all_the_next_start_ends_survivors_and_has_the_data(tmp_
         assert client.get("kept") == b"1"
         client.close()
         assert servers.kafka.ready
+
+
+def soba(*args: str, env: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    argv = [sys.executable, "-m", "console", *args]
+    return subprocess.run(argv, env=env, cwd=ROOT, capture_output=True, text=True, timeout=60)
+
+
+def snapshot(env: dict[str, str]) -> dict[str, Any]:
+    state: dict[str, Any] = json.loads(soba("status", "--json", env=env).stdout)
+    return state
+
+
+def http_status(address: str) -> int:
+    try:
+        return httpx.get(f"{address}/health", timeout=2).status_code
+    except httpx.HTTPError:
+        return 0
+
+
+def test_up_starts_everything_keeps_it_up_and_stops_in_order(tmp_path: Path) -> None:
+    """`soba up` as a user has it: kill -9 of each kind of child, a second start, Ctrl-C, nothing left."""
+    env = {**os.environ, "SOBA_DATA_DIR": str(tmp_path / "data"), "SOBA_PORT": "0", "SOBA_WORKER_PORT": "0"}
+    said = tmp_path / "said"
+    with said.open("w") as out:
+        up = subprocess.Popen([sys.executable, "-m", "console", "up"], env=env, cwd=ROOT, stdout=out, stderr=out)
+    try:
+        wait_for(lambda: "Soba is up" in said.read_text() or up.poll() is not None, 90)
+        assert up.poll() is None, said.read_text()
+        state = snapshot(env)
+        pids = {row["name"]: row["pid"] for row in state["processes"]}
+        assert state["running"] and {"kafka", "redis", "facade"} < set(pids)
+        assert http_status(state["http"]) == 200
+
+        second = soba("up", env=env)
+        assert second.returncode == 1
+        assert f"already running (pid {up.pid}), see bin/soba status" in second.stderr
+
+        for name in pids:
+            os.kill(pids[name], signal.SIGKILL)
+        wait_for(lambda: all(row["restarts"] >= 1 for row in runfile.read(tmp_path / "data")["processes"].values()), 60)
+        after = wait_for(lambda: (now := snapshot(env))["processes"] and now, 30)
+        assert (after["brokers"], after["redis_url"], after["http"]) == (
+            state["brokers"],
+            state["redis_url"],
+            state["http"],
+        )
+        wait_for(lambda: kafka_server.answers(int(state["brokers"].rpartition(":")[2])), 60)
+        wait_for(lambda: http_status(state["http"]) == 200, 60)
+        doctor = soba("doctor", "--json", env=env)
+        assert json.loads(doctor.stdout)["ok"], doctor.stdout
+
+        up.send_signal(signal.SIGINT)
+        assert up.wait(60) == 0, said.read_text()
+    finally:
+        if up.poll() is None:
+            up.kill()
+            up.wait()
+    assert "killed" not in said.read_text().split("stopping")[1]
+    assert not any(psutil.pid_exists(row["pid"]) for row in after["processes"])
+    assert not snapshot(env)["running"]
