@@ -2,7 +2,8 @@
 
 The pool's state before the front comes from the Sync that its first swap emitted, less that swap. From there the swaps
 of all others up to the last victim run again with the inputs that they really paid, by the pair's own arithmetic (fee
-0.3 %, rounded down as UniswapV2Library.getAmountOut does). A victim's loss is what it would have received less what it did.
+0.3 %, rounded down as UniswapV2Library.getAmountOut does). A victim's loss is what it would have received less what it
+did.
 """
 
 from __future__ import annotations

@@ -1,0 +1,45 @@
+"""blocks: chain.blocks → the BLOCKS table, each block without its events."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+from agents.agent import Agent, Record, Result, Rows
+from models.mev.base import unix_time
+from tables.registry import BLOCKS, BLOCKS_BY_CHAIN, BlockRow
+from tables.rows import Pointer, Row
+from topics.registry import CHAIN_BLOCKS
+from topics.schemas.chain import Block
+
+
+def handle(batch: Sequence[Record], rows: Rows) -> Result:
+    """One row a block; the table itself refuses an older revision."""
+    newest: dict[str, Block] = {}
+    for record in batch:
+        block: Block = record.value
+        key = f"{block.chain_id}:{block.number}"
+        if key not in newest or newest[key].revision <= block.revision:
+            newest[key] = block
+    return Result(rows=[_row(key, block) for key, block in newest.items()])
+
+
+def _row(key: str, block: Block) -> Row:
+    value = BlockRow(
+        chain_id=block.chain_id,
+        number=block.number,
+        revision=block.revision,
+        status=block.status,
+        hash=block.hash,
+        parent_hash=block.parent_hash,
+        timestamp=unix_time(block),
+        base_fee=block.base_fee,
+        miner=block.miner,
+        transactions=len(block.transactions),
+        events=dict(sorted(Counter(event.event_type for event in block.events).items())),
+        rejected=block.rejected,
+    )
+    return Row(BLOCKS, key, block.revision, value, (Pointer(BLOCKS_BY_CHAIN, str(block.chain_id), block.number),))
+
+
+AGENT = Agent("blocks", CHAIN_BLOCKS, handle, own=(BLOCKS,))

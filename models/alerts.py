@@ -1,0 +1,125 @@
+"""Alerts from findings: which facts a person is told, how severe they are, and their English text.
+
+An alert is a kind and its arguments; a text is the kind's template filled with them. Other languages fill templates of
+their own with the same arguments, so a template never says what no argument holds.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from topics.schemas.alerts import Alert
+from topics.schemas.mev import Finding, TokenAmount
+
+Severity = Literal["info", "low", "medium", "high", "critical"]
+Args = dict[str, str | int | list[str]]
+
+LEVELS: tuple[Severity, ...] = ("low", "medium", "high", "critical")
+MANY_VICTIMS = 5
+"""So many victims raise a finding by one level."""
+
+
+@dataclass(frozen=True, slots=True)
+class Quote:
+    """A token in which gains are weighed: `notable` base units or more are medium, 10 times that high, 100 times critical."""
+
+    symbol: str
+    decimals: int
+    notable: int
+
+
+QUOTES: dict[tuple[int, str], Quote] = {
+    (1, "0xc02aaa39b223fe8d0a0e5c4f27ead9083c756cc2"): Quote("WETH", 18, 10**17),
+    (1, "0xa0b86991c6218b36c1d19d4a2e9eb0ce3606eb48"): Quote("USDC", 6, 200 * 10**6),
+    (1, "0xdac17f958d2ee523a2206206994597c13d831ec7"): Quote("USDT", 6, 200 * 10**6),
+    (1, "0x6b175474e89094c44da98b954eedeac495271d0f"): Quote("DAI", 18, 200 * 10**18),
+    (1, "0x2260fac5e5542a773aa44fbcfedf7c193bc2c599"): Quote("WBTC", 8, 5 * 10**5),
+}
+"""(chain id, token in lower case) → quote."""
+
+
+@dataclass(frozen=True, slots=True)
+class Template:
+    """The texts of one kind: by the English plural class of the argument `count`."""
+
+    count: str
+    one: str
+    other: str
+
+    def fill(self, args: Args) -> str:
+        """The text for `args`; a list reads as its items with commas between."""
+        words = {name: ", ".join(value) if isinstance(value, list) else value for name, value in args.items()}
+        return (self.one if args[self.count] == 1 else self.other).format(**words)
+
+
+CATALOGUE: dict[str, Template] = {
+    "mev.sandwich": Template(
+        count="victims",
+        one="Sandwich in block {block} on {protocols}: one trade was caught between {front} and {back}; "
+        "the attacker ended with {profit}, before gas.",
+        other="Sandwich in block {block} on {protocols}: {victims} trades were caught between {front} and {back}; "
+        "the attacker ended with {profit}, before gas.",
+    ),
+}
+"""Alert kind → its English texts."""
+
+RETRACTED = "Taken back, the chain or its data changed: {text}"
+UNKNOWN = "unknown"
+
+
+def from_finding(finding: Finding) -> Alert:
+    """The alert of one finding, of its revision and status."""
+    kind = f"mev.{finding.kind}"
+    args: Args = {
+        "block": finding.block_number,
+        "victims": len(finding.victims),
+        "front": finding.front,
+        "back": finding.back,
+        "attackers": finding.attackers,
+        "pools": finding.pools,
+        "protocols": finding.protocols or [UNKNOWN],
+        "profit": [amount_text(finding.chain_id, one) for one in finding.profit] or [UNKNOWN],
+    }
+    text = CATALOGUE[kind].fill(args)
+    retracted = finding.status == "retracted"
+    return Alert(
+        id=f"alert:{finding.id}",
+        kind=kind,
+        args=args,
+        severity="info" if retracted else severity(finding),
+        entity=f"{finding.chain_id}:{finding.block_number}",
+        text=RETRACTED.format(text=text) if retracted else text,
+        chain_id=finding.chain_id,
+        block_number=finding.block_number,
+        revision=finding.revision,
+        status=finding.status,
+        source=finding.id,
+    )
+
+
+def severity(finding: Finding) -> Severity:
+    """By the largest gain in a quote token (low where none is known), one level more for `MANY_VICTIMS`."""
+    level = max((_level(finding.chain_id, one) for one in finding.profit), default=0)
+    if len(finding.victims) >= MANY_VICTIMS:
+        level += 1
+    return LEVELS[min(level, len(LEVELS) - 1)]
+
+
+def _level(chain_id: int, gain: TokenAmount) -> int:
+    quote = QUOTES.get((chain_id, gain.token.lower()))
+    if quote is None:
+        return 0
+    return sum(int(gain.amount_raw) >= quote.notable * factor for factor in (1, 10, 100))
+
+
+def amount_text(chain_id: int, amount: TokenAmount) -> str:
+    """`0.0499 WETH` for quote tokens, cut after six decimals; base units and the token's address for others."""
+    quote = QUOTES.get((chain_id, amount.token.lower()))
+    raw = int(amount.amount_raw)
+    if quote is None:
+        return f"{raw} base units of {amount.token}"
+    whole, rest = divmod(abs(raw), 10**quote.decimals)
+    fraction = f"{rest:0{quote.decimals}d}"[:6].rstrip("0")
+    sign = "-" if raw < 0 else ""
+    return f"{sign}{whole}{'.' if fraction else ''}{fraction} {quote.symbol}"
