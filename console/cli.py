@@ -9,6 +9,7 @@ from typer.core import TyperCommand, TyperGroup
 
 # (name, "module:attribute" of its Typer app, one line for --help)
 COMMANDS: list[tuple[str, str, str]] = [
+    ("demo", "console.demo:app", "Start everything and watch real blocks go through it."),
     ("up", "console.up:app", "Start everything: Kafka, Redis, workers, HTTP. Ctrl-C stops it."),
     ("worker", "console.services:worker", "Run one worker in this process."),
     ("serve", "console.services:serve", "Run the HTTP facade in this process."),
@@ -20,6 +21,8 @@ COMMANDS: list[tuple[str, str, str]] = [
     ("doctor", "console.doctor:app", "Check this machine and the servers; says what to do."),
     ("config", "console.config:app", "Each setting with its value and where it comes from."),
     ("fetch", "console.fetch:app", "Fetch what the local servers need, for a start without a network."),
+    ("bench", "console.bench:app", "Measure, and say whether the figures pass."),
+    ("keys", "console.keys:app", "API keys of the HTTP facade: create, list, revoke."),
 ]
 _BY_NAME = {name: (target, summary) for name, target, summary in COMMANDS}
 

@@ -165,12 +165,12 @@ def read(
                 elif not error.retriable() and error.code() != KafkaError._TRANSPORT:
                     raise KafkaException(error)
                 continue
-            seen = _seen(message)
-            if stop is not None and seen.offset >= stop[seen.partition] - 1:
-                unfinished.discard(seen.partition)
-                if seen.offset >= stop[seen.partition]:
+            record = seen(message)
+            if stop is not None and record.offset >= stop[record.partition] - 1:
+                unfinished.discard(record.partition)
+                if record.offset >= stop[record.partition]:
                     continue
-            yield seen
+            yield record
             last = time.monotonic()  # after the yield: the reader's own time is not silence
     finally:
         consumer.close()
@@ -182,7 +182,7 @@ def newest(settings: Settings, topic: str, partitions: int, count: int) -> tuple
     stop = {number: end for number, (_, end) in held.items()}
     start = {number: max(first, end - count) for number, (first, end) in held.items()}
     found = list(read(settings, topic, start, stop)) if count else []
-    return sorted(found, key=lambda seen: (seen.at_ms, seen.offset))[-count:] if count else [], stop
+    return sorted(found, key=lambda record: (record.at_ms, record.offset))[-count:] if count else [], stop
 
 
 def beginning(word: str, partitions: int) -> dict[int, int]:
@@ -196,7 +196,7 @@ def beginning(word: str, partitions: int) -> dict[int, int]:
     return dict.fromkeys(range(partitions), special[word] if word in special else int(word))
 
 
-def _seen(message: Message) -> Seen:
+def seen(message: Message) -> Seen:
     """A received message; librdkafka's optional fields are all there in one without error."""
     headers: Any = message.headers() or []
     return Seen(
@@ -210,34 +210,34 @@ def _seen(message: Message) -> Seen:
     )
 
 
-def as_json(seen: Seen) -> bytes:
+def as_json(record: Seen) -> bytes:
     """One line of JSON; the value stands in it byte for byte when it is JSON, else as text or base64."""
     row: dict[str, Any] = {
-        "topic": seen.topic,
-        "partition": seen.partition,
-        "offset": seen.offset,
-        "timestamp": _time(seen.at_ms),
-        "key": None if seen.key is None else seen.key.decode(errors="replace"),
-        "headers": {name: value.decode(errors="replace") for name, value in seen.headers},
+        "topic": record.topic,
+        "partition": record.partition,
+        "offset": record.offset,
+        "timestamp": _time(record.at_ms),
+        "key": None if record.key is None else record.key.decode(errors="replace"),
+        "headers": {name: value.decode(errors="replace") for name, value in record.headers},
     }
-    if parsed(seen.value) is not None or seen.value == b"null":
+    if parsed(record.value) is not None or record.value == b"null":
         # A line break can only be white space in valid JSON. A fragment keeps numbers beyond 64 bits whole.
-        row["value"] = orjson.Fragment(seen.value.replace(b"\n", b" ").replace(b"\r", b" "))
+        row["value"] = orjson.Fragment(record.value.replace(b"\n", b" ").replace(b"\r", b" "))
     else:
         try:
-            row["text"] = seen.value.decode()
+            row["text"] = record.value.decode()
         except UnicodeDecodeError:
-            row["base64"] = base64.b64encode(seen.value).decode()
+            row["base64"] = base64.b64encode(record.value).decode()
     return orjson.dumps(row)
 
 
-def as_text(seen: Seen, headers: bool = False) -> str:
+def as_text(record: Seen, headers: bool = False) -> str:
     """Lines for a person: where and when, the value cut short, and the headers if wanted."""
-    key = "-" if seen.key is None else seen.key.decode(errors="replace")
-    lines = [f"{seen.topic}/{seen.partition}/{seen.offset}  {_time(seen.at_ms)}  key={key}"]
+    key = "-" if record.key is None else record.key.decode(errors="replace")
+    lines = [f"{record.topic}/{record.partition}/{record.offset}  {_time(record.at_ms)}  key={key}"]
     if headers:
-        lines += [f"  {name}: {value.decode(errors='replace')}" for name, value in seen.headers]
-    return "\n".join([*lines, f"  {short(seen.value)}"])
+        lines += [f"  {name}: {value.decode(errors='replace')}" for name, value in record.headers]
+    return "\n".join([*lines, f"  {short(record.value)}"])
 
 
 def short(value: bytes) -> str:

@@ -1,0 +1,231 @@
+"""`soba demo`: real blocks through the whole system, on the screen as it happens."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import time
+import urllib.request
+from dataclasses import dataclass, field
+from typing import Annotated, Any
+
+import psutil
+import typer
+from confluent_kafka import Producer
+
+from base.settings import Settings
+from console import records
+from console.demo_view import Screen, summary
+from console.demo_watch import BROKEN, Sample, Tally, Watch, load
+from console.local import runfile
+from console.local.errors import LocalError
+from console.produce import FALLBACK_KEY
+from console.up import System, show, system
+from ingest.raw import Malformed
+from topics import clients
+from topics.registry import CHAIN_EVENTS
+
+app = typer.Typer()
+PACE_S = 0.5
+"""Between two blocks, so that eyes can follow."""
+PATIENCE_S = 60.0
+"""How long nothing new may come before what is still missing is reported."""
+SETTLE_S = 1.0
+"""Nothing new for so long after everything came: the end."""
+
+
+@app.command()
+def demo(
+    fast: Annotated[bool, typer.Option("--fast", help="As fast as it goes, not two blocks a second.")] = False,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Stop what runs and delete the local data first.")] = False,
+    once: Annotated[
+        bool, typer.Option("--once", help="End after the summary; exit code 1 when anything failed.")
+    ] = False,
+) -> None:
+    """Start everything, replay real Ethereum blocks and show what comes out; stays up until Ctrl-C."""
+    began = psutil.Process().create_time()
+    if fresh:
+        begin_anew(Settings())
+    sample = _sample()
+    with system() as running:
+        show(running)
+        problems = _replay(running, sample, 0.0 if fast else PACE_S, began)
+        if not once:
+            print("\nSoba stays up; Ctrl-C stops it.", flush=True)
+            running.launcher.run_until_signal()
+    if once and problems:
+        raise typer.Exit(1)
+
+
+def begin_anew(settings: Settings) -> None:
+    """Stop the system that runs on the data folder and delete its Kafka and Redis data.
+
+    Raises LocalError when the folder is none of Soba's, or what runs does not stop.
+    """
+    if settings.brokers or settings.redis_url:
+        raise LocalError("--fresh deletes local data only: unset SOBA_BROKERS and REDIS_URL, or leave it out")
+    if not settings.data_dir.exists():
+        return
+    # A folder like /var/lib may hold a redis of somebody else.
+    if not (settings.data_dir / "run.json").exists():
+        raise LocalError(f"{settings.data_dir} is not a data folder of Soba: nothing deleted")
+    launcher = runfile.read(settings.data_dir).get("launcher", {})
+    if runfile.running(launcher):
+        print(f"stopping what runs (pid {launcher['pid']})", flush=True)
+        try:
+            process = psutil.Process(launcher["pid"])
+            process.send_signal(signal.SIGTERM)
+            process.wait(60)
+        except psutil.NoSuchProcess:
+            pass
+        except psutil.TimeoutExpired as error:
+            raise LocalError(f"pid {launcher['pid']} does not stop: end it and start again") from error
+    run = runfile.RunFile(settings.data_dir)
+    run.acquire()
+    for name in ("kafka", "redis"):
+        shutil.rmtree(settings.data_dir / name, ignore_errors=True)
+    run.release()
+
+
+def _sample() -> Sample:
+    try:
+        return load()
+    except Malformed as error:
+        raise LocalError(f"the sample blocks cannot be read: {error}") from error
+
+
+@dataclass(slots=True)
+class _Run:
+    """One replay: what is still to send, and what went wrong."""
+
+    screen: Screen
+    producer: Producer
+    blocks: list[str]
+    broken: list[bytes]
+    unsent: list[str] = field(default_factory=list)
+
+    def send_next(self) -> None:
+        """Send the next block, and a broken event now and then between blocks."""
+        sample = self.screen.tally.sample
+        if self.blocks:
+            block = sample.blocks[self.blocks.pop(0)]
+            self._send(str(block.chain_id).encode(), block.value)
+            self.screen.sent_blocks += 1
+            self.screen.sent_events += block.events
+        # The broken ones are spread over the blocks; what is left at the end goes out at once.
+        while self.broken and len(self.broken) * len(sample.blocks) >= (len(self.blocks) + 1) * len(sample.broken):
+            self._send(FALLBACK_KEY, self.broken.pop(0))
+            self.screen.sent_events += 1
+
+    def _send(self, key: bytes, value: bytes) -> None:
+        self.producer.produce(CHAIN_EVENTS.name, key=key, value=value, on_delivery=self._delivered)
+
+    def _delivered(self, error: Any, _: Any) -> None:
+        if error is not None:
+            self.unsent.append(error.str())
+
+    @property
+    def all_sent(self) -> bool:
+        return not self.blocks and not self.broken and len(self.producer) == 0
+
+
+def _replay(running: System, sample: Sample, pace: float, began: float) -> list[str]:
+    """Send what is not there yet, watch until all of it came out, print the summary; what failed, a line each."""
+    settings, there = records.connected()
+    tally = Tally(sample)
+    watch = Watch(settings, there, tally)
+    producer = Producer({**clients.producer(settings), **records.QUIET})
+    try:
+        while not watch.caught_up:
+            watch.poll(0.1)
+        screen = Screen(tally)
+        run = _Run(
+            screen,
+            producer,
+            [id for id in sample.blocks if id not in tally.blocks],
+            [line for line in sample.broken if line not in tally.broken],
+        )
+        stored = not run.blocks and not run.broken
+        _announce(run, stored)
+        with screen.shown():
+            _watch_it(run, watch, pace)
+    finally:
+        watch.close()
+        producer.flush(5)
+    first = None if tally.first_finding_at is None else tally.first_finding_at - began
+    print(summary(screen, running.http, bool(settings.api_keys), first, stored), flush=True)
+    problems = [*run.unsent, *failures(tally), *_ends(running), *_lookup(running.http, settings, tally)]
+    for problem in problems:
+        print(f"FAILED: {problem}", flush=True)
+    return problems
+
+
+def _announce(run: _Run, stored: bool) -> None:
+    sample = run.screen.tally.sample
+    if stored:
+        print("\nThe sample blocks are already there; these are the stored results (--fresh begins anew).")
+    elif len(run.blocks) < len(sample.blocks):
+        print(f"\nSome blocks are already there; sending the other {len(run.blocks)}.")
+    else:
+        print(f"\nReplaying {len(sample.blocks)} real Ethereum blocks into {CHAIN_EVENTS.name}.")
+    if run.broken:
+        print(f"{len(run.broken)} broken events go between them, on purpose (examples/{BROKEN.name}).")
+    print(flush=True)
+
+
+def _watch_it(run: _Run, watch: Watch, pace: float) -> None:
+    """Until all of the sample came out and nothing more comes, or nothing came for too long."""
+    due = news_at = time.monotonic()
+    while True:
+        now = time.monotonic()
+        if (run.blocks or run.broken) and now >= due:
+            run.send_next()
+            due = now + pace
+            news_at = now
+        run.producer.poll(0)
+        for news in watch.poll(0.01 if run.blocks and not pace else 0.1):
+            run.screen.tell(news)
+            news_at = time.monotonic()
+        silent = time.monotonic() - news_at
+        complete = run.all_sent and not failures(run.screen.tally)
+        if silent > (SETTLE_S if complete else PATIENCE_S):
+            return
+
+
+def failures(tally: Tally) -> list[str]:
+    """What should have come out of the sample and did not."""
+    out = []
+    sample = tally.sample
+    if missing := [id for id in sample.blocks if id not in tally.blocks]:
+        out.append(f"blocks not validated: {', '.join(missing)}")
+    if silent := len(sample.broken) - len(tally.broken):
+        out.append(f"{silent} of the broken events were not rejected")
+    out += [f"labelled sandwich not found in block {id}: {front} {back}" for id, front, back in tally.missing_labels]
+    out += [f"no alert for finding {finding.id}" for finding in tally.quiet_findings]
+    lost = sample.events - tally.valid - tally.rejected.total()
+    if lost > 0 and not missing and not silent:
+        out.append(f"{lost} events are neither valid nor rejected")
+    return out
+
+
+def _ends(running: System) -> list[str]:
+    """Processes that ended while they should have run."""
+    restarted = [f"{name} ended {count} times" for name, count in running.launcher.restarts.items() if count]
+    return restarted + [f"{name} ended for good (dead-letter limit)" for name in running.launcher.given_up]
+
+
+def _lookup(http: str, settings: Settings, tally: Tally) -> list[str]:
+    """Look the newest finding up as a user would; a line when HTTP does not know it."""
+    if not tally.found:
+        return []
+    url = f"{http}/api/mev/transactions/{tally.found[-1].front[0]}"
+    request = urllib.request.Request(f"{url}?wait=5000")
+    if settings.api_keys:
+        request.add_header("Authorization", f"Bearer {settings.api_keys[0].get_secret_value()}")
+    try:
+        # No proxy for an address of this machine.
+        with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=15) as answer:
+            answer.read()
+    except OSError as error:
+        return [f"GET {url}: {error}"]
+    return []

@@ -1,0 +1,147 @@
+"""The demo's screen: a live table on a terminal, plain lines elsewhere, and the summary at the end."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections import Counter, deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from console.demo_watch import News, Refused, Tally, Validated
+from topics.registry import CHAIN_EVENTS
+from topics.schemas.alerts import Alert
+from topics.schemas.mev import Finding
+
+WINDOW_S = 3.0
+"""Rates are over this long."""
+NEWEST = 8
+LINE_EVERY = 5
+"""Plain output says a word every so many blocks."""
+
+
+@dataclass(slots=True)
+class Screen:
+    """What there is to show; `sent` counts what this run sent."""
+
+    tally: Tally
+    sent_blocks: int = 0
+    sent_events: int = 0
+    began: float = field(default_factory=time.monotonic)
+    _past: deque[tuple[float, int]] = field(default_factory=deque)
+    _newest: deque[str] = field(default_factory=lambda: deque(maxlen=NEWEST))
+    _live: Any = None
+
+    @contextmanager
+    def shown(self) -> Iterator[None]:
+        """Keep the live table on the screen inside the `with`, where there is a terminal."""
+        if not sys.stdout.isatty():
+            yield
+            return
+        from rich.live import Live
+
+        with Live(self, refresh_per_second=5) as self._live:
+            yield
+        self._live = None
+
+    def tell(self, news: News) -> None:
+        """Show one thing that came out."""
+        text = self._text(news)
+        if text is None:
+            return
+        if self._live is None:
+            print(text, flush=True)
+        else:
+            self._newest.append(text)
+
+    def _text(self, news: News) -> str | None:
+        if isinstance(news, Finding):
+            return line_of(news)
+        if isinstance(news, Refused):
+            return f"rejected  {news.reason}" + (f" ({news.field})" if news.field else "") + f" at {news.source}"
+        if isinstance(news, Alert):
+            return f"alert     {news.severity}: {news.text}"
+        done = len(self.tally.blocks)
+        if isinstance(news, Validated) and (done % LINE_EVERY == 0 or done == len(self.tally.sample.blocks)):
+            return f"blocks    {done} of {len(self.tally.sample.blocks)} validated, {self.tally.valid:,} events"
+        return None
+
+    def rate(self, now: float) -> float:
+        """Validated events a second."""
+        self._past.append((now, self.tally.valid))
+        while now - self._past[0][0] > WINDOW_S:
+            self._past.popleft()
+        (then, before), (last, valid) = self._past[0], self._past[-1]
+        return (valid - before) / (last - then) if last > then else 0.0
+
+    def __rich__(self) -> Any:
+        from rich.console import Group
+        from rich.table import Table
+        from rich.text import Text
+
+        tally = self.tally
+        table = Table(box=None, show_header=False, pad_edge=False)
+        table.add_column(style="bold", width=10)
+        table.add_column()
+        lag = sum(id not in tally.blocks for id in tally.sample.blocks) if self.sent_blocks else 0
+        waiting = max(0, lag - (len(tally.sample.blocks) - self.sent_blocks))
+        rate = self.rate(time.monotonic())
+        table.add_row("blocks", f"{len(tally.blocks)} of {len(tally.sample.blocks)} validated, {waiting} in work")
+        table.add_row("events", f"{self.sent_events:,} sent, {tally.valid:,} valid, {rate:,.0f} a second")
+        table.add_row("rejected", reasons(tally.rejected) or "none yet")
+        table.add_row("findings", f"{len(tally.found)} sandwiches")
+        table.add_row("alerts", str(len(tally.standing_alerts)))
+        return Group(table, "", *(Text(line, no_wrap=True, overflow="ellipsis") for line in self._newest))
+
+
+def reasons(rejected: Counter[str]) -> str:
+    """`7: amount_positive 1, ...`, empty where nothing was rejected."""
+    parts = ", ".join(f"{reason} {count}" for reason, count in rejected.most_common())
+    return f"{rejected.total():,}: {parts}" if parts else ""
+
+
+def line_of(finding: Finding) -> str:
+    """A finding in one line, with its transactions in full."""
+    victims = f"{len(finding.victims)} victim" + ("s" if len(finding.victims) != 1 else "")
+    return (
+        f"{finding.kind}  block {finding.block_number}  front {', '.join(finding.front)}  {victims}"
+        f"  back {', '.join(finding.back)}"
+    )
+
+
+def summary(screen: Screen, http: str, keyed: bool, first_finding_s: float | None, stored: bool) -> str:
+    """The demo in a page: what went in, what came out, and where to look."""
+    tally, found = screen.tally, screen.tally.found
+    title = "Stored from an earlier start" if stored else "What happened"
+    rows = [
+        ("events in", f"{tally.sample.events:,} in {len(tally.sample.blocks)} real Ethereum blocks,"
+                      f" {len(tally.sample.broken)} of them broken on purpose"),
+        ("valid", f"{tally.valid:,}"),
+        ("rejected", reasons(tally.rejected) or "0"),
+        ("blocks", f"{len(tally.blocks)}"),
+        ("findings", f"{len(found)} sandwiches"),
+    ]  # fmt: skip
+    lines = ["", title, *(f"  {name:<10} {text}" for name, text in rows)]
+    lines += [f"    {line_of(finding)}" for finding in found]
+    lines.append(f"  {'alerts':<10} {len(tally.standing_alerts)}")
+    if first_finding_s is not None:
+        lines.append(f"  time to first finding: {first_finding_s:.1f} s")
+    return "\n".join([*lines, *_where(http, keyed, found)])
+
+
+def _where(http: str, keyed: bool, found: list[Finding]) -> list[str]:
+    curl = "curl -s" + (' -H "Authorization: Bearer $SOBA_API_KEY"' if keyed else "")
+    lines = ["", "Where to look"]
+    if found:
+        lines.append(f"  {curl} {http}/api/mev/transactions/{found[-1].front[0]}")
+        lines.append(f"  {curl} {http}/api/blocks/{found[-1].block_number}")
+    return [
+        *lines,
+        f"  {curl} '{http}/api/alerts?limit=3'",
+        f"  {curl} {http}/api/python/health",
+        "  bin/soba topics list",
+        "  bin/soba consume mev.findings --from earliest --timeout 2",
+        f"  bin/soba dlq show {CHAIN_EVENTS.name} -n 2",
+    ]

@@ -1,0 +1,245 @@
+"""What the demo sends, and what it sees come out of it: the tally that its screen and its verdict are made of."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import orjson
+from confluent_kafka import Consumer, KafkaError, TopicPartition
+
+from base.settings import ROOT, Settings
+from console import records
+from console.produce import lines_of
+from ingest.files import find_blocks, read_blocks
+from topics import clients
+from topics.codecs import encode
+from topics.registry import ALERTS, CHAIN_BLOCKS, CHAIN_EVENTS, MEV_FINDINGS
+from topics.schemas.alerts import Alert
+from topics.schemas.mev import Finding
+
+BLOCKS = ROOT / "samples" / "blocks"
+BROKEN = ROOT / "examples" / "broken.jsonl"
+WATCHED = (CHAIN_BLOCKS.name, MEV_FINDINGS.name, ALERTS.name, CHAIN_EVENTS.dlq)
+Pair = tuple[str, str, str]
+"""A labelled sandwich: block, front and back transaction."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """A sample block, ready to send."""
+
+    id: str
+    chain_id: int
+    number: int
+    events: int
+    value: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """Everything that the demo sends, and the sandwiches that others found in it."""
+
+    blocks: dict[str, Sent]
+    broken: list[bytes]
+    labels: frozenset[Pair]
+
+    @property
+    def events(self) -> int:
+        """How many events it holds, broken ones included."""
+        return sum(block.events for block in self.blocks.values()) + len(self.broken)
+
+
+def load(folder: Path = BLOCKS, broken: Path = BROKEN) -> Sample:
+    """Decode the sample blocks.
+
+    Raises ingest.raw.Malformed when the folder holds none.
+    """
+    blocks = {}
+    for decoded in read_blocks(folder):
+        block = decoded.block
+        id = f"{block.chain_id}:{block.number}"
+        blocks[id] = Sent(id, block.chain_id, block.number, len(block.events), encode(block))
+    with broken.open("rb") as lines:
+        return Sample(blocks, [line for _, line in lines_of(lines)], frozenset(_labels(folder)))
+
+
+def _labels(folder: Path) -> Iterator[Pair]:
+    for file in find_blocks(folder):
+        expected = file.with_name("expected.json")
+        if expected.exists():
+            facts = json.loads(expected.read_text())
+            for found in facts["sandwiches"]:
+                front, back = found["frontrun_tx"], found["backrun_tx"]
+                yield f"{facts.get('chain_id', 1)}:{facts['block_number']}", front.lower(), back.lower()
+
+
+@dataclass(frozen=True, slots=True)
+class Validated:
+    """A sample block as it stands in chain.blocks; `source` is the record of chain.events that changed it last."""
+
+    id: str
+    events: int
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A dead letter of chain.events."""
+
+    reason: str
+    field: str
+    source: str
+    element: str
+    """Its place in the record, where it was one of many."""
+
+
+@dataclass(slots=True)
+class Tally:
+    """What came out for the sample, whenever it went in."""
+
+    sample: Sample
+    blocks: dict[str, Validated] = field(default_factory=dict)
+    findings: dict[str, Finding] = field(default_factory=dict)
+    alerts: dict[str, Alert] = field(default_factory=dict)
+    broken: dict[bytes, Refused] = field(default_factory=dict)
+    """The broken lines of the sample that were refused."""
+    letters: dict[str, Refused] = field(default_factory=dict)
+    """What else was refused, by the id of the dead letter."""
+    first_finding_at: float | None = None
+
+    @property
+    def valid(self) -> int:
+        """Events in validated blocks."""
+        return sum(seen.events for seen in self.blocks.values())
+
+    @property
+    def rejected(self) -> Counter[str]:
+        """The sample's refused events by reason: the broken lines, and elements of its envelopes."""
+        sources = {seen.source for seen in self.blocks.values()}
+        elements = (one for one in self.letters.values() if one.element.isdecimal() and one.source in sources)
+        return Counter(letter.reason for letter in (*self.broken.values(), *elements))
+
+    @property
+    def found(self) -> list[Finding]:
+        """Standing findings in order of blocks."""
+        standing = (finding for finding in self.findings.values() if finding.status != "retracted")
+        return sorted(standing, key=lambda finding: (finding.block_number, finding.id))
+
+    @property
+    def missing_labels(self) -> list[Pair]:
+        """Labelled sandwiches that no finding names."""
+        pairs = {
+            (f"{finding.chain_id}:{finding.block_number}", front, back)
+            for finding in self.found
+            for front in finding.front
+            for back in finding.back
+        }
+        return sorted(self.sample.labels - pairs)
+
+    @property
+    def standing_alerts(self) -> list[Alert]:
+        """Alerts that were not taken back."""
+        return [alert for alert in self.alerts.values() if alert.status != "retracted"]
+
+    @property
+    def quiet_findings(self) -> list[Finding]:
+        """Findings that no alert was made of."""
+        told = {alert.source for alert in self.standing_alerts}
+        return [finding for finding in self.found if finding.id not in told]
+
+    def take(self, record: records.Seen) -> News | None:
+        """Note one record; what it tells of the sample, when that is new."""
+        if record.topic == CHAIN_BLOCKS.name:
+            return self._block(record)
+        if record.topic == MEV_FINDINGS.name:
+            return self._finding(record.value)
+        if record.topic == ALERTS.name:
+            return self._alert(record.value)
+        return self._letter(record)
+
+    def _block(self, record: records.Seen) -> Validated | None:
+        block = orjson.loads(record.value)
+        id = f"{block.get('chain_id', 1)}:{block['number']}"
+        if id not in self.sample.blocks:
+            return None
+        source = f"{CHAIN_EVENTS.name}/{record.partition}/{block['revision']}"
+        before, seen = self.blocks.get(id), Validated(id, len(block["events"]), source)
+        self.blocks[id] = seen
+        return seen if before is None else None
+
+    def _finding(self, value: bytes) -> Finding | None:
+        finding = Finding.model_validate_json(value)
+        before = self.findings.get(finding.id)
+        if not self._of_sample(finding.chain_id, finding.block_number, finding.revision, before):
+            return None
+        self.findings[finding.id] = finding
+        if finding.status == "retracted":
+            return None
+        if self.first_finding_at is None:
+            self.first_finding_at = time.time()
+        return finding if before is None else None
+
+    def _alert(self, value: bytes) -> Alert | None:
+        alert = Alert.model_validate_json(value)
+        before = self.alerts.get(alert.id)
+        if not self._of_sample(alert.chain_id, alert.block_number, alert.revision, before):
+            return None
+        self.alerts[alert.id] = alert
+        return alert if before is None else None
+
+    def _of_sample(self, chain_id: int, number: int | None, revision: int, before: Finding | Alert | None) -> bool:
+        """Whether a result is of a sample block and not older than what is held of it."""
+        return f"{chain_id}:{number}" in self.sample.blocks and (before is None or before.revision <= revision)
+
+    def _letter(self, record: records.Seen) -> Refused | None:
+        reason, field_name = record.header("dlq.reason"), record.header("dlq.field")
+        letter = Refused(reason, field_name, record.header("dlq.source"), record.header("dlq.index"))
+        if record.value not in self.sample.broken:
+            self.letters[record.header("ce_id")] = letter
+            return None
+        before = self.broken.setdefault(record.value, letter)
+        return letter if before is letter else None
+
+
+News = Validated | Finding | Alert | Refused
+
+
+class Watch:
+    """Reads the topics that tell what came of the sample, from their beginning, so that earlier runs count too."""
+
+    def __init__(self, settings: Settings, partitions: dict[str, int], tally: Tally) -> None:
+        self._tally = tally
+        self._consumer = Consumer(
+            clients.consumer(settings, records.GROUP, **records.QUIET, **{"enable.partition.eof": True})
+        )
+        places = [TopicPartition(topic, number, 0) for topic in WATCHED for number in range(partitions[topic])]
+        self._behind = {(place.topic, place.partition) for place in places}
+        self._consumer.assign(places)
+
+    @property
+    def caught_up(self) -> bool:
+        """Whether every topic was once read to its end."""
+        return not self._behind
+
+    def poll(self, timeout: float) -> list[News]:
+        """Take what has come; returns the news."""
+        news = []
+        for message in self._consumer.consume(256, timeout):
+            if (error := message.error()) is not None:
+                # Anything else is an outage that librdkafka sits out.
+                if error.code() == KafkaError._PARTITION_EOF:
+                    self._behind.discard((message.topic() or "", message.partition() or 0))
+                continue
+            one = self._tally.take(records.seen(message))
+            if one is not None:
+                news.append(one)
+        return news
+
+    def close(self) -> None:
+        """Let go of the consumer."""
+        self._consumer.close()
