@@ -65,12 +65,13 @@ def _table(state: dict[str, Any]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    table = Table("name", "pid", "state", "memory MB", "up s", "restarts", "log", box=None)
+    table = Table("name", "pid", "state", "memory MB", "up s", "restarts", box=None)
     for row in state["processes"]:
-        cells = ("name", "pid", "state", "memory_mb", "uptime_seconds", "restarts", "log")
+        cells = ("name", "pid", "state", "memory_mb", "uptime_seconds", "restarts")
         table.add_row(*("-" if row[cell] is None else str(row[cell]) for cell in cells))
     console = Console(soft_wrap=True)
     console.print(f"running (pid {state['launcher']}) for {state['uptime_seconds']} s", highlight=False)
     for name in ("http", "brokers", "redis_url", "data_dir"):
         console.print(f"  {name:10} {state[name]}", highlight=False)
+    console.print(f"  {'logs':10} {state['data_dir']}/logs/NAME.log", highlight=False)
     console.print(table)

@@ -1,5 +1,6 @@
 """`soba up`: the whole system as one process tree."""
 
+import json
 import os
 import signal
 import sys
@@ -80,7 +81,7 @@ def _populate(
         launcher.adopt(child, KAFKA if child.name == "kafka" else REDIS)
     created = create(settings)
     if created:
-        _say(f"topics created: {', '.join(created)}")
+        _say(f"{len(created)} topics created")
     http = f"http://{settings.host}:{port}"
     run = servers.run
     run.update(http=http, ports={**run.state["ports"], "http": port})
@@ -93,6 +94,9 @@ def _populate(
     )
     launcher.start()
     _wait(lambda: facade.ready, 60.0, f"HTTP does not answer at {http}; see {facade.log}")
+    health = f"{http}/api/python/health"
+    late = f"not every worker has reported yet; see bin/soba status and {health}"
+    _wait(lambda: _healthy_workers(health) >= len(WORKERS), 60.0, late)
     return System(settings, launcher, http, time.monotonic() - began)
 
 
@@ -134,14 +138,27 @@ def _wait(condition: Callable[[], bool], timeout: float, problem: str) -> None:
 
 def _answers(url: str) -> bool:
     try:
-        # No proxy for an address of this machine.
-        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-        with opener.open(url, timeout=2) as answer:
+        with _opener().open(url, timeout=2) as answer:
             return bool(answer.status < 500)
     except urllib.error.HTTPError as error:
         return error.code < 500
     except OSError:
         return False
+
+
+def _healthy_workers(url: str) -> int:
+    """How many workers the facade knows as healthy, by their heartbeats."""
+    try:
+        with _opener().open(url, timeout=5) as answer:
+            services = json.load(answer)["services"]
+    except (OSError, ValueError, KeyError):
+        return 0
+    return sum(int(service["workers"]) for service in services.values())
+
+
+def _opener() -> urllib.request.OpenerDirector:
+    """No proxy for an address of this machine."""
+    return urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 def _masked(url: str) -> str:

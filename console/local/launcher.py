@@ -19,6 +19,9 @@ FIRST_DELAY, LONGEST_DELAY = 0.25, 30.0
 STEADY = 30.0
 """A child that ran this long is taken to be well: its next restart is quick again."""
 
+QUESTIONABLE = 3
+"""After so many quick ends in a row the user is shown what its log says."""
+
 _TICK = 0.1
 # What stops first has the highest order: facade, workers, Redis, Kafka.
 KAFKA, REDIS, WORKER, FACADE = 0, 1, 10, 20
@@ -121,8 +124,9 @@ class Launcher:
         row.failures = 0 if now - row.started >= STEADY else row.failures + 1
         delay = min(LONGEST_DELAY, FIRST_DELAY * 2 ** min(row.failures, 10))
         row.due = now + delay
-        # Its log is kept as .log.1 by the restart.
         self._report(f"{name} ended ({_reason(row.child.rc)}); starting it again in {delay:.2g} s")
+        if row.failures == QUESTIONABLE and (last := row.child.tail(1)):
+            self._report(f"  it keeps ending; the last line of {row.child.log}: {last}")
 
     def run_until_signal(self) -> int:
         """Wait for Ctrl-C or SIGTERM, then stop everything; a second one stops without waiting.
