@@ -5,9 +5,9 @@ A handler has no Kafka, Redis or clock: it takes records and the rows it named, 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal, Protocol
 
 from pydantic import BaseModel
 
@@ -33,6 +33,10 @@ class Record:
     headers: Headers
     raw: bytes
     value: Any
+
+    def with_value(self, value: Any) -> Record:
+        """This record with its parsed value."""
+        return replace(self, value=value)
 
     def header(self, name: str) -> str | None:
         """The header `name` as text, or None."""
@@ -60,14 +64,20 @@ class DeadLetter:
     field: str
     detail: str
     raw: bytes
-    index: int | None = None
+    index: str | None = None
 
 
 @dataclass(slots=True)
 class Result:
-    """What a handler makes of a batch. Outputs are confirmed before rows are written, rows before the input is acknowledged."""
+    """What a handler makes of a batch, in the order in which the runtime gives it out and has it confirmed.
 
+    Dead letters and what is sent on to its right partition; then outputs; then what may follow them only; then rows and answers.
+    After all that the input is acknowledged.
+    """
+
+    sent_on: list[Output] = field(default_factory=list)
     outputs: list[Output] = field(default_factory=list)
+    after: list[Output] = field(default_factory=list)
     rows: list[Row] = field(default_factory=list)
     dead_letters: list[DeadLetter] = field(default_factory=list)
     answers: list[Answer] = field(default_factory=list)
@@ -80,14 +90,45 @@ def no_rows(batch: Sequence[Record]) -> list[RowName]:
 
 @dataclass(frozen=True, slots=True)
 class Agent:
-    """One agent of a Faust app, fed from a Faust stream.
+    """One agent of a Faust app. `keys` names the rows that `handle` reads, for the whole batch at once.
 
-    `keys` names the rows that `handle` reads; rows of `tables` written by this agent are kept in a write-through cache.
+    `feed` is a Faust stream, or confluent-kafka's batch consume for topics of very many small messages; the handler cannot
+    tell which. `own` are the tables whose rows only this agent writes, which are kept in a write-through cache.
     """
 
     name: str
     topic: Topic
     handle: Callable[[Sequence[Record], Rows], Result]
     keys: Callable[[Sequence[Record]], list[RowName]] = no_rows
+    own: tuple[Table, ...] = ()
+    feed: Literal["stream", "consume"] = "stream"
     batch: int = 64
     within_s: float = 0.02
+
+
+class State(Protocol):
+    """What an agent keeps for one partition."""
+
+    def restore(self, tail: Iterable[bytes], committed: int) -> Result:
+        """Take back what the agent wrote last (`tail`, oldest first); return what may not have been given out."""
+
+    def handle(self, batch: Sequence[Record], now: float) -> Result:
+        """Make of a batch, which may be empty, what should come of it at `now` (unix seconds). A raise changes nothing."""
+
+    def floor(self) -> int | None:
+        """The lowest offset still needed after a restart; None when none is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Partitioned:
+    """An agent with state, an object a partition, always fed by batch consume.
+
+    `make(partition, partitions)` builds the state; it is restored from the last `tail` records that it wrote to the same
+    partition number of `restored_from`.
+    """
+
+    name: str
+    topic: Topic
+    make: Callable[[int, int], State]
+    restored_from: Topic
+    tail: int

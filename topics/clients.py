@@ -76,7 +76,9 @@ def aiokafka(settings: Settings) -> dict[str, Any]:
         elif name in ("ssl.ca.location", "ssl.certificate.location", "ssl.key.location", "ssl.key.password"):
             tls[name] = value
         elif name.startswith(("ssl.", "sasl.", "security.")):
-            raise ValueError(f"SOBA_KAFKA: {name} has no equal in aiokafka; use ssl.ca/certificate/key.location and sasl.*")
+            raise ValueError(
+                f"SOBA_KAFKA: {name} has no equal in aiokafka; use ssl.ca/certificate/key.location and sasl.*"
+            )
     if out.get("security_protocol", "PLAINTEXT").upper() in ("SSL", "SASL_SSL"):
         context = ssl.create_default_context(cafile=tls.get("ssl.ca.location"))
         if "ssl.certificate.location" in tls:

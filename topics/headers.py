@@ -38,7 +38,15 @@ def get(headers: Iterable[tuple[str, bytes]] | None, name: str) -> bytes | None:
 
 
 def dead_letter(
-    *, topic: str, partition: int, offset: int, index: int | None, reason: str, field: str, detail: str, agent: str,
+    *,
+    topic: str,
+    partition: int,
+    offset: int,
+    index: str | None,
+    reason: str,
+    field: str,
+    detail: str,
+    agent: str,
     carried: Iterable[tuple[str, bytes]] = (),
 ) -> Headers:
     """Headers of a dead letter: where the record stood and what was wrong with it. Its id is its place, so a repeat is equal."""
@@ -55,6 +63,6 @@ def dead_letter(
         ("dlq.agent", agent.encode()),
     ]
     if index is not None:
-        out.append(("dlq.index", str(index).encode()))
+        out.append(("dlq.index", index.encode()))
     out.extend((name, value) for name, value in carried if name in CARRIED)
     return out

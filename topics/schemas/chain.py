@@ -109,8 +109,6 @@ class Liquidation(MovedAmounts):
     event_type: Literal["liquidation"]
 
 
-
-
 Event = Annotated[Swap | Transfer | Sync | Liquidity | Liquidation, Field(discriminator="event_type")]
 EVENT_TYPES = ("swap", "transfer", "deposit", "withdrawal", "sync", "mint", "burn", "collect", "liquidation")
 

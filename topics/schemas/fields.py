@@ -27,7 +27,9 @@ Token = Annotated[str, StringConstraints(pattern=r"^\S+$", min_length=1, max_len
 """A token's symbol (`ETH`) or its address."""
 
 Amount = Annotated[
-    str, StringConstraints(pattern=r"^-?[0-9]{1,78}(\.[0-9]{1,78})?([eE][-+]?[0-9]{1,2})?$"), Field(coerce_numbers_to_str=True)
+    str,
+    StringConstraints(pattern=r"^-?[0-9]{1,78}(\.[0-9]{1,78})?([eE][-+]?[0-9]{1,2})?$"),
+    Field(coerce_numbers_to_str=True),
 ]
 """Decimal token units, as a decimal string; a JSON number is taken. Its sign is a rule's business, not the schema's."""
 

@@ -1,0 +1,136 @@
+"""The Faust apps: which worker runs which agents, and how one is run.
+
+`soba worker NAME` runs one of `WORKERS` in this process; a worker is disposable, its launcher starts it anew.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import logging
+import sys
+from dataclasses import dataclass
+from typing import Any
+
+import faust
+
+from agents.agent import Agent, Partitioned
+from agents.consume import ConsumeFeed
+from agents.pulse import Pulse
+from agents.runtime import Activity, Outlet
+from agents.stream import attach
+from base.logs import setup_logging
+from base.settings import Settings, get_settings
+from topics import clients
+from topics.registry import DEAD_LETTER_ROOM
+
+
+@dataclass(frozen=True, slots=True)
+class Worker:
+    """One process: a Faust app and its agents, modules that hold an `AGENT`."""
+
+    name: str
+    service: str
+    app_id: str
+    port: int
+    """Where it serves /health, /ready and /metrics; a further process of the service takes a free one."""
+    modules: tuple[str, ...]
+
+    def agents(self) -> list[Agent | Partitioned]:
+        """Its agents, imported now."""
+        return [importlib.import_module(module).AGENT for module in self.modules]
+
+
+WORKERS: dict[str, Worker] = {
+    worker.name: worker
+    for worker in (
+        Worker("validate", "DATA_PROCESSING", "DATA_PROCESSING.validate", 8004, ("agents.validate", "agents.verdicts")),
+        Worker("chain", "BLOCKCHAIN_INTELLIGENCE", "BLOCKCHAIN_INTELLIGENCE", 8005, ("agents.mev", "agents.blocks")),
+        Worker("language", "NLP_TRANSLATION", "NLP_TRANSLATION", 8002, ("agents.alerts",)),
+    )
+}
+
+
+def make_app(app_id: str, settings: Settings) -> Any:
+    """A Faust app set up as research/streams.md section 2.3 recommends; it has no tables, web server or leader topic."""
+    folder = settings.data_dir / "faust"  # Faust insists on one; without tables it stays empty
+    folder.mkdir(parents=True, exist_ok=True)
+    brokers = ";".join(f"kafka://{broker.strip()}" for broker in settings.brokers.split(","))
+    return faust.App(
+        app_id,
+        broker=brokers,
+        broker_credentials=_credentials(settings),
+        datadir=str(folder / app_id),
+        store="memory://",
+        web_enabled=False,
+        topic_disable_leader=True,
+        topic_allow_declare=False,
+        autodiscover=False,
+        stream_wait_empty=False,
+        stream_buffer_maxsize=64,
+        broker_commit_interval=0.5,
+        broker_commit_every=1_000,
+        broker_session_timeout=30,
+        broker_heartbeat_interval=3,
+        broker_request_timeout=60,
+        broker_max_poll_interval=300,
+        consumer_max_fetch_size=clients.LARGEST + DEAD_LETTER_ROOM,
+        consumer_auto_offset_reset="earliest",
+        table_standby_replicas=0,
+        worker_redirect_stdouts=False,
+    )
+
+
+def _credentials(settings: Settings) -> Any:
+    options = clients.aiokafka(settings)
+    protocol = options.get("security_protocol", "PLAINTEXT").upper()
+    if protocol.startswith("SASL"):
+        return faust.SASLCredentials(
+            mechanism=options.get("sasl_mechanism", "PLAIN"),
+            username=options.get("sasl_plain_username"),
+            password=options.get("sasl_plain_password"),
+            ssl_context=options.get("ssl_context"),
+        )
+    return faust.SSLCredentials(options["ssl_context"]) if protocol == "SSL" else None
+
+
+def build(worker: Worker, settings: Settings) -> Any:
+    """The worker's Faust app with its agents attached, ready to run."""
+    app = make_app(worker.app_id, settings)
+    activity = Activity()
+    outlet = Outlet(settings, activity)
+    threads = []
+    for agent in worker.agents():
+        if isinstance(agent, Agent) and agent.feed == "stream":
+            threads.append(attach(app, agent, outlet))
+        else:
+            app.service(ConsumeFeed(worker.app_id, agent, settings, outlet))
+    app.service(Pulse(worker.service, worker.app_id, worker.port, settings, activity, app))
+
+    @app.on_before_shutdown.connect  # type: ignore[untyped-decorator]
+    async def stop(*_: Any, **__: Any) -> None:
+        outlet.stopping.set()
+        for thread in threads:
+            await asyncio.to_thread(thread.shutdown)
+
+    return app
+
+
+def run(name: str) -> None:
+    """Run the worker `name` until it is told to stop.
+
+    Raises:
+        KeyError: there is no such worker.
+    """
+    worker, settings = WORKERS[name], get_settings()
+    setup_logging(worker.service, settings.log_level)
+    # Faust and aiokafka tell of every rebalance; their warnings are what an operator needs.
+    for noisy in ("faust", "mode", "aiokafka", "kafka"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
+    app = build(worker, settings)
+
+    sys.exit(
+        faust.Worker(
+            app, loglevel="WARN", override_logging=False, redirect_stdouts=False, quiet=True
+        ).execute_from_commandline()
+    )

@@ -1,0 +1,387 @@
+"""The one runtime under every agent: read rows, handle, give out, in an order that a kill at any moment cannot break.
+
+A batch is done in one thread, whoever feeds it. Its effects are given out in the order of `Result`, each step confirmed before
+the next, and only then may the feeder acknowledge the input. So a crash repeats effects and never loses one, and every effect
+is harmless when repeated: rows are newer-wins, records carry deterministic ids and revisions.
+
+What can fail, and what happens:
+- a value that fits no schema: dead letter, the stream goes on;
+- a handler that raises: the batch is halved down to the guilty record, dead letter `handler_error`; too many end the process (71);
+- Kafka or Redis failing: tried again in place with back-off; after `RETRY_FOR_S`, or when Redis came back as another run that may
+  have lost writes, the process ends (70) and its launcher starts it anew;
+- a stop: whatever is not acknowledged is read again.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import time
+from collections import OrderedDict, deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NoReturn, TypeVar
+
+import redis
+from confluent_kafka import KafkaException, Producer
+from pydantic import BaseModel, TypeAdapter, ValidationError
+
+from agents.agent import Agent, DeadLetter, Output, Record, Result, RowName, Rows
+from base import metrics
+from base.settings import Settings
+from tables import rows as table_rows
+from topics import clients
+from topics.headers import dead_letter
+from topics.registry import DEAD_LETTER_ROOM, DEAD_LETTER_SUFFIX, max_bytes
+
+log = logging.getLogger("soba.runtime")
+
+EXIT_FAILING = 70
+"""A broker or Redis failed for longer than retrying makes sense, or something unforeseen: start me again."""
+EXIT_DEAD_LETTERS = 71
+"""Our own code refuses too much: starting again would not help."""
+RETRY_FOR_S = 120.0
+CONSECUTIVE_ERRORS = 10
+ERRORS_IN_WINDOW, WINDOW = 100, 10_000
+CACHED_ROWS = 20_000
+
+T = TypeVar("T")
+
+
+class Stopped(Exception):
+    """The worker is stopping: leave the batch unacknowledged."""
+
+
+class TooLarge(ValueError):
+    """A handler made a record that its topic does not take."""
+
+
+def leave(code: int, why: str) -> NoReturn:
+    """End the process at once. Nothing is flushed or acknowledged: what was confirmed stands, the rest is read again."""
+    log.error("%s; ending with exit code %d", why, code)
+    logging.shutdown()
+    os._exit(code)
+
+
+@dataclass(slots=True)
+class DeadLetterLimit:
+    """Ends a process whose own code fails: 10 `handler_error` in a row, or 1 % of the last 10,000 records.
+
+    Records that a schema or rule refuses do not count: a producer's fault must never stop a stream.
+    """
+
+    seen: int = 0
+    row: int = 0
+    errors: deque[int] = field(default_factory=deque)
+
+    def fine(self, records: int) -> None:
+        """`records` were handled."""
+        self.seen += records
+        self.row = 0
+
+    def error(self) -> bool:
+        """One record was refused with `handler_error`; whether that is one too many."""
+        self.seen += 1
+        self.row += 1
+        self.errors.append(self.seen)
+        while self.errors[0] <= self.seen - WINDOW:
+            self.errors.popleft()
+        return self.row >= CONSECUTIVE_ERRORS or len(self.errors) >= ERRORS_IN_WINDOW
+
+
+@dataclass(slots=True)
+class Activity:
+    """What a worker has done, for its heartbeat and health."""
+
+    handled: int = 0
+    failed: int = 0
+    dead_letters: int = 0
+    progress_at: float = field(default_factory=time.time)
+    lags: dict[str, int] = field(default_factory=dict)
+    """Records between each agent's position and the end of its topic."""
+
+    @property
+    def lag(self) -> int:
+        """All agents' lag together."""
+        return sum(self.lags.values())
+
+
+class Outlet:
+    """Gives results out and reads rows, for the agents of one worker. Used by one thread at a time per call."""
+
+    def __init__(self, settings: Settings, activity: Activity) -> None:
+        self.stopping = threading.Event()
+        self.activity = activity
+        self._producer = Producer(clients.producer(settings))
+        self._redis: redis.Redis = redis.Redis.from_url(
+            settings.redis_url, socket_timeout=10, socket_connect_timeout=5, health_check_interval=0
+        )
+        self._run_id = self._redis_run_id()
+
+    def give(self, agent: str, result: Result) -> list[int]:
+        """Give out a result and have each step confirmed before the next; return the places of rows refused as older.
+
+        Raises:
+            TooLarge: a record is larger than its topic takes; nothing was given out.
+            Stopped: the worker stops; what was given out will be repeated.
+        """
+        first = [*map(_dead_letter_record(agent), result.dead_letters), *result.sent_on]
+        for output in (*first, *result.outputs, *result.after):
+            _check_size(output)
+        for step in (first, result.outputs, result.after):
+            self.retry(agent, lambda outputs=step: self._produce(outputs))  # type: ignore[misc]
+        for output in (*result.outputs, *result.after):
+            metrics.EVENTS_OUT.labels(agent, output.topic).inc()
+        for letter in result.dead_letters:
+            metrics.REJECTED.labels(agent, letter.reason).inc()
+        if result.dead_letters:
+            metrics.DEAD_LETTERS.labels(agent).inc(len(result.dead_letters))
+            self.activity.dead_letters += len(result.dead_letters)
+        if result.rows or result.answers:
+            return self.retry(agent, lambda: self._write(result))
+        return []
+
+    def read(self, agent: str, names: Sequence[RowName]) -> dict[RowName, BaseModel | None]:
+        """The named rows in one round trip, retried in place.
+
+        Raises:
+            Stopped: the worker stops.
+        """
+        if not names:
+            return {}
+
+        def once() -> list[bytes | None]:
+            with self._redis.pipeline(transaction=False) as pipe:
+                for table, key in names:
+                    pipe.get(table.row_key(key))
+                return pipe.execute()
+
+        found = self.retry(agent, once)
+        return {(t, k): table_rows.parse(t.schema, v) for (t, k), v in zip(names, found, strict=True)}
+
+    def close(self) -> None:
+        """Stop retrying; let go of the connections."""
+        self.stopping.set()
+        self._redis.close()
+
+    def _produce(self, outputs: list[Output]) -> None:
+        """Produce and wait for all acknowledgements. What failed stays in `outputs` for the next try.
+
+        Raises:
+            KafkaException: at least one was not acknowledged.
+        """
+        failed: list[Output] = []
+        errors: list[Any] = []
+
+        def note(output: Output) -> Callable[[Any, Any], None]:
+            def delivered(error: Any, message: Any) -> None:
+                if error is not None:
+                    failed.append(output)
+                    errors.append(error)
+
+            return delivered
+
+        for output in outputs:
+            where = {} if output.partition is None else {"partition": output.partition}
+            while True:
+                try:
+                    self._producer.produce(
+                        output.topic,
+                        output.value,
+                        output.key,
+                        headers=output.headers,
+                        on_delivery=note(output),
+                        **where,
+                    )
+                    break
+                except BufferError:
+                    self._producer.poll(0.1)
+        while self._producer.flush(1.0):
+            if self.stopping.is_set():
+                raise Stopped
+        if failed:
+            outputs[:] = [output for output in outputs if any(output is one for one in failed)]
+            raise KafkaException(errors[0])
+
+    def _write(self, result: Result) -> list[int]:
+        with self._redis.pipeline(transaction=False) as pipe:
+            table_rows.stage(pipe, result.rows, result.answers)
+            answers = pipe.execute()
+        return [int(place) for place in answers[0]] if result.rows else []
+
+    def retry(self, agent: str, call: Callable[[], T]) -> T:
+        """Call until it succeeds, with back-off.
+
+        Raises:
+            Stopped: the worker stops meanwhile.
+        """
+        delay, give_up_at, tries = 0.05, time.monotonic() + RETRY_FOR_S, 0
+        while True:
+            try:
+                got = call()
+                if tries:
+                    self._same_redis()
+                    log.info("%s: went on after %d tries", agent, tries + 1)
+                return got
+            except (KafkaException, redis.RedisError, OSError) as error:
+                tries += 1
+                metrics.RETRIES.labels(agent).inc()
+                if isinstance(error, KafkaException) and error.args[0].fatal():
+                    leave(EXIT_FAILING, f"{agent}: the producer cannot go on: {error}")
+                if time.monotonic() > give_up_at:
+                    leave(EXIT_FAILING, f"{agent}: still failing after {RETRY_FOR_S:.0f} s: {error}")
+                log.warning("%s: %s; trying again in %.2f s", agent, error, delay)
+                if self.stopping.wait(delay):
+                    raise Stopped from error
+                delay = min(delay * 2, 2.0)
+
+    def _redis_run_id(self) -> str:
+        return str(self._redis.info("server")["run_id"])
+
+    def _same_redis(self) -> None:
+        """A Redis that was started anew may have lost what it had acknowledged: begin from what is committed."""
+        try:
+            run_id = self._redis_run_id()
+        except redis.RedisError:
+            return  # the next call will tell
+        if run_id != self._run_id:
+            leave(EXIT_FAILING, "Redis was restarted")
+
+
+class Runner:
+    """Does the batches of one stateless agent."""
+
+    def __init__(self, agent: Agent, outlet: Outlet) -> None:
+        self.agent = agent
+        self._outlet = outlet
+        self._schema: TypeAdapter[Any] = TypeAdapter(agent.topic.schema)
+        self._own = frozenset(table.name for table in agent.own)
+        self._cache: OrderedDict[RowName, BaseModel | None] = OrderedDict()
+        self._limit = DeadLetterLimit()
+        self._lock = threading.Lock()
+
+    def assigned(self) -> None:
+        """Partitions have changed hands: rows may have been written by others since."""
+        with self._lock:
+            self._cache.clear()
+
+    def process(self, raw: Sequence[Record]) -> None:
+        """Do a batch whose values are still bytes. When this returns, everything that should come of it is confirmed.
+
+        Raises:
+            Stopped: the worker stops; do not acknowledge.
+        """
+        with self._lock:
+            batch, letters = self._parse(raw)
+            if letters:
+                self._outlet.give(self.agent.name, Result(dead_letters=letters))
+            if batch:
+                self._handle(batch)
+            self._outlet.activity.progress_at = time.time()
+
+    def _parse(self, raw: Sequence[Record]) -> tuple[list[Record], list[DeadLetter]]:
+        batch, letters = [], []
+        for record in raw:
+            try:
+                value = self._schema.validate_json(record.raw)
+            except ValidationError as error:
+                first = error.errors(include_url=False, include_context=False)[0]
+                where = ".".join(str(part) for part in first["loc"])
+                reason = "malformed_json" if first["type"] == "json_invalid" else "wrong_schema"
+                letters.append(DeadLetter(record, reason, where, first["msg"], record.raw))
+            else:
+                batch.append(record.with_value(value))
+        return batch, letters
+
+    def _handle(self, batch: Sequence[Record]) -> None:
+        began = time.perf_counter()
+        rows = self._rows(batch)
+        try:
+            result = self.agent.handle(batch, rows)
+            refused = self._outlet.give(self.agent.name, result)
+        except Stopped:
+            raise
+        except Exception as error:
+            self._halve(batch, error)
+            return
+        self._remember(result, refused)
+        self._limit.fine(len(batch))
+        self._outlet.activity.handled += len(batch)
+        metrics.BATCH_SIZE.labels(self.agent.name).observe(len(batch))
+        metrics.EVENTS_IN.labels(self.agent.name).inc(len(batch))
+        metrics.HANDLER_SECONDS.labels(self.agent.name).observe(time.perf_counter() - began)
+
+    def _halve(self, batch: Sequence[Record], error: Exception) -> None:
+        if len(batch) > 1:
+            middle = len(batch) // 2
+            self._handle(batch[:middle])
+            self._handle(batch[middle:])
+            return
+        refuse_for_error(self.agent.name, batch[0], error, self._outlet, self._limit)
+
+    def _rows(self, batch: Sequence[Record]) -> Rows:
+        try:
+            names = list(dict.fromkeys(self.agent.keys(batch)))
+        except Exception:  # the handler's own halving finds out whose fault it is
+            log.exception("%s: naming the rows of a batch failed", self.agent.name)
+            return {}
+        missing = [name for name in names if name not in self._cache]
+        found = self._outlet.read(self.agent.name, missing)
+        for name, row in found.items():
+            if name[0].name in self._own:
+                self._cache[name] = row
+        while len(self._cache) > CACHED_ROWS:
+            self._cache.popitem(last=False)
+        return {name: found[name] if name in found else self._cache.get(name) for name in names}
+
+    def _remember(self, result: Result, refused: Sequence[int]) -> None:
+        for place, row in enumerate(result.rows):
+            if row.table.name in self._own:
+                name = (row.table, row.key)
+                if place in refused:
+                    self._cache.pop(name, None)
+                else:
+                    self._cache[name] = row.value
+                    self._cache.move_to_end(name)
+
+
+def refuse_for_error(agent: str, record: Record, error: Exception, outlet: Outlet, limit: DeadLetterLimit) -> None:
+    """Dead-letter a record that our code fails on, unless that happens too often.
+
+    Raises:
+        Stopped: the worker stops.
+    """
+    log.error("%s: %s/%d/%d refused", agent, record.topic, record.partition, record.offset, exc_info=error)
+    detail = f"{type(error).__name__}: {error}"
+    outlet.activity.failed += 1
+    if limit.error():
+        leave(EXIT_DEAD_LETTERS, f"{agent}: too many records fail in our own code, the last with {detail}")
+    outlet.give(agent, Result(dead_letters=[DeadLetter(record, "handler_error", "", detail, record.raw)]))
+
+
+def _check_size(output: Output) -> None:
+    size, most = len(output.value), max_bytes(output.topic)
+    if size > most and not output.topic.endswith(DEAD_LETTER_SUFFIX):
+        raise TooLarge(f"a record of {size} bytes for {output.topic}, which takes {most}")
+    if size > most + DEAD_LETTER_ROOM:
+        raise TooLarge(f"a dead letter of {size} bytes for {output.topic}, which takes {most}")
+
+
+def _dead_letter_record(agent: str) -> Callable[[DeadLetter], Output]:
+    def make(letter: DeadLetter) -> Output:
+        record = letter.record
+        headers = dead_letter(
+            topic=record.topic,
+            partition=record.partition,
+            offset=record.offset,
+            index=letter.index,
+            reason=letter.reason,
+            field=letter.field,
+            detail=letter.detail,
+            agent=agent,
+            carried=record.headers,
+        )
+        return Output(record.topic + DEAD_LETTER_SUFFIX, record.key or b"", letter.raw, headers)
+
+    return make

@@ -1,0 +1,61 @@
+"""Feed an agent from a Faust stream, closing the traps that research/streams.md section 2 measured.
+
+`noack_take` acknowledges nothing by itself, whatever happens to the agent's task; `take` and plain iteration acknowledge in a
+`finally`, so a SIGTERM in mid-batch would lose it. Batches run in a thread of their own, so the loop keeps its heartbeats while
+a handler computes or waits for a broker. No exception reaches Faust: it would restart the agent and hang it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from agents.agent import Agent, Record
+from agents.runtime import EXIT_FAILING, Outlet, Runner, Stopped, leave
+
+log = logging.getLogger("soba.runtime")
+
+
+def attach(app: Any, agent: Agent, outlet: Outlet) -> ThreadPoolExecutor:
+    """Make `agent` an agent of the Faust `app`; return the thread its batches run in."""
+    runner = Runner(agent, outlet)
+    thread = ThreadPoolExecutor(1, thread_name_prefix=agent.name)
+    topic = app.topic(agent.topic.name, value_type=bytes, key_type=bytes, value_serializer="raw", key_serializer="raw")
+
+    @app.on_partitions_assigned.connect  # type: ignore[untyped-decorator]
+    async def assigned(*_: Any, **__: Any) -> None:
+        runner.assigned()
+
+    async def run(stream: Any) -> None:
+        loop = asyncio.get_running_loop()
+        async for events in stream.noack_take(agent.batch, within=agent.within_s):
+            try:
+                await loop.run_in_executor(thread, runner.process, [_record(event) for event in events])
+                for event in events:
+                    await stream.ack(event)
+            except Stopped:
+                log.info("%s: stopping with %d records unacknowledged", agent.name, len(events))
+                await asyncio.Event().wait()  # until Faust cancels us: going on would take another batch
+            except Exception as error:
+                log.error("%s: unforeseen", agent.name, exc_info=error)
+                leave(EXIT_FAILING, f"{agent.name}: {type(error).__name__}: {error}")
+
+    app.agent(topic, name=agent.name, concurrency=1)(run)
+    return thread
+
+
+def _record(event: Any) -> Record:
+    message = event.message
+    headers = message.headers or ()
+    pairs = list(headers.items()) if isinstance(headers, dict) else list(headers)
+    return Record(
+        topic=message.topic,
+        partition=message.partition,
+        offset=message.offset,
+        key=message.key,
+        headers=pairs,
+        raw=message.value or b"",
+        value=None,
+    )

@@ -1,0 +1,248 @@
+"""validate: chain.events in, validated blocks and their views out.
+
+The one agent with state: an `Assembly` a partition. Records are parsed in bulk, judged by the rules, merged into blocks; at the
+end of a batch the blocks that close are written to chain.blocks, and once those are confirmed, cut into views.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import orjson
+from pydantic import BaseModel
+
+from agents.agent import DeadLetter, Output, Partitioned, Record, Result
+from models.chain import rules, views
+from models.chain.assembly import HEADER_FIELDS, Assembly, Held
+from topics import codecs
+from topics.headers import CARRIED, REROUTED, cloud_event
+from topics.partition import partition
+from topics.registry import CHAIN_BLOCKS, CHAIN_EVENTS, PAIR_TRADES, WALLET_ACTIVITY
+from topics.schemas.chain import Block
+from topics.schemas.requests import Fault
+
+NAME = "validate"
+REFUSED = {
+    "conflicting_duplicate": "another event of this transaction and log index is already there and says something else",
+    "other_fork": "the block held under this number has another hash",
+    "too_late": "512 newer blocks of its chain are held",
+    "misplaced": "sent to its chain's partition once and still not there; do producers use murmur2_random?",
+}
+
+
+class Validator:
+    """validate's state for one partition of chain.events."""
+
+    def __init__(self, partition: int, partitions: int) -> None:
+        self.partition = partition
+        self.partitions = partitions
+        self.assembly = Assembly()
+        self.hours: dict[int, int] = {}
+        """The newest chain hour that was told to the views, by chain."""
+        self.counts: dict[str, int] = {}
+        """Events by what became of them, since `take_counts`."""
+
+    # What the runtime calls
+
+    def restore(self, tail: Iterable[bytes], committed: int) -> Result:
+        """Take back this partition's tail of chain.blocks; return the views that may not have been sent.
+
+        `committed` is the offset up to which chain.events was done with: views of blocks below it are confirmed.
+        """
+        result = Result()
+        for value in tail:
+            head = orjson.loads(value)
+            self.assembly.restore(head["chain_id"], head["number"], head["revision"], value)
+        for held in sorted(self.assembly.restored(), key=lambda held: held.revision):
+            if held.revision >= committed:
+                self._views(result, held, codecs.decode_block(held.emitted or b""))
+            elif (timestamp := held.header.get("timestamp")) is not None:
+                self._note_hour(held.chain_id, timestamp)
+        return result
+
+    def handle(self, batch: Sequence[Record], now: float) -> Result:
+        """Judge and merge a batch, which may be empty, and close what closes at `now` (unix seconds)."""
+        result = Result()
+        for record, value in zip(batch, codecs.decode_chain_events([r.raw for r in batch]), strict=True):
+            self._take(record, value, now, result)
+        for held in self.assembly.closing(now):
+            self._emit(held, result)
+        return result
+
+    def floor(self) -> int | None:
+        """The lowest offset still needed; None when everything handled is in chain.blocks."""
+        return self.assembly.floor()
+
+    def take_counts(self) -> dict[str, int]:
+        """Events by what became of them since the last call."""
+        counts, self.counts = self.counts, {}
+        return counts
+
+    # Taking in
+
+    def _take(self, record: Record, value: Any, now: float, result: Result) -> None:
+        raw = _Bytes(record)
+        if isinstance(value, codecs.Envelope):
+            self._envelope(raw, value, now, result)
+        elif isinstance(value, list):
+            for index, element in enumerate(value):
+                self._event(raw, element, now, result, index)
+        elif isinstance(value, codecs.Malformed):
+            _refuse(result, raw, [Fault(field="", code="malformed_json", message=value.detail)])
+        else:
+            self._event(raw, value, now, result, None)
+
+    def _event(self, raw: _Bytes, event: Any, now: float, result: Result, index: int | None) -> None:
+        """Take one event that came alone or in an array."""
+        if not isinstance(event, BaseModel):
+            return _refuse(result, raw, codecs.value_faults(event), index)
+        faults = rules.errors(event, rules.Context(now))
+        if faults:
+            return _refuse(result, raw, faults, index)
+        fields: Any = event.__dict__
+        chain_id = 1 if fields["chain_id"] is None else fields["chain_id"]
+        if not self._ours(chain_id):
+            return self._send_on(result, raw, chain_id, index)
+        verdict = self.assembly.event(event, chain_id, fields["block_number"], raw.record.offset, now)
+        if verdict in REFUSED:
+            return _refuse(result, raw, [_fault(verdict)], index)
+        self._count(verdict)
+
+    def _envelope(self, raw: _Bytes, envelope: codecs.Envelope, now: float, result: Result) -> None:
+        faults = rules.header_errors(envelope, now)
+        if faults:
+            return _refuse(result, raw, faults)
+        chain_id, number, offset = envelope.chain_id, envelope.number, raw.record.offset
+        if not self._ours(chain_id):
+            return self._send_on(result, raw, chain_id, None)
+        header = {name: value for name in HEADER_FIELDS if (value := getattr(envelope, name)) is not None}
+        if envelope.status == "removed":
+            verdict = self.assembly.removed(chain_id, number, envelope.hash, offset, now)
+            return _refuse(result, raw, [_fault(verdict)]) if verdict in REFUSED else self._count(verdict)
+        context = rules.Context(now, chain_id, number, envelope.hash, header.get("timestamp"))
+        events, refused = _judge(envelope.events, lambda e: rules.errors(e, context), codecs.event_faults)
+        transactions, bad_transactions = _judge(
+            envelope.transactions, lambda t: rules.transaction_errors(t, chain_id), codecs.transaction_faults
+        )
+        merge = self.assembly.complete if envelope.status == "complete" else self.assembly.partial
+        verdict, conflicts = merge(
+            chain_id, number, header, [t for _, t in transactions], [e for _, e in events],
+            len(refused) + len(bad_transactions), offset, now,
+        )  # fmt: skip
+        if verdict in REFUSED:
+            return _refuse(result, raw, [_fault(verdict)])
+        refused += [(events[place][0], [_fault("conflicting_duplicate")]) for place in conflicts]
+        for index, why in refused:
+            _refuse(result, raw, why, index, "events")
+        for index, why in bad_transactions:
+            _refuse(result, raw, why, index, "transactions")
+        self._count(verdict, len(events) - len(conflicts))
+
+    def _ours(self, chain_id: int) -> bool:
+        return self._owner(str(chain_id)) == self.partition
+
+    def _send_on(self, result: Result, raw: _Bytes, chain_id: int, index: int | None) -> None:
+        """Send a misplaced element to the partition of its chain, once."""
+        if raw.record.header(REROUTED):
+            return _refuse(result, raw, [_fault("misplaced", "chain_id")], index)
+        headers = [(name, value) for name, value in raw.record.headers if name in CARRIED]
+        key = str(chain_id).encode()
+        result.sent_on.append(Output(CHAIN_EVENTS.name, key, raw.of(index), [*headers, (REROUTED, b"1")]))
+        self._count("rerouted")
+
+    # Giving out
+
+    def _emit(self, held: Held, result: Result) -> None:
+        block = held.block()
+        value = codecs.encode_block(held.fields(), block.events)
+        self.assembly.closed(held, value)
+        headers = cloud_event(_block_id(held), NAME, "soba.block")
+        result.outputs.append(Output(CHAIN_BLOCKS.name, str(held.chain_id).encode(), value, headers, self.partition))
+        self._views(result, held, block)
+
+    def _views(self, result: Result, held: Held, block: Block) -> None:
+        """Queue the views of a block that is, or will be first, in chain.blocks."""
+        for past in held.earlier:
+            held.named |= views.names(codecs.decode_block(past))
+        held.earlier.clear()
+        for topic, records in (
+            (PAIR_TRADES, views.pair_records(block, held.named, self._owner)),
+            (WALLET_ACTIVITY, views.wallet_records(block, held.named, self._owner)),
+        ):
+            for number, value in records.items():
+                headers = cloud_event(f"{_block_id(held)}:{number}", NAME, f"soba.{topic.name}")
+                result.after.append(Output(topic.name, str(number).encode(), orjson.dumps(value), headers, number))
+        timestamp = held.header.get("timestamp")
+        if timestamp is not None and self._note_hour(held.chain_id, timestamp):
+            self._tell_hour(result, held.chain_id, timestamp, held.revision)
+
+    def _note_hour(self, chain_id: int, timestamp: int) -> bool:
+        """Whether `timestamp` begins a newer hour of the chain."""
+        if timestamp // views.HOUR_S <= self.hours.get(chain_id, -1):
+            return False
+        self.hours[chain_id] = timestamp // views.HOUR_S
+        return True
+
+    def _tell_hour(self, result: Result, chain_id: int, timestamp: int, revision: int) -> None:
+        for topic, part in ((PAIR_TRADES, "pairs"), (WALLET_ACTIVITY, "wallets")):
+            value = orjson.dumps(views.clock_record(chain_id, timestamp, revision, part))
+            for number in range(self.partitions):
+                headers = cloud_event(
+                    f"{chain_id}:clock:{timestamp // views.HOUR_S}:{number}", NAME, f"soba.{topic.name}"
+                )
+                result.after.append(Output(topic.name, str(number).encode(), value, headers, number))
+
+    def _owner(self, key: str) -> int:
+        return partition(key.encode(), self.partitions)
+
+    def _count(self, what: str, many: int = 1) -> None:
+        self.counts[what] = self.counts.get(what, 0) + many
+
+
+class _Bytes:
+    """The bytes of a record and of its elements, which are looked for only when one is refused or sent on."""
+
+    def __init__(self, record: Record) -> None:
+        self.record = record
+        self._slices: dict[str, list[bytes]] = {}
+
+    def of(self, index: int | None, part: str = "") -> bytes:
+        """The element at `index` of the array `part` ("": the record is the array); None: the whole record."""
+        if index is None:
+            return self.record.raw
+        if part not in self._slices:
+            self._slices[part] = codecs.element_slices(self.record.raw, *([part] if part else []))
+        return self._slices[part][index]
+
+
+def _refuse(result: Result, raw: _Bytes, faults: Sequence[Fault], index: int | None = None, part: str = "") -> None:
+    detail = "; ".join(f"{fault.field}: {fault.message}" if fault.field else fault.message for fault in faults)
+    place = None if index is None else f"{part}/{index}" if part == "transactions" else str(index)
+    first = faults[0]
+    result.dead_letters.append(DeadLetter(raw.record, first.code, first.field, detail, raw.of(index, part), place))
+
+
+def _judge(
+    elements: Sequence[Any], rule: Callable[[Any], Sequence[Fault]], schema: Callable[[Any], Sequence[Fault]]
+) -> tuple[list[tuple[int, Any]], list[tuple[int, Sequence[Fault]]]]:
+    """Elements with their places: the valid ones, and the refused ones with their faults."""
+    good, bad = [], []
+    for index, element in enumerate(elements):
+        faults = rule(element) if isinstance(element, BaseModel) else schema(element)
+        if faults:
+            bad.append((index, faults))
+        else:
+            good.append((index, element))
+    return good, bad
+
+
+def _block_id(held: Held) -> str:
+    return f"{held.chain_id}:{held.number}:{held.revision}"
+
+
+def _fault(verdict: str, field: str = "") -> Fault:
+    return Fault(field=field, code=verdict, message=REFUSED[verdict])
+
+
+AGENT = Partitioned(name=NAME, topic=CHAIN_EVENTS, make=Validator, restored_from=CHAIN_BLOCKS, tail=4_096)

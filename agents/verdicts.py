@@ -1,0 +1,62 @@
+"""verdicts: what the rules of validate say of events that somebody asks about over requests.data."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import orjson
+
+from agents.agent import Agent, DeadLetter, Record, Result, Rows
+from models.chain import rules
+from tables.rows import Answer
+from topics import codecs
+from topics.headers import REPLY_TO, REQUEST_ID
+from topics.registry import REQUESTS_DATA
+from topics.schemas.requests import Fault, Verdict, Verdicts
+
+
+def judge(values: Sequence[Any], now: float) -> list[Verdict]:
+    """The verdict on each event, by the schema and rules that validate uses for events that come alone."""
+    parsed = codecs.decode_chain_events([orjson.dumps(value) for value in values])
+    return [_verdict(value, event, now) for value, event in zip(values, parsed, strict=True)]
+
+
+def _verdict(value: Any, event: Any, now: float) -> Verdict:
+    context = rules.Context(now)
+    if isinstance(event, codecs.Envelope | list) or not hasattr(event, "event_type"):
+        errors = codecs.event_faults(value)
+        return _answer(errors, [])
+    warnings = rules.unknown_fields(event, context)
+    errors = list(rules.errors(event, context))
+    if errors:
+        return _answer(errors, list(warnings))
+    return _answer([], rules.warnings(event, context), {k: v for k, v in event.__dict__.items() if v is not None})
+
+
+def _answer(errors: list[Fault], warnings: list[Fault], event: dict[str, Any] | None = None) -> Verdict:
+    return Verdict(
+        is_valid=not errors,
+        errors=errors,
+        warnings=warnings,
+        quality_score=rules.quality_score(errors, warnings),
+        event=event,
+    )
+
+
+def handle(batch: Sequence[Record], rows: Rows) -> Result:
+    """Answer each question; one that does not say who asks is refused."""
+    result = Result()
+    for record in batch:
+        request_id = record.header(REQUEST_ID)
+        if request_id is None:
+            why = "a question needs the header request_id"
+            result.dead_letters.append(DeadLetter(record, "missing_field", REQUEST_ID, why, record.raw))
+            continue
+        verdicts = Verdicts(verdicts=judge(record.value.events, time.time()))
+        result.answers.append(Answer(request_id, record.header(REPLY_TO), verdicts))
+    return result
+
+
+AGENT = Agent(name="verdicts", topic=REQUESTS_DATA, handle=handle, batch=256, within_s=0.002)

@@ -1,0 +1,1 @@
+"""Chain data: the rules an event must keep, the assembly of blocks, and the views cut from them."""

@@ -1,0 +1,368 @@
+"""The rules that a chain event must keep, as one readable list a type.
+
+A rule looks at one parsed event and says what is wrong with it. Errors refuse the event; warnings are told and change nothing.
+A rule whose field is unknown does not apply. Rules run on millions of events, so each returns the shared empty tuple unless it
+has something to say.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from decimal import Decimal
+from functools import lru_cache
+from typing import Any
+
+from eth_hash.auto import keccak
+
+from models.chain.limits import expected_time, limits
+from topics.schemas.requests import Fault
+
+CLOCK_SKEW_S = 60
+"""How far ahead of our clock another machine's may run before its time counts as in the future."""
+ANCHOR_TOLERANCE_S = 30 * 86_400
+"""How far a block's time may stand from the line between known blocks; the line is off by up to three weeks itself."""
+
+Faults = Sequence[Fault]
+FINE: Faults = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What a rule may know beside the event: our clock, and the block it stands in (None: it came alone)."""
+
+    now: float
+    chain_id: int = 1
+    number: int | None = None
+    block_hash: str | None = None
+    timestamp: int | None = None
+
+    @property
+    def alone(self) -> bool:
+        """Whether the event came without an envelope."""
+        return self.number is None
+
+
+Rule = Callable[[Any, Context], Faults]
+
+
+@lru_cache(maxsize=65_536)
+def _checksummed(address: str) -> str:
+    """EIP-55: a hex letter is upper case where the same nibble of keccak(lower-case hex) is 8 or more."""
+    text = address[2:].lower()
+    digest = keccak(text.encode()).hex()
+    return "0x" + "".join(c.upper() if int(digest[i], 16) >= 8 else c for i, c in enumerate(text))
+
+
+def lower_address(address: str) -> str | None:
+    """`address` in lower case, or None where it is of mixed case and its EIP-55 checksum is wrong."""
+    low = address.lower()
+    if address == low or address[2:] == low[2:].upper():
+        return low
+    return low if _checksummed(address) == address else None
+
+
+ADDRESS_FIELDS = (
+    "contract_address", "from_address", "to_address", "token_in", "token_out", "token0", "token1", "pool", "sender",
+    "recipient", "owner", "miner",
+)  # fmt: skip
+HASH_FIELDS = ("transaction_hash", "block_hash", "hash", "parent_hash", "selector")
+
+
+def normalise(model: Any) -> Faults:
+    """Put a parsed event, transaction or header into normal form, in place: lower-case hex, unix seconds, no unknown fields.
+
+    A mixed-case address keeps its case for the message when its checksum is wrong.
+    """
+    fields: dict[str, Any] = model.__dict__  # pydantic's own setattr costs a microsecond a field
+    faults: list[Fault] | None = None
+    for name in ADDRESS_FIELDS:
+        value = fields.get(name)
+        if value is None or value.islower():
+            continue
+        if not _is_address(value):
+            if name == "pool":  # a 32-byte pool id has no checksum
+                fields[name] = value.lower()
+            continue  # a symbol, or what tokens_formed refuses
+        low = lower_address(value)
+        if low is None:
+            faults = faults or []
+            faults.append(
+                Fault(
+                    field=name,
+                    code="address_checksum",
+                    message=f"{value} fails its EIP-55 checksum; expected {_checksummed(value)}, or all lower case",
+                )
+            )
+        else:
+            fields[name] = low
+    for name in HASH_FIELDS:
+        value = fields.get(name)
+        if value is not None and not value.islower():
+            fields[name] = value.lower()
+    for name in ("timestamp", "observed_at"):
+        value = fields.get(name)
+        if value is not None and value.__class__ is not int:
+            fields[name] = _seconds(value)
+    return faults or FINE
+
+
+def _seconds(value: datetime) -> int:
+    """Unix seconds; a time without a zone is UTC."""
+    return int((value if value.tzinfo else value.replace(tzinfo=UTC)).timestamp())
+
+
+def _fault(field: str, code: str, message: str) -> Faults:
+    return (Fault(field=field, code=code, message=message),)
+
+
+def identity_known(event: Any, context: Context) -> Faults:
+    """missing_field: an event is told from others by its log index or, failing that, its event_id."""
+    if event.log_index is None and event.event_id is None:
+        return _fault("event_id", "missing_field", "give log_index, or event_id where there is no log")
+    return FINE
+
+
+def block_known(event: Any, context: Context) -> Faults:
+    """missing_field: an event outside an envelope must say in which block and when it happened."""
+    if not context.alone:
+        return FINE
+    if event.block_number is None:
+        return _fault("block_number", "missing_field", "an event outside an envelope needs the number of its block")
+    if event.timestamp is None:
+        return _fault("timestamp", "missing_field", "an event outside an envelope needs the time of its block")
+    return FINE
+
+
+def same_block(event: Any, context: Context) -> Faults:
+    """wrong_block: an event inside an envelope may not name another block, chain or fork."""
+    if context.alone:
+        return FINE
+    if event.block_number is not None and event.block_number != context.number:
+        return _fault("block_number", "wrong_block", f"is {event.block_number}, its envelope's is {context.number}")
+    if event.chain_id is not None and event.chain_id != context.chain_id:
+        return _fault("chain_id", "wrong_block", f"is {event.chain_id}, its envelope's is {context.chain_id}")
+    if event.block_hash is not None and context.block_hash is not None and event.block_hash != context.block_hash:
+        return _fault("block_hash", "wrong_block", f"is {event.block_hash}, its envelope's is {context.block_hash}")
+    return FINE
+
+
+def not_in_future(event: Any, context: Context) -> Faults:
+    """future_time: a time later than our clock allows, or before 1970."""
+    time = event.timestamp
+    if time is None:
+        return FINE
+    if time > context.now + CLOCK_SKEW_S:
+        hint = "; unix times are in seconds, not milliseconds" if time > 100_000_000_000 else ""
+        return _fault("timestamp", "future_time", f"{time} is later than now ({int(context.now)}){hint}")
+    return _fault("timestamp", "future_time", f"{time} is not a unix time") if time <= 0 else FINE
+
+
+def gas_possible(event: Any, context: Context) -> Faults:
+    """gas_limit: gas used or its price outside what the protocol allows."""
+    used, price = event.gas_used, event.gas_price
+    if used is None and price is None:
+        return FINE
+    bounds = limits(event.chain_id or context.chain_id)
+    if used is not None and not bounds.min_gas <= used <= bounds.max_gas:
+        return _fault("gas_used", "gas_limit", f"{used} is outside {bounds.min_gas} to {bounds.max_gas}")
+    if price is not None and not 0 <= _number(price) <= bounds.max_gas_price_gwei:
+        return _fault("gas_price", "gas_limit", f"{price} gwei is outside 0 to {bounds.max_gas_price_gwei}")
+    return FINE
+
+
+def _number(amount: str) -> float:
+    """Good enough to compare with a bound."""
+    return float(amount)
+
+
+def _is_zero(amount: str) -> bool:
+    return Decimal(amount) == 0
+
+
+def amounts_positive(event: Any, context: Context) -> Faults:
+    """amount_positive: both sides of a swap, in each form that is given."""
+    for name in ("amount_in", "amount_out", "amount_in_raw", "amount_out_raw"):
+        value = getattr(event, name)
+        # A first digit of 1 to 9 is a positive number, whatever follows: the common case, without parsing.
+        if value is not None and not "0" < value[0] <= "9" and (value[0] == "-" or _is_zero(value)):
+            return _fault(name, "amount_positive", f"{value} must be above 0")
+    return FINE
+
+
+AMOUNT_FIELDS = (
+    "amount_in", "amount_out", "amount_in_raw", "amount_out_raw", "amount0_raw", "amount1_raw", "reserve0_raw",
+    "reserve1_raw", "value_wei", "coinbase_transfer_wei", "liquidity",
+)  # fmt: skip
+
+
+def amounts_not_negative(event: Any, context: Context) -> Faults:
+    """amount_negative: outside swaps 0 is legal, less is not."""
+    fields = event.__dict__
+    for name in AMOUNT_FIELDS:
+        value = fields.get(name)
+        if value is not None and value[0] == "-" and not _is_zero(value):
+            return _fault(name, "amount_negative", f"{value} must not be negative")
+    return FINE
+
+
+def swap_amounts_known(event: Any, context: Context) -> Faults:
+    """missing_field: each side of a swap in token units or in base units."""
+    if event.amount_in is None and event.amount_in_raw is None:
+        return _fault("amount_in", "missing_field", "give amount_in (token units) or amount_in_raw (base units)")
+    if event.amount_out is None and event.amount_out_raw is None:
+        return _fault("amount_out", "missing_field", "give amount_out (token units) or amount_out_raw (base units)")
+    return FINE
+
+
+def tokens_differ(event: Any, context: Context) -> Faults:
+    """same_token: a swap of a token for itself."""
+    if event.token_in == event.token_out or event.token_in.lower() == event.token_out.lower():
+        return _fault("token_out", "same_token", f"{event.token_out} is also token_in")
+    return FINE
+
+
+def tokens_formed(event: Any, context: Context) -> Faults:
+    """address_form: a token that starts like an address must be one."""
+    fields = event.__dict__
+    for name in ("token_in", "token_out", "token0", "token1"):
+        value = fields.get(name)
+        if value is not None and value[:2] == "0x" and not _is_address(value):
+            return _fault(name, "address_form", f"{value} is neither a symbol nor an address of 20 bytes")
+    return FINE
+
+
+def _is_address(value: str) -> bool:
+    if len(value) != 42 or value[:2] != "0x":
+        return False
+    try:
+        int(value, 16)
+    except ValueError:
+        return False
+    return "_" not in value
+
+
+def transfer_known(event: Any, context: Context) -> Faults:
+    """missing_field: what moved, from whom, to whom and how much."""
+    if event.token_in is None and event.contract_address is None:
+        return _fault("contract_address", "missing_field", "a transfer needs the token: contract_address or token_in")
+    if event.amount_in is None and event.amount_in_raw is None:
+        return _fault("amount_in", "missing_field", "give amount_in (token units) or amount_in_raw (base units)")
+    if event.from_address is None:
+        return _fault("from_address", "missing_field", "a transfer needs its sender")
+    if event.to_address is None:
+        return _fault("to_address", "missing_field", "a transfer needs its receiver")
+    return FINE
+
+
+def pool_known(event: Any, context: Context) -> Faults:
+    """missing_field: liquidity goes to or comes from a pool."""
+    if event.pool is None and event.contract_address is None:
+        return _fault("pool", "missing_field", "give pool or contract_address")
+    return FINE
+
+
+def loan_known(event: Any, context: Context) -> Faults:
+    """missing_field: who liquidated whom."""
+    if event.from_address is None or event.to_address is None:
+        name = "from_address" if event.from_address is None else "to_address"
+        return _fault(name, "missing_field", "a liquidation needs the liquidator (from) and the borrower (to)")
+    return FINE
+
+
+def time_fits_number(event: Any, context: Context) -> Faults:
+    """time_of_block (warning): the time is far from that of blocks around this number, on chains with known blocks."""
+    number = context.number if event.block_number is None else event.block_number
+    time = context.timestamp if event.timestamp is None else event.timestamp
+    if number is None or time is None:
+        return FINE
+    expected = expected_time(limits(event.chain_id or context.chain_id).anchors, number)
+    if expected is not None and abs(time - expected) > ANCHOR_TOLERANCE_S:
+        return _fault("timestamp", "time_of_block", f"block {number} is expected around {expected}, not {time}")
+    return FINE
+
+
+WARNED_WHEN_UNKNOWN = ("timestamp", "contract_address", "from_address", "to_address", "gas_used", "gas_price")
+
+
+def unknown_values(event: Any, context: Context) -> Faults:
+    """unknown_<field> (warning): a field of the contract that is null, so that its rules did not apply."""
+    fields = event.__dict__
+    return [
+        Fault(field=name, code=f"unknown_{name}", message="not given; its rules did not apply")
+        for name in WARNED_WHEN_UNKNOWN
+        if fields.get(name) is None and not (name == "timestamp" and context.timestamp is not None)
+    ]
+
+
+def unknown_fields(event: Any, context: Context) -> Faults:
+    """unknown_field (warning): a field that the schema does not have; it is kept out of the result."""
+    extra = event.__pydantic_extra__
+    return [
+        Fault(field=name[:64], code="unknown_field", message="not part of the schema; left out") for name in extra or ()
+    ]
+
+
+EVERY: tuple[Rule, ...] = (identity_known, block_known, same_block, not_in_future, gas_possible)
+RULES: dict[str, tuple[Rule, ...]] = {
+    "swap": (*EVERY, swap_amounts_known, amounts_positive, tokens_formed, tokens_differ),
+    "transfer": (*EVERY, transfer_known, amounts_not_negative, tokens_formed),
+    "deposit": (*EVERY, transfer_known, amounts_not_negative, tokens_formed),
+    "withdrawal": (*EVERY, transfer_known, amounts_not_negative, tokens_formed),
+    "sync": (*EVERY, amounts_not_negative, tokens_formed),
+    "mint": (*EVERY, pool_known, amounts_not_negative, tokens_formed),
+    "burn": (*EVERY, pool_known, amounts_not_negative, tokens_formed),
+    "collect": (*EVERY, pool_known, amounts_not_negative, tokens_formed),
+    "liquidation": (*EVERY, loan_known, amounts_not_negative, tokens_formed),
+}
+"""Errors by event type, in the order they are looked for."""
+
+WARNINGS: tuple[Rule, ...] = (time_fits_number, unknown_values, unknown_fields)
+
+
+def errors(event: Any, context: Context) -> Faults:
+    """Put a parsed event into normal form and return what refuses it; empty when it is valid.
+
+    The first fault of each rule is told. An event whose addresses are wrong is not looked at further.
+    """
+    faults = normalise(event)
+    if faults:
+        return faults
+    found: list[Fault] | None = None
+    for rule in RULES[event.event_type]:
+        said = rule(event, context)
+        if said:
+            found = [*(found or ()), *said]
+    return found or FINE
+
+
+def warnings(event: Any, context: Context) -> list[Fault]:
+    """What is odd about an event in normal form, and changes nothing."""
+    return [fault for rule in WARNINGS for fault in rule(event, context)]
+
+
+def transaction_errors(transaction: Any, chain_id: int) -> Faults:
+    """Put a transaction of an envelope into normal form and return what refuses it."""
+    faults = normalise(transaction)
+    if faults:
+        return faults
+    bounds = limits(chain_id)
+    for name in ("gas_used", "gas_limit"):
+        value = getattr(transaction, name)
+        if value is not None and not bounds.min_gas <= value <= bounds.max_gas:
+            return _fault(name, "gas_limit", f"{value} is outside {bounds.min_gas} to {bounds.max_gas}")
+    price = transaction.gas_price_wei
+    if price is not None and price > bounds.max_gas_price_gwei * 10**9:
+        return _fault("gas_price_wei", "gas_limit", f"{price} wei is above {bounds.max_gas_price_gwei} gwei")
+    return amounts_not_negative(transaction, Context(0))
+
+
+def header_errors(header: Any, now: float) -> Faults:
+    """Put an envelope's header into normal form and return what refuses the whole envelope."""
+    return normalise(header) or not_in_future(header, Context(now))
+
+
+def quality_score(errors: Iterable[Fault], warnings: Iterable[Fault]) -> float:
+    """0 to 1: a quarter off for each error, a twentieth for each warning."""
+    return max(0.0, round(1 - 0.25 * len(list(errors)) - 0.05 * len(list(warnings)), 2))
