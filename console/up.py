@@ -74,7 +74,6 @@ def _populate(
     settings: Settings, servers: LocalServers, launcher: Launcher, port: int, began: float
 ) -> System:
     from agents.app import WORKERS
-
     from topics.admin import create
 
     for child in servers.children:
