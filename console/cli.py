@@ -22,6 +22,7 @@ COMMANDS: list[tuple[str, str, str]] = [
     ("config", "console.config:app", "Each setting with its value and where it comes from."),
     ("fetch", "console.fetch:app", "Fetch what the local servers need, for a start without a network."),
     ("bench", "console.bench:app", "Measure, and say whether the figures pass."),
+    ("evaluate", "console.evaluate:app", "Score the models on labelled data."),
     ("keys", "console.keys:app", "API keys of the HTTP facade: create, list, revoke."),
 ]
 _BY_NAME = {name: (target, summary) for name, target, summary in COMMANDS}
