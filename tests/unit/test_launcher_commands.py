@@ -1,0 +1,154 @@
+"""The commands around the launcher: --help, config, status, doctor, and what users are told."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import psutil
+import pytest
+
+from base.settings import ROOT, get_settings
+from console import cli, doctor, status, up
+from console.local import ports, runfile
+from console.local.errors import LocalError
+
+
+@pytest.fixture(autouse=True)
+def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    for name in ("PORT", "SOBA_PORT", "API_PORT", "REDIS_URL", "SOBA_BROKERS"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("SOBA_DATA_DIR", str(tmp_path))
+    get_settings.cache_clear()
+    return tmp_path
+
+
+def run(*argv: str) -> int:
+    """The exit code of `soba ARGV` in this process."""
+    with pytest.raises(SystemExit) as ended:
+        cli.main(list(argv))
+    return int(ended.value.code or 0)
+
+
+def running(data: Path, **more: object) -> None:
+    """A run.json as this process would have left it as a launcher."""
+    me = {"pid": os.getpid(), "created": psutil.Process().create_time()}
+    row = {**me, "restarts": 2, "log": "x.log"}
+    gone = {"pid": 2**22 + 1, "created": 1.0, "restarts": 0, "log": "y.log"}
+    state = {"launcher": me, "started": me["created"], "processes": {"one": row, "two": gone}, **more}
+    (data / "run.json").write_text(json.dumps(state))
+
+
+def test_help_names_every_command_and_imports_none_of_them() -> None:
+    code = "import sys; from console.cli import main\ntry: main(['--help'])\nexcept SystemExit: pass\n"
+    code += "print([name for name in sys.modules if name.split('.')[0] in ('faust', 'confluent_kafka', 'aiokafka')])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
+    assert all(name in done.stdout for name, _, _ in cli.COMMANDS)
+    assert done.stdout.rstrip().endswith("[]"), done.stdout[-300:]
+
+
+@pytest.mark.parametrize("name", [name for name, _, _ in cli.COMMANDS])
+def test_every_command_can_be_imported_and_has_help(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(name, "--help") == 0
+    assert "Usage: soba" in capsys.readouterr().out
+
+
+def test_an_unknown_command_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("nonsense") == 2
+    assert "No such command" in capsys.readouterr().err
+
+
+def test_config_prints_origins(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ML_MODELS_URL", "http://x")
+    assert run("config") == 0
+    text = capsys.readouterr().out
+    assert "SOBA_DATA_DIR" in text and "ML_MODELS_URL is set but has no meaning here" in text
+    assert run("config", "--json") == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["settings"]["port"] == {"value": 3000, "origin": "default"}
+    assert told["meaningless"] == ["ML_MODELS_URL"]
+
+
+def test_a_wrong_setting_is_explained(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SOBA_PORT", "many")
+    assert run("config") == 1
+    assert "a setting is not valid:\n      SOBA_PORT: Input should be a valid integer" in capsys.readouterr().err
+    monkeypatch.setenv("SOBA_PORT", "1")
+    monkeypatch.setenv("SOBA_KAFKA", "{")
+    assert run("config") == 1
+    assert "a setting is not valid" in capsys.readouterr().err
+
+
+def test_an_error_of_ours_keeps_its_stack_trace() -> None:
+    assert cli.explain(RuntimeError("ours")) == ""
+    assert cli.explain(LocalError("a", "b")) == "a\n      b"
+
+
+def test_status_of_nothing_and_of_something(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("status") == 1
+    assert "not running" in capsys.readouterr().out
+    running(data, http="http://127.0.0.1:1", brokers="127.0.0.1:2")
+    assert run("status") == 0
+    text = capsys.readouterr().out
+    assert "running (pid" in text and "http://127.0.0.1:1" in text
+    state = status.snapshot()
+    assert [(row["name"], row["state"]) for row in state["processes"]] == [("one", "running"), ("two", "ended")]
+    assert state["processes"][0]["memory_mb"] > 1 and state["processes"][0]["restarts"] == 2
+
+
+def test_a_stale_run_file_is_not_a_running_system(data: Path) -> None:
+    running(data, launcher={"pid": os.getpid(), "created": 1.0})
+    assert not status.snapshot()["running"]
+    (data / "run.json").write_text("{")
+    assert runfile.read(data) == {}
+
+
+def test_doctor_tells_of_servers_that_do_not_answer(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(doctor, "_brokers", lambda _: (_ for _ in ()).throw(LocalError("no broker answers")))
+    monkeypatch.setenv("SOBA_BROKERS", "127.0.0.1:9")
+    monkeypatch.setenv("REDIS_URL", "redis://127.0.0.1:9/0")
+    assert run("doctor") == 1
+    text = capsys.readouterr().out
+    assert "BAD  kafka" in text and "BAD  redis" in text and "REDIS_URL" in text
+    assert run("doctor", "--json") == 1
+    told = json.loads(capsys.readouterr().out)
+    assert {check["name"] for check in told["checks"] if not check["ok"]} == {"kafka", "redis"}
+
+
+def test_the_port_is_free_or_the_user_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    with_default = get_settings()
+    monkeypatch.setattr(ports, "is_free", lambda port, host="": port != 3000)
+    assert up.http_port(with_default, 4321) == 4321
+    monkeypatch.setenv("PORT", "3000")
+    get_settings.cache_clear()
+    with pytest.raises(LocalError, match=r"port 3000 is in use[\s\S]*SOBA_PORT=3001"):
+        up.http_port(get_settings(), None)
+    get_settings.cache_clear()
+
+
+def test_ports_are_different_and_those_of_the_last_run_where_free() -> None:
+    first = ports.pick(3)
+    assert len(set(first)) == 3 and ports.pick(3, [*first]) == first
+
+
+def test_addresses_are_shown_without_passwords() -> None:
+    assert up._masked("redis://me:secret@there:1/0") == "redis://***@there:1/0"
+    assert up._masked("redis://there:1/0") == "redis://there:1/0"
+
+
+def test_progress_on_a_terminal_and_elsewhere(capsys: pytest.CaptureFixture[str]) -> None:
+    from console.local.progress import progress
+
+    with progress("fetching", 1000) as bar:
+        for _ in range(10):
+            bar.advance(100)
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "fetching: 0.0 MB" and lines[-1] == "fetching: 100 %"
+
+
+def test_a_worker_that_does_not_exist_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("worker", "nonsense") == 2
+    assert "no worker 'nonsense'" in capsys.readouterr().err
