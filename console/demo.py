@@ -31,7 +31,7 @@ PACE_S = 0.5
 PATIENCE_S = 60.0
 """How long nothing new may come before what is still missing is reported."""
 SETTLE_S = 1.0
-"""Nothing new for so long after everything came: the end."""
+"""Nothing new for so long after everything that was sent came out: the end."""
 
 
 @app.command()
@@ -187,8 +187,11 @@ def _watch_it(run: _Run, watch: Watch, pace: float) -> None:
             run.screen.tell(news)
             news_at = time.monotonic()
         silent = time.monotonic() - news_at
-        complete = run.all_sent and not failures(run.screen.tally)
-        if silent > (SETTLE_S if complete else PATIENCE_S):
+        if not run.all_sent or failures(run.screen.tally):
+            enough = PATIENCE_S
+        else:
+            enough = SETTLE_S if run.screen.sent_events else 0.0
+        if silent >= enough:
             return
 
 

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from console.demo_watch import News, Refused, Tally, Validated
+from console.demo_watch import News, Refused, Tally
 from topics.registry import CHAIN_EVENTS
 from topics.schemas.alerts import Alert
 from topics.schemas.mev import Finding
@@ -63,9 +63,9 @@ class Screen:
             return f"rejected  {news.reason}" + (f" ({news.field})" if news.field else "") + f" at {news.source}"
         if isinstance(news, Alert):
             return f"alert     {news.severity}: {news.text}"
-        done = len(self.tally.blocks)
-        if isinstance(news, Validated) and (done % LINE_EVERY == 0 or done == len(self.tally.sample.blocks)):
-            return f"blocks    {done} of {len(self.tally.sample.blocks)} validated, {self.tally.valid:,} events"
+        all_blocks = len(self.tally.sample.blocks)
+        if news.place % LINE_EVERY == 0 or news.place == all_blocks:
+            return f"blocks    {news.place} of {all_blocks} validated"
         return None
 
     def rate(self, now: float) -> float:

@@ -82,7 +82,8 @@ def _labels(folder: Path) -> Iterator[Pair]:
 class Validated:
     """A sample block as it stands in chain.blocks; `source` is the record of chain.events that changed it last."""
 
-    id: str
+    place: int
+    """How many sample blocks were there with it."""
     events: int
     source: str
 
@@ -168,8 +169,9 @@ class Tally:
         if id not in self.sample.blocks:
             return None
         source = f"{CHAIN_EVENTS.name}/{record.partition}/{block['revision']}"
-        before, seen = self.blocks.get(id), Validated(id, len(block["events"]), source)
-        self.blocks[id] = seen
+        before = self.blocks.get(id)
+        place = len(self.blocks) + 1 if before is None else before.place
+        self.blocks[id] = seen = Validated(place, len(block["events"]), source)
         return seen if before is None else None
 
     def _finding(self, value: bytes) -> Finding | None:
