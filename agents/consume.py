@@ -11,16 +11,26 @@ import logging
 import threading
 import time
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Protocol, cast
 
 from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
 from mode import Service
 
-from agents.agent import Agent, Partitioned, Record, State
-from agents.runtime import EXIT_FAILING, DeadLetterLimit, Outlet, Runner, Stopped, leave, refuse_for_error
+from agents.agent import Agent, Partitioned, Record, Result, State
+from agents.runtime import (
+    EXIT_FAILING,
+    DeadLetterLimit,
+    Outlet,
+    Runner,
+    Stopped,
+    check_sizes,
+    leave,
+    refuse_for_error,
+)
 from base import metrics
 from base.settings import Settings
 from topics import clients
+from topics.headers import Headers
 from topics.tail import read_tail
 
 log = logging.getLogger("soba.runtime")
@@ -108,12 +118,11 @@ class Stateful:
             most = self._most.get(partition)
             taken = records if most is None else records[:most]
             try:
-                self._handle(partition, taken)
-            except Stopped:
-                raise
+                result = self._handle(partition, taken)
             except Exception as error:
                 done[partition] = self._begin_again(consumer, partition, taken, error)
                 continue
+            self._outlet.give(self._agent.name, result)
             if taken:
                 done[partition] = taken[-1].offset + 1
             if most is not None and taken:
@@ -128,16 +137,18 @@ class Stateful:
         state = self._states.get(partition)
         return None if state is None else state.floor()
 
-    def _handle(self, partition: int, records: Sequence[Record]) -> None:
+    def _handle(self, partition: int, records: Sequence[Record]) -> Result:
         began = time.perf_counter()
         innocent = [r for r in records if (partition, r.offset) not in self._guilty] if self._guilty else records
-        self._outlet.give(self._agent.name, self._states[partition].handle(innocent, time.time()))
+        result = self._states[partition].handle(innocent, time.time())
+        check_sizes(result)
         if records:
             self._limit.fine(len(innocent))
             self._outlet.activity.handled += len(records)
             metrics.EVENTS_IN.labels(self._agent.name).inc(len(records))
             metrics.BATCH_SIZE.labels(self._agent.name).observe(len(records))
             metrics.HANDLER_SECONDS.labels(self._agent.name).observe(time.perf_counter() - began)
+        return result
 
     def _begin_again(self, consumer: Consumer, partition: int, records: Sequence[Record], error: Exception) -> int:
         """Restore a partition after its handler raised; returns the offset from which it reads again."""
@@ -173,7 +184,7 @@ class Stateful:
         return committed
 
 
-class ConsumeFeed(Service):  # type: ignore[misc]
+class ConsumeFeed(Service):
     """Runs the consumer of one agent in a thread for as long as its Faust app runs."""
 
     def __init__(self, app_id: str, agent: Agent | Partitioned, settings: Settings, outlet: Outlet) -> None:
@@ -295,7 +306,7 @@ def _record(message: Message) -> Record:
         partition=int(message.partition() or 0),
         offset=int(message.offset() or 0),
         key=message.key(),
-        headers=message.headers() or [],
+        headers=cast(Headers, message.headers() or []),  # librdkafka gives bytes, its stubs say str too
         raw=message.value() or b"",
         value=None,
     )

@@ -31,7 +31,7 @@ STUCK_S = 30.0
 FORGET_S = 600
 
 
-class Pulse(Service):  # type: ignore[misc]
+class Pulse(Service):
     """Beats every five seconds and answers probes, from the loop of the Faust app: a hung loop shows."""
 
     def __init__(self, service: str, app_id: str, port: int, settings: Settings, activity: Activity, app: Any) -> None:

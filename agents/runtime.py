@@ -21,7 +21,7 @@ import time
 from collections import OrderedDict, deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NoReturn, TypeVar
+from typing import Any, NoReturn, TypeVar, cast
 
 import redis
 from confluent_kafka import KafkaException, Producer
@@ -33,7 +33,7 @@ from base.settings import Settings
 from tables import rows as table_rows
 from topics import clients
 from topics.headers import dead_letter
-from topics.registry import DEAD_LETTER_ROOM, DEAD_LETTER_SUFFIX, max_bytes
+from topics.registry import DEAD_LETTER_SUFFIX, max_bytes
 
 log = logging.getLogger("soba.runtime")
 
@@ -45,6 +45,7 @@ RETRY_FOR_S = 120.0
 CONSECUTIVE_ERRORS = 10
 ERRORS_IN_WINDOW, WINDOW = 100, 10_000
 CACHED_ROWS = 20_000
+PARTITION_BY_KEY = -1
 
 T = TypeVar("T")
 
@@ -123,12 +124,9 @@ class Outlet:
         """Give out a result and have each step confirmed before the next; return the places of rows refused as older.
 
         Raises:
-            TooLarge: a record is larger than its topic takes; nothing was given out.
             Stopped: the worker stops; what was given out will be repeated.
         """
         first = [*map(_dead_letter_record(agent), result.dead_letters), *result.sent_on]
-        for output in (*first, *result.outputs, *result.after):
-            _check_size(output)
         for step in (first, result.outputs, result.after):
             self.retry(agent, lambda outputs=step: self._produce(outputs))  # type: ignore[misc]
         for output in (*result.outputs, *result.after):
@@ -183,16 +181,16 @@ class Outlet:
             return delivered
 
         for output in outputs:
-            where = {} if output.partition is None else {"partition": output.partition}
+            where = PARTITION_BY_KEY if output.partition is None else output.partition
             while True:
                 try:
                     self._producer.produce(
                         output.topic,
                         output.value,
                         output.key,
-                        headers=output.headers,
-                        on_delivery=note(output),
-                        **where,
+                        where,
+                        note(output),
+                        headers=cast(Any, output.headers),
                     )
                     break
                 except BufferError:
@@ -299,13 +297,11 @@ class Runner:
         rows = self._rows(batch)
         try:
             result = self.agent.handle(batch, rows)
-            refused = self._outlet.give(self.agent.name, result)
-        except Stopped:
-            raise
+            check_sizes(result)
         except Exception as error:
             self._halve(batch, error)
             return
-        self._remember(result, refused)
+        self._remember(result, self._outlet.give(self.agent.name, result))
         self._limit.fine(len(batch))
         self._outlet.activity.handled += len(batch)
         metrics.BATCH_SIZE.labels(self.agent.name).observe(len(batch))
@@ -360,12 +356,15 @@ def refuse_for_error(agent: str, record: Record, error: Exception, outlet: Outle
     outlet.give(agent, Result(dead_letters=[DeadLetter(record, "handler_error", "", detail, record.raw)]))
 
 
-def _check_size(output: Output) -> None:
-    size, most = len(output.value), max_bytes(output.topic)
-    if size > most and not output.topic.endswith(DEAD_LETTER_SUFFIX):
-        raise TooLarge(f"a record of {size} bytes for {output.topic}, which takes {most}")
-    if size > most + DEAD_LETTER_ROOM:
-        raise TooLarge(f"a dead letter of {size} bytes for {output.topic}, which takes {most}")
+def check_sizes(result: Result) -> None:
+    """Part of handling: what a topic would refuse is the handler's fault, and found before anything is given out.
+
+    Raises:
+        TooLarge: a record is larger than its topic takes.
+    """
+    for output in (*result.sent_on, *result.outputs, *result.after):
+        if len(output.value) > (most := max_bytes(output.topic)):
+            raise TooLarge(f"a record of {len(output.value)} bytes for {output.topic}, which takes {most}")
 
 
 def _dead_letter_record(agent: str) -> Callable[[DeadLetter], Output]:

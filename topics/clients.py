@@ -8,6 +8,8 @@ from typing import Any
 from base.settings import Settings
 from topics.registry import DEAD_LETTER_ROOM, TOPICS
 
+SESSION_TIMEOUT_S = 30
+"""A consumer that is not heard of for so long has lost its partitions."""
 LARGEST = max(topic.max_bytes for topic in TOPICS.values()) + 2 * DEAD_LETTER_ROOM
 
 
@@ -50,7 +52,7 @@ def consumer(settings: Settings, group: str, **more: Any) -> dict[str, Any]:
         "fetch.max.bytes": 64 * 1024 * 1024,
         "queued.max.messages.kbytes": 65_536,
         "fetch.wait.max.ms": 20,
-        "session.timeout.ms": 30_000,
+        "session.timeout.ms": SESSION_TIMEOUT_S * 1000,
         **more,
     }
 

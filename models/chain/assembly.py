@@ -332,7 +332,7 @@ class Assembly:
 
     def _below(self, key: BlockId) -> bool:
         """Whether a block is lower than `HELD_BLOCKS` others of its chain."""
-        top = self._top.get(key[0], ())
+        top = self._top.get(key[0], [])
         return len(top) == HELD_BLOCKS and key[1] < top[0]
 
     def _renew_if_removed(self, held: Held) -> None:
