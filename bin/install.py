@@ -96,7 +96,9 @@ def install(lock: Path, venv: Path, held: int) -> None:
         assert pip.stdout is not None
         for line in pip.stdout:
             said.append(line.rstrip())
-            if line.startswith(("Collecting ", "Requirement already", "Ignoring ")):
+            if line.startswith("Ignoring "):  # meant for another system
+                seen += 1
+            elif line.startswith(("Collecting ", "Requirement already")):
                 seen += 1
                 name = line.split(" (from")[0].rsplit(": ", 1)[-1].removeprefix("Collecting ").strip()
                 show(f"soba: {seen}/{total} {name}", every=seen % 20 == 0)

@@ -138,7 +138,8 @@ def _alone(folder: Path) -> Iterator[None]:
 def _download(jars: Sequence[Jar], folder: Path) -> None:
     address = repository()
     total = sum(jar.bytes for jar in jars)
-    title = f"fetching {len(jars)} jar{'s' if len(jars) > 1 else ''} (Kafka, Redis; once)"
+    names = {"Redis" if jar.artifact == REDIS else "Kafka" for jar in jars}
+    title = f"fetching {' and '.join(sorted(names))} (once, {len(jars)} jar{'s'[: len(jars) > 1]})"
     with progress(title, total) as bar, ThreadPoolExecutor(PARALLEL) as pool:
         # The largest first, so that no long one is left alone at the end.
         ordered = sorted(jars, key=lambda jar: -jar.bytes)
@@ -179,8 +180,8 @@ def _fetch_one(address: str, jar: Jar, folder: Path, bar: Progress) -> None:
         part.unlink()
     raise LocalError(
         f"{jar.name} cannot be fetched: {problem}.",
-        f"Check the network or proxy (HTTPS_PROXY), or name a mirror with SOBA_MAVEN_URL, and start again:"
-        f" what has arrived is kept in {folder}.",
+        "Check the network or proxy (HTTPS_PROXY), or name a mirror with SOBA_MAVEN_URL, and start again;",
+        f"what has arrived is kept in {folder}.",
         "Or use servers of your own: SOBA_BROKERS=host:port REDIS_URL=redis://host:port bin/soba up",
     )
 
