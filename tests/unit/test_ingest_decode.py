@@ -1,0 +1,283 @@
+"""Logs written by hand through the decoder, one layout at a time, and raw blocks that are not as they should be."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from eth_hash.auto import keccak
+
+from ingest.decode import Decoded, decode
+from ingest.pools import DEPLOYMENTS, create2
+from ingest.protocols import BY_TOPIC, PROTOCOLS, erc20, uniswap_v2, uniswap_v3, weth
+from ingest.raw import Malformed
+from ingest.tokens import units
+
+USDC, WETH = "0xa0b86991c6218b36c1d19d4a2e9eb0ce3606eb48", "0xc02aaa39b223fe8d0a0e5c4f27ead9083c756cc2"
+V2_PAIR, V3_POOL = "0xb4e16d0168e52d35cacd2c6185b44281ec28c9dc", "0x88e6a0c2ddd26feeb64f039a2c41296fcb3f5640"
+ALICE, BOB = "0x" + "a1" * 20, "0x" + "B2" * 20
+TX = "0x" + "11" * 32
+POOLS = {pool: {"protocol": kind, "token0": USDC, "token1": WETH} for pool, kind in
+         ((V2_PAIR, "uniswap_v2"), (V3_POOL, "uniswap_v3"))}  # fmt: skip
+SIGNATURES = {
+    uniswap_v2: [
+        "Swap(address,uint256,uint256,uint256,uint256,address)", "Sync(uint112,uint112)", "Mint(address,uint256,uint256)",
+        "Burn(address,uint256,uint256,address)",
+    ],
+    uniswap_v3: [
+        "Swap(address,address,int256,int256,uint160,uint128,int24)",
+        "Swap(address,address,int256,int256,uint160,uint128,int24,uint128,uint128)",
+        "Mint(address,address,int24,int24,uint128,uint256,uint256)", "Burn(address,int24,int24,uint128,uint256,uint256)",
+        "Collect(address,address,int24,int24,uint128,uint128)",
+    ],
+    erc20: ["Transfer(address,address,uint256)"],
+    weth: ["Deposit(address,uint256)", "Withdrawal(address,uint256)"],
+}  # fmt: skip
+
+
+def topic0(signature: str) -> str:
+    return "0x" + keccak(signature.encode()).hex()
+
+
+def word(value: int | str) -> str:
+    return value[2:].rjust(64, "0") if isinstance(value, str) else f"{value % 2**256:064x}"
+
+
+def log(address: str, signature: str, topics: list[int | str], data: list[int | str], **more: Any) -> dict[str, Any]:
+    return {
+        "address": address,
+        "topics": [topic0(signature), *("0x" + word(topic) for topic in topics)],
+        "data": "0x" + "".join(word(value) for value in data),
+        "transactionHash": TX,
+        "transactionIndex": "0x3",
+        "logIndex": "0x7",
+        **more,
+    }
+
+
+def raw(*logs: dict[str, Any], **more: Any) -> bytes:
+    transactions = [{"hash": TX, "index": 3, "from": ALICE, "to": BOB}]
+    block = {"schema": "mev-block/1", "chain_id": 1, "number": 5, "transactions": transactions, "logs": list(logs)}
+    return json.dumps({**block, "pools": POOLS, **more}).encode()
+
+
+def event(*logs: dict[str, Any], **more: Any) -> dict[str, Any]:
+    """The only event of a block, without what all have in common."""
+    decoded = decode(raw(*logs, **more))
+    (one,) = decoded.block.events
+    shared = {"transaction_hash", "transaction_index", "log_index", "contract_address"}
+    assert (one.transaction_hash, one.transaction_index, one.log_index) == (TX, 3, 7)
+    return one.model_dump(exclude_none=True, exclude=shared)
+
+
+def undecoded(*logs: dict[str, Any], **more: Any) -> dict[str, int]:
+    decoded: Decoded = decode(raw(*logs, **more))
+    assert not decoded.block.events
+    return dict(decoded.undecoded)
+
+
+def test_topics_are_the_hashes_of_their_signatures() -> None:
+    assert set(SIGNATURES) == set(PROTOCOLS)
+    for protocol, signatures in SIGNATURES.items():
+        assert set(protocol.DECODERS) == {topic0(signature) for signature in signatures}
+    assert len(BY_TOPIC) == sum(map(len, SIGNATURES.values()))
+
+
+V2_SWAP, V3_SWAP, PANCAKE_SWAP = SIGNATURES[uniswap_v2][0], SIGNATURES[uniswap_v3][0], SIGNATURES[uniswap_v3][1]
+
+
+def test_v2_swap_takes_direction_from_net_and_amounts_from_gross() -> None:
+    # A reflection token: 5 USDC came back in beside the WETH that was sold, and 2 wei of WETH went out.
+    swap = event(log(V2_PAIR, V2_SWAP, [ALICE, BOB], [5, 10**18, 2_000_000_000, 2]))
+    assert swap == {
+        "event_type": "swap", "protocol": "uniswap_v2", "pool": V2_PAIR, "sender": ALICE, "recipient": BOB.lower(),
+        "from_address": ALICE, "to_address": BOB.lower(), "token_in": WETH, "token_out": USDC,
+        "amount_in_raw": str(10**18), "amount_out_raw": "2000000000", "amount_in": "1", "amount_out": "2000",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("signature, extra", [(V3_SWAP, []), (PANCAKE_SWAP, [0, 9])])
+def test_v3_swap_signs(signature: str, extra: list[int | str]) -> None:
+    swap = event(log(V3_POOL, signature, [ALICE, BOB], [-2_500_000, 10**15, 2**96, 77, -42, *extra]))
+    assert (swap["token_in"], swap["amount_in_raw"]) == (WETH, str(10**15))
+    assert (swap["token_out"], swap["amount_out"]) == (USDC, "2.5")
+    assert (swap["sqrt_price_x96"], swap["liquidity"], swap["tick"]) == (str(2**96), "77", -42)
+
+
+def test_v3_placeholders_are_no_price() -> None:
+    swap = event(log(V3_POOL, V3_SWAP, [ALICE, BOB], [9, -8, 0, 0, 0]))
+    assert (swap["token_in"], swap["token_out"]) == (USDC, WETH)
+    assert not {"sqrt_price_x96", "liquidity", "tick"} & set(swap)
+
+
+@pytest.mark.parametrize("amounts", [(0, 0, 0, 0), (5, 0, 0, 0), (5, 7, 0, 0), (5, 7, 5, 7), (5, 0, 3, 0)])
+def test_one_sided_swaps_have_no_direction(amounts: tuple[int, ...]) -> None:
+    assert undecoded(log(V2_PAIR, V2_SWAP, [ALICE, BOB], list(amounts))) == {"one_sided": 1}
+    net0, net1 = amounts[0] - amounts[2], amounts[1] - amounts[3]
+    assert undecoded(log(V3_POOL, V3_SWAP, [ALICE, BOB], [net0, net1, 1, 1, 1])) == {"one_sided": 1}
+
+
+def test_liquidity_and_reserves() -> None:
+    sync = event(log(V2_PAIR, "Sync(uint112,uint112)", [], [11, 12]))
+    assert (sync["pool"], sync["token0"], sync["reserve0_raw"], sync["reserve1_raw"]) == (V2_PAIR, USDC, "11", "12")
+    mint = event(log(V2_PAIR, "Mint(address,uint256,uint256)", [ALICE], [1, 2]))
+    assert (mint["sender"], mint["amount0_raw"], mint["amount1_raw"]) == (ALICE, "1", "2")
+    burn = event(log(V2_PAIR, "Burn(address,uint256,uint256,address)", [ALICE, BOB], [3, 4]))
+    assert (burn["recipient"], burn["amount0_raw"], burn["amount1_raw"]) == (BOB.lower(), "3", "4")
+    v3_mint = event(log(V3_POOL, SIGNATURES[uniswap_v3][2], [ALICE, -60, 60], [BOB, 100, 1, 2]))
+    assert (v3_mint["owner"], v3_mint["sender"], v3_mint["liquidity"]) == (ALICE, BOB.lower(), "100")
+    assert (v3_mint["tick_lower"], v3_mint["tick_upper"], v3_mint["amount1_raw"]) == (-60, 60, "2")
+    v3_burn = event(log(V3_POOL, SIGNATURES[uniswap_v3][3], [ALICE, -887220, 0], [100, 0, 2]))
+    assert (v3_burn["event_type"], v3_burn["tick_lower"], v3_burn["amount0_raw"]) == ("burn", -887220, "0")
+    collect = event(log(V3_POOL, SIGNATURES[uniswap_v3][4], [ALICE, -60, 60], [BOB, 1, 2]))
+    assert (collect["event_type"], collect["recipient"], collect["amount1_raw"]) == ("collect", BOB.lower(), "2")
+
+
+def test_reserves_of_an_unknown_pool_are_kept() -> None:
+    sync = event(log(V2_PAIR, "Sync(uint112,uint112)", [], [11, 12]), pools={})
+    assert sync["protocol"] == "uniswap_v2_fork" and "token0" not in sync
+
+
+def test_transfers_and_what_only_looks_like_one() -> None:
+    transfer = event(log(USDC, "Transfer(address,address,uint256)", [ALICE, BOB], [1_500_000]))
+    assert (transfer["token_in"], transfer["amount_in"], transfer["amount_in_raw"]) == (USDC, "1.5", "1500000")
+    assert (transfer["from_address"], transfer["to_address"]) == (ALICE, BOB.lower())
+    nft = log(USDC, "Transfer(address,address,uint256)", [ALICE, BOB, 9], [])
+    unindexed = log(USDC, "Transfer(address,address,uint256)", [], [ALICE, BOB, 9])
+    assert undecoded(nft, unindexed) == {"nft_transfer": 1, "bad_layout": 1}
+
+
+def test_wrapping_only_of_the_chains_own_wrapper() -> None:
+    deposit = event(log(WETH, "Deposit(address,uint256)", [ALICE], [10**18]))
+    assert (deposit["event_type"], deposit["from_address"], deposit["to_address"]) == ("deposit", WETH, ALICE)
+    withdrawal = event(log(WETH, "Withdrawal(address,uint256)", [ALICE], [10**17]))
+    assert (withdrawal["from_address"], withdrawal["to_address"], withdrawal["amount_in"]) == (ALICE, WETH, "0.1")
+    assert undecoded(log(USDC, "Deposit(address,uint256)", [ALICE], [1])) == {"foreign_wrapper": 1}
+    assert undecoded(log(WETH, "Deposit(address,uint256)", [ALICE], [1]), chain_id=999) == {"foreign_wrapper": 1}
+    assert undecoded(log(WETH, "Deposit(address,uint256)", [], [ALICE, 1])) == {"bad_layout": 1}
+
+
+def test_every_decoder_counts_a_layout_it_does_not_know() -> None:
+    for protocol, signatures in SIGNATURES.items():
+        for signature in signatures:
+            assert undecoded(log(WETH, signature, [1], [])) == {"bad_layout": 1}, protocol.__name__
+    anonymous = {**log(WETH, "x()", [], []), "topics": []}
+    assert undecoded(anonymous, log(WETH, "x()", [], [])) == {"unknown_topic": 2}
+
+
+def transfer_of(token: str, source: str, target: str, amount: int) -> dict[str, Any]:
+    return log(token, "Transfer(address,address,uint256)", [source, target], [amount])
+
+
+def test_create2_of_known_pools() -> None:
+    for pool, family in ((V2_PAIR, "uniswap_v2"), (V3_POOL, "uniswap_v3")):
+        deployment = DEPLOYMENTS[family][0]
+        packed = USDC[2:] + WETH[2:] if family == "uniswap_v2" else f"{USDC[2:]:0>64}{WETH[2:]:0>64}{500:064x}"
+        assert "0x" + create2(deployment.factory, keccak(bytes.fromhex(packed)), deployment.init_code_hash) == pool
+
+
+def test_pool_tokens_from_transfers_without_facts() -> None:
+    moves = (transfer_of(WETH, ALICE, V2_PAIR, 10), transfer_of(USDC, V2_PAIR, BOB, 99), transfer_of(ALICE, BOB, V2_PAIR, 1))
+    *_, swap = decode(raw(*moves, log(V2_PAIR, V2_SWAP, [ALICE, BOB], [0, 10, 20, 0]), pools={})).block.events
+    assert (swap.protocol, swap.token_in, swap.token_out) == ("uniswap_v2", WETH, USDC)
+
+
+def test_pool_of_an_unknown_factory_by_the_amounts_of_its_own_swap() -> None:
+    fork = "0x" + "f0" * 20
+    swap_log = log(fork, V2_SWAP, [ALICE, BOB], [0, 10, 20, 0])
+    moves = [transfer_of(WETH, ALICE, fork, 10), transfer_of(USDC, fork, BOB, 20)]
+    *_, swap = decode(raw(*moves, swap_log, pools={})).block.events
+    assert (swap.protocol, swap.token_in, swap.token_out) == ("uniswap_v2_fork", WETH, USDC)
+    wrong_amount = [transfer_of(WETH, ALICE, fork, 11), transfer_of(USDC, fork, BOB, 20)]
+    wrong_order = [transfer_of(USDC, ALICE, fork, 10), transfer_of(WETH, fork, BOB, 20)]
+    ambiguous = [*moves, transfer_of(ALICE, ALICE, fork, 10)]
+    for doubtful in (wrong_amount, wrong_order, ambiguous):
+        decoded = decode(raw(*doubtful, swap_log, pools={}))
+        assert decoded.undecoded == {"unknown_pool": 1}
+        assert {one.event_type for one in decoded.block.events} == {"transfer"}
+
+
+def test_order_removal_and_what_logs_tell_of_the_block() -> None:
+    later = transfer_of(USDC, ALICE, BOB, 2) | {"transactionIndex": "0x10", "logIndex": "0x2"}
+    first = transfer_of(USDC, ALICE, BOB, 1) | {"logIndex": "0xff", "removed": True}
+    told = later | {"blockTimestamp": "0x64", "blockHash": "0x" + "AB" * 32}
+    block = decode(raw(told, first)).block
+    assert [one.log_index for one in block.events] == [255, 2]
+    assert (block.status, block.timestamp, block.hash) == ("removed", 100, "0x" + "ab" * 32)
+
+
+RPC_BLOCK = {
+    "number": "0x5", "hash": "0x" + "CD" * 32, "parentHash": "0x" + "ef" * 32, "timestamp": "0x64", "baseFeePerGas": "0x7",
+    "miner": BOB, "difficulty": "0x0",
+    "transactions": [{
+        "hash": TX, "transactionIndex": "0x3", "from": ALICE, "to": None, "value": "0xde0b6b3a7640000", "gas": "0x5208",
+        "gasPrice": "0x9", "input": "0xa9059cbb00", "chainId": "0x1", "type": "0x2",
+    }],
+}  # fmt: skip
+RECEIPT = {
+    "transactionHash": TX, "transactionIndex": "0x3", "from": ALICE, "to": None, "status": "0x1", "gasUsed": "0x5000",
+    "effectiveGasPrice": "0x8", "logs": [transfer_of(USDC, ALICE, BOB, 1)],
+}  # fmt: skip
+
+
+def rpc(result: Any) -> dict[str, Any]:
+    return {"jsonrpc": "2.0", "id": 1, "result": result}
+
+
+@pytest.mark.parametrize("wrapped", [False, True])
+def test_json_rpc_form(wrapped: bool) -> None:
+    wrap = rpc if wrapped else (lambda result: result)
+    block = decode(json.dumps({"block": wrap(RPC_BLOCK), "receipts": wrap([RECEIPT])}).encode()).block
+    assert (block.chain_id, block.number, block.timestamp, block.base_fee) == (1, 5, 100, 7)
+    assert (block.hash, block.parent_hash, block.miner) == ("0x" + "cd" * 32, "0x" + "ef" * 32, BOB.lower())
+    (transaction,) = block.transactions
+    assert transaction.model_dump(exclude_none=True) == {
+        "hash": TX, "index": 3, "from_address": ALICE, "value_wei": str(10**18), "gas_limit": 21000, "gas_used": 0x5000,
+        "gas_price_wei": 8, "selector": "0xa9059cbb", "status": 1,
+    }  # fmt: skip
+    assert len(block.events) == 1
+
+
+def test_json_rpc_with_hashes_and_logs_alone() -> None:
+    value = {"block": {**RPC_BLOCK, "transactions": [TX]}, "logs": RECEIPT["logs"], "chain_id": 137}
+    block = decode(json.dumps(value).encode()).block
+    assert (block.chain_id, block.transactions[0].model_dump(exclude_none=True)) == (137, {"hash": TX, "index": 0})
+    assert len(block.events) == 1
+
+
+GOOD = json.loads(raw(transfer_of(USDC, ALICE, BOB, 1)))
+
+
+@pytest.mark.parametrize(
+    "value, message",
+    [
+        (b"{", "not JSON"),
+        (b"[]", "a list where an object"),
+        (b"{}", "neither `schema`"),
+        ({**GOOD, "schema": "mev-block/9"}, "schema: 'mev-block/9' does not fit"),
+        ({**GOOD, "number": None}, "number: 'None' does not fit"),
+        ({name: GOOD[name] for name in GOOD if name != "chain_id"}, "chain_id: it is missing; add it"),
+        ({**GOOD, "logs": [{**GOOD["logs"][0], "address": "0x12"}]}, "logs.0.address: '0x12' does not fit; give an address"),
+        ({**GOOD, "logs": [{**GOOD["logs"][0], "data": "0x1"}]}, "logs.0.data: '0x1' does not fit; give whole bytes"),
+        ({**GOOD, "logs": [{**GOOD["logs"][0], "logIndex": 7}]}, "logs.0.logIndex: '7' does not fit"),
+        ({**GOOD, "logs": [{**GOOD["logs"][0], "logIndex": "7"}]}, "logIndex: '7' does not fit; give a hex quantity"),
+        ({**GOOD, "logs": [{**GOOD["logs"][0], "logIndex": "0x" + "f" * 20}]}, "events.0.*log_index"),
+        ({**GOOD, "transactions": [{"hash": "0x1", "index": 0}]}, "transactions.0.hash: '0x1' does not fit; give a hash"),
+        ({**GOOD, "logs": [{}] * 3}, "and 13 more"),
+        ({"block": RPC_BLOCK}, "neither `receipts` nor `logs`"),
+        ({"block": {**RPC_BLOCK, "transactions": []}, "logs": []}, "chain_id: no transaction tells it"),
+        ({"block": {"jsonrpc": "2.0", "id": 1, "error": {"code": -32000}}}, "block: the node answered"),
+        ({"block": rpc(None), "logs": []}, "block: the node answered null"),
+    ],
+)  # fmt: skip
+def test_malformed_blocks_name_the_field_and_the_fix(value: Any, message: str) -> None:
+    data = value if isinstance(value, bytes) else json.dumps(value).encode()
+    with pytest.raises(Malformed, match=f"(?s)^a.json: .*{message}"):
+        decode(data, "a.json")
+
+
+def test_units_are_exact() -> None:
+    assert [units(1_500_000, 6), units(5, 18), units(0, 18), units(-25, 1), units(7, 0), units(10**77, 18)] == [
+        "1.5", "0.000000000000000005", "0", "-2.5", "7", "1" + "0" * 59,
+    ]  # fmt: skip
