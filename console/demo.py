@@ -186,12 +186,10 @@ def _watch_it(run: _Run, watch: Watch, pace: float) -> None:
         for news in watch.poll(0.01 if run.blocks and not pace else 0.1):
             run.screen.tell(news)
             news_at = time.monotonic()
-        silent = time.monotonic() - news_at
-        if not run.all_sent or failures(run.screen.tally):
-            enough = PATIENCE_S
-        else:
-            enough = SETTLE_S if run.screen.sent_events else 0.0
-        if silent >= enough:
+        patience = PATIENCE_S
+        if run.all_sent and not failures(run.screen.tally):
+            patience = SETTLE_S if run.screen.sent_events else 0.0
+        if time.monotonic() - news_at >= patience:
             return
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import time
 from collections import Counter, deque
@@ -18,6 +19,8 @@ from topics.schemas.mev import Finding
 WINDOW_S = 3.0
 """Rates are over this long."""
 NEWEST = 8
+HASH = re.compile(r"(0x[0-9a-f]{8})[0-9a-f]{52}([0-9a-f]{4})")
+"""A live line has no room for whole hashes; plain lines and the summary have them."""
 LINE_EVERY = 5
 """Plain output says a word every so many blocks."""
 
@@ -54,7 +57,7 @@ class Screen:
         if self._live is None:
             print(text, flush=True)
         else:
-            self._newest.append(text)
+            self._newest.append(HASH.sub(r"\1…\2", text))
 
     def _text(self, news: News) -> str | None:
         if isinstance(news, Finding):

@@ -127,7 +127,7 @@ def test_a_dead_letter_says_why_and_where() -> None:
         topic="chain.events",
         partition=0,
         offset=9,
-        index=3,
+        index="3",
         reason="schema",
         field="amount_in",
         detail="must be above 0",

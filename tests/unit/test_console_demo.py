@@ -1,0 +1,161 @@
+"""The demo's tally, its verdict and its screen, from records made by hand."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from base.settings import Settings
+from console import demo
+from console.demo_view import Screen, reasons, summary
+from console.demo_watch import Sample, Sent, Tally, load
+from console.local.errors import LocalError
+from console.records import Seen
+from topics import headers
+
+FRONT, VICTIM, BACK = ("0x" + digit * 64 for digit in "abc")
+BROKEN = b'{"event_type": "airdrop"}'
+
+
+@pytest.fixture
+def tally() -> Tally:
+    block = Sent("1:17", 1, 17, events=3, value=b"{}")
+    return Tally(Sample({"1:17": block}, [BROKEN], frozenset({("1:17", FRONT, BACK)})))
+
+
+def record(topic: str, value: Any, more: headers.Headers | None = None, partition: int = 1) -> Seen:
+    raw = value if isinstance(value, bytes) else json.dumps(value).encode()
+    return Seen(topic, partition, 0, 0, b"1", more or [], raw)
+
+
+def block(number: int = 17, events: int = 3, revision: int = 5) -> Seen:
+    value = {"chain_id": 1, "number": number, "status": "complete", "revision": revision, "events": [{}] * events}
+    return record("chain.blocks", value)
+
+
+def finding(revision: int = 5, status: str = "final", number: int = 17) -> Seen:
+    value = {"id": "f1", "chain_id": 1, "block_number": number, "revision": revision, "status": status}
+    value |= {"kind": "sandwich", "front": [FRONT], "victims": [VICTIM], "back": [BACK], "attackers": []}
+    value |= {"pools": [], "protocols": [], "profit": [], "confidence": 1, "evidence": [], "model": "m"}
+    return record("mev.findings", value)
+
+
+def alert(status: str = "final", revision: int = 5) -> Seen:
+    value = {"id": "a1", "kind": "sandwich", "args": {}, "severity": "low", "entity": "1:17", "text": "t"}
+    value |= {"chain_id": 1, "block_number": 17, "revision": revision, "status": status, "source": "f1"}
+    return record("alerts", value)
+
+
+def letter(value: bytes, offset: int = 6, index: str | None = None) -> Seen:
+    more = headers.dead_letter(
+        topic="chain.events",
+        partition=1,
+        offset=offset,
+        index=index,
+        reason="unknown_event_type",
+        field="event_type",
+        detail="",
+        agent="validate",
+    )
+    return record("chain.events.dlq", value, more)
+
+
+def test_nothing_fails_once_everything_came_out(tally: Tally) -> None:
+    assert len(demo.failures(tally)) == 3  # the block, the broken event, the label
+    for one in (block(), finding(), alert(), letter(BROKEN)):
+        assert tally.take(one) is not None
+    assert demo.failures(tally) == []
+    assert (tally.valid, tally.rejected.total(), len(tally.standing_alerts)) == (3, 1, 1)
+    assert tally.first_finding_at is not None
+    for one in (block(), finding(), alert(), letter(BROKEN, offset=9)):
+        assert tally.take(one) is None  # no news
+    assert tally.rejected.total() == 1
+
+
+def test_what_is_not_of_the_sample_does_not_count(tally: Tally) -> None:
+    for one in (block(number=18), finding(number=18), letter(b"another broken one"), letter(b"{}", index="0")):
+        assert tally.take(one) is None
+    assert (tally.valid, tally.found, tally.rejected.total()) == (0, [], 0)
+
+
+def test_refused_elements_of_a_sample_block_are_told_from_those_of_others(tally: Tally) -> None:
+    for one in (block(events=2), letter(b"{}", offset=5, index="1"), letter(b"{}", offset=5, index="transactions/0")):
+        tally.take(one)
+    tally.take(letter(BROKEN))
+    assert tally.rejected.total() == 2  # a transaction is no event
+    assert not [line for line in demo.failures(tally) if "neither" in line]
+
+
+def test_a_lost_event_a_retraction_and_a_missing_alert_fail(tally: Tally) -> None:
+    for one in (block(events=2), letter(BROKEN), finding()):
+        tally.take(one)
+    assert demo.failures(tally) == ["no alert for finding f1", "1 events are neither valid nor rejected"]
+    tally.take(alert())
+    tally.take(finding(revision=4, status="retracted"))
+    assert len(tally.found) == 1  # older than what is held
+    tally.take(finding(revision=6, status="retracted"))
+    assert tally.found == []
+    assert demo.failures(tally)[0].startswith("labelled sandwich not found in block 1:17")
+
+
+def test_the_samples_are_whole() -> None:
+    sample = load()
+    assert len(sample.blocks) == 30
+    assert len(sample.labels) == 18
+    assert len(sample.broken) == 7
+    assert all(json.loads(one.value)["status"] == "complete" for one in sample.blocks.values())
+
+
+def test_plain_lines_and_the_summary(tally: Tally, capsys: pytest.CaptureFixture[str]) -> None:
+    screen = Screen(tally)
+    with screen.shown():
+        for one in (block(), finding(), alert(), letter(BROKEN)):
+            news = tally.take(one)
+            assert news is not None
+            screen.tell(news)
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "blocks    1 of 1 validated"
+    assert lines[1] == f"sandwich  block 17  front {FRONT}  1 victim  back {BACK}"
+    assert lines[2:] == [
+        "alert     low: t",
+        "rejected  unknown_event_type (event_type) at chain.events/1/6",
+    ]
+    text = summary(screen, "http://127.0.0.1:3000", keyed=False, first_finding_s=1.25, stored=False)
+    assert "What happened" in text
+    assert "time to first finding: 1.2 s" in text
+    assert f"curl -s http://127.0.0.1:3000/api/mev/transactions/{FRONT}" in text
+    assert reasons(tally.rejected) == "1: unknown_event_type 1"
+    stored = summary(screen, "http://127.0.0.1:3000", keyed=True, first_finding_s=None, stored=True)
+    assert "Stored from an earlier start" in stored
+    assert "Authorization: Bearer" in stored
+
+
+def test_the_live_table_shows_the_counts(tally: Tally) -> None:
+    from rich.console import Console
+
+    screen = Screen(tally, sent_blocks=1, sent_events=4)
+    tally.take(block())
+    console = Console(width=100)
+    with console.capture() as captured:
+        console.print(screen)
+    assert "1 of 1 validated, 0 in work" in captured.get()
+    assert "4 sent, 3 valid" in captured.get()
+
+
+def test_fresh_deletes_only_what_is_ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = Settings(_env_file=None, data_dir=tmp_path)
+    (tmp_path / "redis").mkdir()
+    with pytest.raises(LocalError, match="not a data folder"):
+        demo.begin_anew(settings)
+    (tmp_path / "run.json").write_text("{}")
+    (tmp_path / "kafka").mkdir()
+    (tmp_path / "logs").mkdir()
+    demo.begin_anew(settings)
+    assert {path.name for path in tmp_path.iterdir()} == {"run.json", "lock", "logs"}
+    with pytest.raises(LocalError, match="local data only"):
+        demo.begin_anew(Settings(_env_file=None, data_dir=tmp_path, brokers="other:9092"))
+    demo.begin_anew(Settings(_env_file=None, data_dir=tmp_path / "nothing"))
+    assert not (tmp_path / "nothing").exists()
