@@ -15,9 +15,9 @@ from dataclasses import dataclass, field
 from models.mev.routers import ROUTERS
 from topics.schemas.chain import Block, Liquidity, Swap, Sync, Transaction
 
-SHARED_FROM = 3
-"""An address that swaps of so many senders have in common counts as shared; bots with two accounts are common."""
-SHARED_FROM_RECIPIENTS = 2
+SHARED_FROM = 5
+"""An address that swaps of so many senders have in common counts as shared; bots with a few accounts are common."""
+SHARED_FROM_RECIPIENTS = 3
 """The same by recipients, where the senders of transactions are unknown: a bot's recipient is itself or a pool."""
 
 Direction = tuple[str, str]

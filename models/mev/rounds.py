@@ -7,7 +7,7 @@ each leg is tried as the back of open fronts by its actors, and one that closes 
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -15,6 +15,8 @@ from models.mev.legs import Direction, Leg, Legs
 
 MATCH = 50
 """Amounts match when they differ by at most 1/50: fee-on-transfer tokens and packed amounts take a little."""
+MAX_OPEN = 64
+"""So many open fronts are kept of one actor in one pool and direction; it bounds the work that a strange block can cause."""
 
 
 @dataclass(slots=True)
@@ -40,7 +42,7 @@ class _Open:
 def find_rounds(legs: Legs) -> list[list[Round]]:
     """Bundles in order of their first front: rounds over all pools that have a front and a back in common."""
     found = [one for pool in sorted(legs.by_pool) for one in _Pool(legs.by_pool[pool], legs.shared).rounds()]
-    return sorted(_bundled(found), key=lambda bundle: min(leg.position for one in bundle for leg in one.fronts))
+    return sorted(_bundled(found), key=lambda bundle: (bundle[0].fronts[0].position, bundle[0].pool))
 
 
 def matches(one: int | None, other: int | None) -> bool:
@@ -61,32 +63,31 @@ class _Pool:
         for leg in legs:
             self._ways[leg.direction].append(leg)
             self._places[leg.direction].append(leg.position)
-        self._open: dict[tuple[Direction, str], list[_Open]] = defaultdict(list)
+        self._open: dict[tuple[Direction, str], deque[_Open]] = defaultdict(lambda: deque(maxlen=MAX_OPEN))
+        self._found: list[Round] = []
 
     def rounds(self) -> list[Round]:
-        found: list[Round] = []
         for leg in self._legs:
             fronts = self._fronts(leg)
             round_ = self._round(leg, fronts) if fronts else None
-            if round_ is not None and all(round_ is not one for one in found[-1:]):
-                found.append(round_)
-            excess = self._unwind(leg, fronts, round_)
-            if excess is None or excess > 0:
-                opened = _Open(leg, leg.amount_out)
+            beyond = self._unwind(leg, fronts, round_)
+            if beyond is None or beyond > 0:
+                left = leg.amount_out
+                if beyond and leg.amount_in and left is not None:
+                    left = left * beyond // leg.amount_in
+                opened = _Open(leg, left)
                 for actor in leg.actors:
                     self._open[leg.direction, actor].append(opened)
-        return found
+        return self._found
 
     def _fronts(self, back: Leg) -> list[_Open]:
         """The open legs that `back` may close, in block order."""
         opposite = (back.direction[1], back.direction[0])
         linked: dict[int, _Open] = {}
         for actor in back.actors:
-            held = self._open.get((opposite, actor))
-            if held is None:
-                continue
-            held[:] = [one for one in held if not one.closed]
-            for one in held:
+            for one in self._open.get((opposite, actor), ()):
+                if one.closed:
+                    continue
                 front = one.leg
                 own = (front.actors & back.actors) - self._shared
                 closes = matches(front.amount_out, back.amount_in) or matches(front.amount_in, back.amount_out)
@@ -101,13 +102,16 @@ class _Pool:
         between = self._ways[direction][
             bisect_right(places, fronts[0].leg.position) : bisect_left(places, back.position)
         ]
-        own = frozenset(back.actors.union(*(one.leg.actors for one in fronts))) - self._shared
+        senders = {leg.sender for leg in (back, *(one.leg for one in fronts)) if leg.sender}
+        own = senders.union(*(one.leg.actors & back.actors for one in fronts)) - self._shared
         victims = [leg for leg in between if not leg.actors & own]
         if not victims:
             return None
         before = [one for one in fronts if one.leg.position < victims[-1].position]
         known = next((one.round_ for one in before if one.round_ is not None), None)
         round_ = known or Round(back.pool, [], [], [])
+        if known is None:
+            self._found.append(round_)
         round_.fronts = _united(round_.fronts, [one.leg for one in before])
         round_.victims = _united(round_.victims, victims)
         round_.backs = _united(round_.backs, [back])
@@ -132,9 +136,10 @@ class _Pool:
         if round_ is None and not matches(sold, total):
             return None
         if round_ is not None and sold * 2 < total:
-            for one in fronts:
-                taken = min(sold, one.left or 0)
-                one.left = (one.left or 0) - taken
+            for one, left in zip(fronts, open_amounts, strict=True):
+                taken = min(sold, left or 0)
+                one.left = (left or 0) - taken
+                one.closed = one.left <= 0
                 sold -= taken
             return 0
         for one in fronts:
@@ -149,27 +154,21 @@ def _united(held: list[Leg], more: Sequence[Leg]) -> list[Leg]:
 
 
 def _bundled(found: list[Round]) -> list[list[Round]]:
-    """Group rounds that have a front and a back in common, over all pools."""
-    group_of: dict[tuple[str, str], list[Round]] = {}
-    groups: list[list[Round]] = []
-    for one in found:
-        pairs = [(front.transaction, back.transaction) for front in one.fronts for back in one.backs]
-        held: list[list[Round]] = []
-        for pair in pairs:
-            group = group_of.get(pair)
-            if group is not None and all(group is not other for other in held):
-                held.append(group)
-        merged = [one] if not held else held[0]
-        if held:
-            merged.append(one)
-            for other in held[1:]:
-                merged.extend(other)
-                groups = [group for group in groups if group is not other]
-                for key, group in group_of.items():
-                    if group is other:
-                        group_of[key] = merged
-        else:
-            groups.append(merged)
-        for pair in pairs:
-            group_of[pair] = merged
-    return groups
+    """Group rounds that have a front and a back in common, over all pools, until no two groups have."""
+    groups = [[one] for one in found]
+    while True:
+        owner: dict[tuple[str, str], list[Round]] = {}
+        kept: list[list[Round]] = []
+        for group in groups:
+            fronts = {leg.transaction for one in group for leg in one.fronts}
+            pairs = [(front, leg.transaction) for front in fronts for one in group for leg in one.backs]
+            other = next((owner[pair] for pair in pairs if pair in owner), None)
+            if other is None:
+                kept.append(group)
+            else:
+                other.extend(group)
+            for pair in pairs:
+                owner.setdefault(pair, group if other is None else other)
+        if len(kept) == len(groups):
+            return [sorted(group, key=lambda one: (one.fronts[0].position, one.pool)) for group in kept]
+        groups = kept

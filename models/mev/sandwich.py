@@ -41,7 +41,7 @@ def finding(block: Block, bundle: list[Round]) -> Finding:
         victims=_hashes(leg for one in bundle for leg in one.victims),
         back=back,
         attackers=_attackers(bundle),
-        pools=[one.pool for one in bundle],
+        pools=sorted({one.pool for one in bundle}),
         protocols=sorted({leg.protocol for one in bundle for leg in one.fronts if leg.protocol}),
         profit=profit(bundle),
         losses=[loss for one in bundle for loss in victim_losses(block, one.pool, attackers, one.victims)],
