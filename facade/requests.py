@@ -16,7 +16,7 @@ from typing import Annotated, Any, TypeVar, cast
 from fastapi import Depends, Request
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic.alias_generators import to_camel
-from pydantic_core import from_json, to_json
+from pydantic_core import PydanticCustomError, from_json, to_json
 from redis.asyncio import Redis
 from starlette.responses import Response
 
@@ -142,20 +142,17 @@ def parameters(schema: type[BaseModel]) -> dict[str, Any]:
     }
 
 
-def _moment(value: object) -> object:
-    """Unix seconds or milliseconds, or RFC 3339, as a time with a zone (UTC where none is told)."""
-    moment = datetime.fromisoformat(value) if isinstance(value, str) and not _is_number(value) else value
-    if isinstance(moment, datetime):
-        return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    seconds = float(cast(Any, moment))
+def _moment(value: object) -> datetime:
+    """A time with a zone (UTC where none is told) from unix seconds or milliseconds, or RFC 3339."""
+    text = str(value)
     try:
-        return datetime.fromtimestamp(seconds / 1000 if seconds > 1e11 else seconds, UTC)
-    except (OverflowError, OSError) as error:
-        raise ValueError("out of range") from error
-
-
-def _is_number(text: str) -> bool:
-    return re.fullmatch(r"[0-9]+(\.[0-9]+)?", text) is not None
+        if re.fullmatch(r"[0-9]+(\.[0-9]+)?", text):
+            seconds = float(text)
+            return datetime.fromtimestamp(seconds / 1000 if seconds > 1e11 else seconds, UTC)
+        moment = datetime.fromisoformat(text)
+        return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    except (ValueError, OverflowError, OSError):
+        raise PydanticCustomError("moment", "not a time", {"expected": "RFC 3339 or unix seconds"}) from None
 
 
 Moment = Annotated[datetime, BeforeValidator(_moment), Field(description="RFC 3339 or unix seconds")]

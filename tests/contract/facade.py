@@ -1,0 +1,189 @@
+"""A facade on real sockets for tests, and rows for it to find."""
+
+from __future__ import annotations
+
+import contextlib
+import random
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import redis
+import uvicorn
+
+from base.settings import ROOT, Settings
+from facade.app import create_app
+from tables.readers import WORKERS_SEEN
+from tables.registry import (
+    ALERTS,
+    ALERTS_BY_CHAIN,
+    BLOCKS,
+    MEV,
+    MEV_BY_ADDRESS,
+    MEV_BY_CHAIN,
+    MEV_BY_POOL,
+    MEV_BY_TRANSACTION,
+    WORKERS,
+    BlockRow,
+    MevRow,
+    WorkerRow,
+)
+from tables.rows import Pointer, Row, stage
+from tests.conftest import wait_for
+from topics.schemas.alerts import Alert
+from topics.schemas.mev import Finding, TokenAmount
+
+ATTACKER, POOL = "0x" + "aa" * 20, "0x" + "bb" * 20
+
+
+@contextlib.contextmanager
+def serving(settings: Settings) -> Iterator[httpx.Client]:
+    """A facade in a thread; the client's base is its address."""
+    listener = socket.socket()
+    listener.bind(("127.0.0.1", 0))
+    server = uvicorn.Server(
+        uvicorn.Config(create_app(settings), log_config=None, access_log=False, timeout_graceful_shutdown=1)
+    )
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+    thread.start()
+    try:
+        wait_for(lambda: server.started)
+        with httpx.Client(base_url=f"http://127.0.0.1:{listener.getsockname()[1]}", timeout=35) as client:
+            yield client
+    finally:
+        server.should_exit = True
+        thread.join(10)
+        listener.close()
+
+
+@contextlib.contextmanager
+def validating(settings: Settings, log: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """A real validate worker."""
+    environment = settings.environment(
+        brokers=settings.brokers, redis_url=settings.redis_url, data_dir=settings.data_dir, worker_port=0
+    )
+    with log.open("wb") as output:
+        argv = [sys.executable, "-m", "console", "worker", "validate"]
+        worker = subprocess.Popen(argv, cwd=ROOT, env=environment, stdout=output, stderr=output)
+        try:
+            yield worker
+        finally:
+            worker.terminate()
+            try:
+                worker.wait(20)
+            except subprocess.TimeoutExpired:
+                worker.kill()
+                worker.wait()
+
+
+def new_chain() -> int:
+    """A chain id of one's own, so that tests do not see each other's rows."""
+    return random.randrange(10**9, 10**12)
+
+
+def hash_of(number: int) -> str:
+    """A transaction hash that is nobody else's."""
+    return f"0x{number:064x}"
+
+
+def finding(chain_id: int, number: int, at: int = 0, status: str = "final", timestamp: int | None = None) -> Finding:
+    """A sandwich, the `at`-th of its block."""
+    first = number * 1000 + at * 10
+    return Finding(
+        id=f"{chain_id}:{number}:{at}",
+        chain_id=chain_id,
+        block_number=number,
+        block_timestamp=timestamp,
+        revision=1,
+        status=status,  # type: ignore[arg-type]
+        kind="sandwich",
+        front=[hash_of(first)],
+        victims=[hash_of(first + 1)],
+        back=[hash_of(first + 2)],
+        attackers=[ATTACKER],
+        pools=[POOL],
+        protocols=["uniswap_v2"],
+        profit=[TokenAmount(token="ETH", amount_raw="1000")],
+        confidence=0.9,
+        evidence=["same pool"],
+        model="sandwich-1",
+    )
+
+
+def mev_row(chain_id: int, number: int, findings: list[Finding], version: int = 1) -> Row:
+    """The row that the mev agent would write."""
+    keys = {(MEV_BY_CHAIN, str(chain_id))}
+    for one in findings:
+        keys |= {(MEV_BY_TRANSACTION, f"{chain_id}:{tx}") for tx in (*one.front, *one.victims, *one.back)}
+        keys |= {(MEV_BY_ADDRESS, f"{chain_id}:{address}") for address in one.attackers}
+        keys |= {(MEV_BY_POOL, f"{chain_id}:{pool}") for pool in one.pools}
+    row = MevRow(chain_id=chain_id, number=number, revision=version, status="complete", findings=findings)
+    pointers = tuple(Pointer(index, key, number) for index, key in keys)
+    return Row(MEV, f"{chain_id}:{number}", version, row, pointers)
+
+
+def block_row(chain_id: int, number: int) -> Row:
+    """The row that the blocks agent would write."""
+    row = BlockRow(
+        chain_id=chain_id,
+        number=number,
+        revision=1,
+        status="complete",
+        transactions=3,
+        events={"swap": 2},
+        rejected=0,
+    )
+    return Row(BLOCKS, f"{chain_id}:{number}", 1, row)
+
+
+def alert_row(chain_id: int, number: int, severity: str = "high", status: str = "final", at: str | None = None) -> Row:
+    """The row that the alerts agent would write."""
+    id = f"{chain_id}:{number}:{severity}"
+    alert = Alert(
+        id=id,
+        kind="sandwich",
+        args={"pool": POOL},
+        severity=severity,  # type: ignore[arg-type]
+        entity=f"{chain_id}:{number}",
+        text="A sandwich.",
+        chain_id=chain_id,
+        block_number=number,
+        revision=1,
+        status=status,  # type: ignore[arg-type]
+        source="f",
+        processed_at=at,
+    )
+    return Row(ALERTS, id, 1, alert, (Pointer(ALERTS_BY_CHAIN, str(chain_id), number),))
+
+
+def write(client: redis.Redis, *rows: Row) -> None:
+    """Write rows as the runtime does."""
+    with client.pipeline(transaction=False) as pipe:
+        stage(pipe, rows)
+        pipe.execute()
+
+
+def beat(
+    client: redis.Redis, app_id: str, at: float, *, started: float = 0.0, handled: int = 0, failed: int = 0
+) -> None:
+    """A heartbeat as the runtime writes it."""
+    row = WorkerRow(
+        service=app_id.partition(".")[0],
+        app_id=app_id,
+        instance="test",
+        pid=1,
+        port=1,
+        started_at=started,
+        beat_at=at,
+        progress_at=at,
+        handled=handled,
+        failed=failed,
+        dead_letters=0,
+        lag=0,
+    )
+    write(client, Row(WORKERS, f"{app_id}:test", int(at * 1000), row))
+    client.zadd(WORKERS_SEEN, {f"{app_id}:test": at})

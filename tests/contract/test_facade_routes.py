@@ -1,0 +1,213 @@
+"""What the routes answer: health, metrics and the lookups."""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+
+import httpx
+import pytest
+import redis
+
+from tables.readers import WORKERS_SEEN
+from tests.contract.facade import (
+    ATTACKER,
+    POOL,
+    alert_row,
+    beat,
+    block_row,
+    finding,
+    hash_of,
+    mev_row,
+    new_chain,
+    write,
+)
+
+pytestmark = pytest.mark.pipeline
+
+
+@pytest.fixture
+def seen(store: redis.Redis) -> redis.Redis:
+    """Redis without any heartbeat."""
+    store.delete(WORKERS_SEEN)
+    return store
+
+
+def test_no_worker_is_unhealthy(http: httpx.Client, seen: redis.Redis) -> None:
+    answer = http.get("/api/python/health")
+    assert answer.status_code == 503
+    assert (answer.json()["status"], answer.json()["services"]) == ("unhealthy", {})
+
+
+def test_health_is_that_of_real_heartbeats(http: httpx.Client, seen: redis.Redis) -> None:
+    now = time.time()
+    beat(seen, "DATA_PROCESSING.validate", now, started=now - 130, handled=10, failed=3)
+    beat(seen, "BLOCKCHAIN_INTELLIGENCE", now, started=now - 3700)
+    answer = http.get("/api/python/health")
+    body = answer.json()
+    assert (answer.status_code, body["status"]) == (200, "healthy")
+    assert set(body["services"]) == {"DATA_PROCESSING", "BLOCKCHAIN_INTELLIGENCE"}
+    service = body["services"]["DATA_PROCESSING"]
+    assert (service["status"], service["healthy"], service["uptime"]) == ("healthy", True, "2m")
+    assert service["uptime_seconds"] in (130, 131) and service["success_rate"] == 0.7
+    assert body["services"]["BLOCKCHAIN_INTELLIGENCE"]["uptime"] == "1h"
+
+
+def test_one_failing_service_is_degraded_and_all_are_unhealthy(http: httpx.Client, seen: redis.Redis) -> None:
+    now = time.time()
+    beat(seen, "DATA_PROCESSING.validate", now)
+    beat(seen, "NLP_TRANSLATION", now, handled=10, failed=4)  # a success rate of 0.6
+    answer = http.get("/api/python/health")
+    assert (answer.status_code, answer.json()["status"]) == (200, "degraded")
+    assert answer.json()["services"]["NLP_TRANSLATION"]["status"] == "unhealthy"
+    beat(seen, "DATA_PROCESSING.validate", now - 91)  # three checks missed; older, so its row is refused
+    seen.zadd(WORKERS_SEEN, {"DATA_PROCESSING.validate:test": now - 91})
+    seen.delete(*seen.keys("workers:*validate*"))  # as the row expires
+    answer = http.get("/api/python/health")
+    assert (answer.status_code, answer.json()["status"]) == (503, "unhealthy")
+    gone = answer.json()["services"]["DATA_PROCESSING"]
+    assert gone["healthy"] is False and gone["missed_checks"] == 3
+
+
+def test_a_service_with_a_missing_part_is_degraded(http: httpx.Client, seen: redis.Redis) -> None:
+    now = time.time()
+    beat(seen, "DATA_PROCESSING.validate", now)
+    beat(seen, "DATA_PROCESSING", now - 100)
+    body = http.get("/api/python/health").json()
+    assert body["status"] == body["services"]["DATA_PROCESSING"]["status"] == "degraded"
+    assert body["services"]["DATA_PROCESSING"]["parts"] == {
+        "DATA_PROCESSING": "unhealthy",
+        "DATA_PROCESSING.validate": "healthy",
+    }
+
+
+def test_a_service_taken_out_of_use_is_forgotten(http: httpx.Client, seen: redis.Redis) -> None:
+    beat(seen, "DATA_PROCESSING.validate", time.time())
+    beat(seen, "FRAUD_DETECTION", time.time() - 601)
+    assert set(http.get("/api/python/health").json()["services"]) == {"DATA_PROCESSING"}
+
+
+def test_metrics_have_the_names_of_the_contract(http: httpx.Client) -> None:
+    http.get("/api/mev")
+    http.get("/api/blocks/x")
+    text = http.get("/metrics").text
+    service = 'service="BLOCKCHAIN_INTELLIGENCE"'
+    assert f'python_services_requests_total{{endpoint="/api/mev",{service}}}' in text
+    assert f"python_services_request_latency_seconds_count{{{service}}}" in text
+    assert f"python_services_requests_success_total{{{service}}}" in text
+    assert 'python_services_requests_failed_total{service="DATA_PROCESSING"}' in text
+    assert "# HELP soba_dead_letters_total" in text
+
+
+def test_ready(http: httpx.Client) -> None:
+    answer = http.get("/ready")
+    assert (answer.status_code, answer.json()["checks"]) == (200, {"redis": "ok", "kafka": "ok"})
+
+
+def test_a_block(http: httpx.Client, store: redis.Redis) -> None:
+    chain = new_chain()
+    write(store, block_row(chain, 7))
+    data = http.get(f"/api/blocks/7?chainId={chain}").json()["data"]
+    assert (data["number"], data["chain_id"], data["events"]) == (7, chain, {"swap": 2})
+    assert http.get(f"/api/blocks/7?chain_id={chain}").json()["data"] == data  # snake_case is taken too
+    assert http.get(f"/api/blocks/8?chainId={chain}").status_code == 404
+
+
+def test_an_unchanged_answer_is_not_sent_again(http: httpx.Client, store: redis.Redis) -> None:
+    chain = new_chain()
+    write(store, mev_row(chain, 7, []))
+    path = f"/api/mev/blocks/7?chainId={chain}"
+    tag = http.get(path).headers["etag"]
+    for known in (tag, f'"other", W/{tag}', "*"):
+        answer = http.get(path, headers={"If-None-Match": known})
+        assert (answer.status_code, answer.content, answer.headers["etag"]) == (304, b"", tag)
+    write(store, mev_row(chain, 7, [finding(chain, 7)], version=2))
+    changed = http.get(path, headers={"If-None-Match": tag})
+    assert changed.status_code == 200 and changed.headers["etag"] != tag
+
+
+def test_a_lookup_waits_for_its_row(http: httpx.Client, store: redis.Redis) -> None:
+    chain = new_chain()
+    began = time.monotonic()
+    assert http.get(f"/api/blocks/7?chainId={chain}&wait=300").status_code == 404
+    assert time.monotonic() - began >= 0.3
+    later = threading.Timer(0.3, write, (store, block_row(chain, 7)))
+    later.start()
+    answer = http.get(f"/api/blocks/7?chainId={chain}&wait=60000")
+    later.join()
+    assert answer.status_code == 200 and time.monotonic() - began < 5
+
+
+def test_findings_of_a_transaction(http: httpx.Client, store: redis.Redis) -> None:
+    chain = new_chain()
+    write(store, mev_row(chain, 7, [finding(chain, 7, 0), finding(chain, 7, 1), finding(chain, 7, 2, "retracted")]))
+    for place in range(3):  # front, victim, back
+        data = http.get(f"/api/mev/transactions/{hash_of(7010 + place).upper()}?chainId={chain}").json()["data"]
+        assert [one["id"] for one in data["findings"]] == [f"{chain}:7:1"]
+    assert http.get(f"/api/mev/transactions/{hash_of(7020)}?chainId={chain}").status_code == 404
+    assert http.get("/api/mev/transactions/0x123...abc").status_code == 404
+
+
+def test_an_index_that_is_out_of_date_does_no_harm(http: httpx.Client, store: redis.Redis) -> None:
+    chain = new_chain()
+    write(store, mev_row(chain, 7, [finding(chain, 7)]))
+    write(store, mev_row(chain, 7, [], version=2))  # the next revision finds nothing: the index still points here
+    assert http.get(f"/api/mev/transactions/{hash_of(7000)}?chainId={chain}").status_code == 404
+    assert http.get(f"/api/mev?chainId={chain}&address={ATTACKER}").json()["data"]["findings"] == []
+    assert http.get(f"/api/mev/blocks/7?chainId={chain}").json()["data"]["findings"] == []
+
+
+def test_pages_hold_each_finding_once(http: httpx.Client, store: redis.Redis) -> None:
+    chain = new_chain()
+    rows = [mev_row(chain, number, [finding(chain, number, at) for at in range(3)]) for number in range(1, 41)]
+    random.shuffle(rows)
+    write(store, *rows)
+    found, cursor, pages = [], "", 0
+    while True:
+        data = http.get("/api/mev", params={"chainId": chain, "limit": 7, "cursor": cursor}).json()["data"]
+        assert data["count"] == len(data["findings"]) <= 7
+        found += [one["id"] for one in data["findings"]]
+        pages += 1
+        if pages == 3:  # new blocks at the top move nothing further down
+            write(store, mev_row(chain, 99, [finding(chain, 99)]))
+        cursor = data["cursor"]
+        if cursor is None:
+            break
+    assert found == [f"{chain}:{number}:{at}" for number in range(40, 0, -1) for at in range(3)]
+    assert pages == 18
+
+
+def test_filters_narrow_together(http: httpx.Client, store: redis.Redis) -> None:
+    chain = new_chain()
+    other = finding(chain, 2, timestamp=2_000).model_copy(update={"attackers": ["0x" + "cc" * 20]})
+    write(store, mev_row(chain, 1, [finding(chain, 1, timestamp=1_000)]), mev_row(chain, 2, [other]))
+    write(store, mev_row(chain, 3, [finding(chain, 3, timestamp=None)]))
+
+    def blocks(**filters: str) -> list[int]:
+        data = http.get("/api/mev", params={"chainId": chain, **filters}).json()["data"]
+        return [one["block_number"] for one in data["findings"]]
+
+    assert blocks() == [3, 2, 1]
+    assert blocks(address=ATTACKER.upper().replace("0X", "0x")) == [3, 1]
+    assert blocks(pool=POOL, address="0x" + "cc" * 20) == [2]
+    assert blocks(pool=POOL) == [3, 2, 1]
+    assert blocks(kind="sandwich", since="1970-01-01T00:20:00Z") == [2]
+    assert blocks(since="1000") == [2, 1]
+    assert blocks(kind="arbitrage") == []
+    assert blocks(kind="", address="", pool="", since="") == [3, 2, 1]
+
+
+def test_alerts(http: httpx.Client, store: redis.Redis) -> None:
+    chain = new_chain()
+    write(store, alert_row(chain, 1, "high", at="2026-01-01T00:00:00+00:00"), alert_row(chain, 2, "low"))
+    write(store, alert_row(chain, 3, "high", status="retracted"))
+
+    def found(**filters: str) -> list[int]:
+        data = http.get("/api/alerts", params={"chainId": chain, **filters}).json()["data"]
+        return [alert["block_number"] for alert in data["alerts"]]
+
+    assert found(lang="en") == [2, 1]
+    assert found(severity="high") == [1]
+    assert found(since="2025-12-31T00:00:00Z") == [1]
+    assert found(since="2026-01-02") == []
