@@ -123,7 +123,7 @@ class Validator:
         context = rules.Context(now, chain_id, number, envelope.hash, header.get("timestamp"))
         events, refused = _judge(envelope.events, lambda e: rules.errors(e, context), codecs.event_faults)
         transactions, bad_transactions = _judge(
-            envelope.transactions, lambda t: rules.transaction_errors(t, chain_id), codecs.transaction_faults
+            envelope.transactions or [], lambda t: rules.transaction_errors(t, chain_id), codecs.transaction_faults
         )
         merge = self.assembly.complete if envelope.status == "complete" else self.assembly.partial
         verdict, conflicts = merge(

@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-import orjson
+from pydantic_core import to_json
 
 from agents.agent import Agent, DeadLetter, Record, Result, Rows
 from models.chain import rules
@@ -19,7 +19,8 @@ from topics.schemas.requests import Fault, Verdict, Verdicts
 
 def judge(values: Sequence[Any], now: float) -> list[Verdict]:
     """The verdict on each event, by the schema and rules that validate uses for events that come alone."""
-    parsed = codecs.decode_chain_events([orjson.dumps(value) for value in values])
+    # Not orjson, which knows no integer above 64 bits and makes null of NaN.
+    parsed = codecs.decode_chain_events([to_json(value, inf_nan_mode="constants") for value in values])
     return [_verdict(value, event, now) for value, event in zip(values, parsed, strict=True)]
 
 

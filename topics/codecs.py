@@ -15,6 +15,7 @@ from typing import Annotated, Any
 
 import orjson
 from pydantic import BaseModel, Field, TypeAdapter, ValidationError
+from pydantic_core import from_json, to_json
 
 from topics.schemas.chain import Block, Event, Header, Transaction
 from topics.schemas.requests import Fault
@@ -26,7 +27,7 @@ JOINED = 64
 class Envelope(Header):
     """A block envelope whose elements may be bad: what fits no schema stays as parsed JSON."""
 
-    transactions: list[Annotated[Transaction | Any, Field(union_mode="left_to_right")]] = Field(default_factory=list)
+    transactions: list[Annotated[Transaction | Any, Field(union_mode="left_to_right")]] | None = None  # type: ignore[assignment]
     events: list[Annotated[Event | Any, Field(union_mode="left_to_right")]]
 
 
@@ -149,7 +150,8 @@ _KNOWN = _fields(*Event.__origin__.__args__, Transaction, Header) | {"events"}  
 def element_slices(value: bytes, *path: str) -> list[bytes]:
     """The bytes of each element of the array at `path` in `value`, exactly as they came.
 
-    Used only where an element is refused. Falls back to re-encoding where the text defeats the scan (escaped keys).
+    Used only where an element is refused, so on values that `decode_chain_events` has parsed. Were the standard parser to fail
+    on one of those, its elements are encoded anew.
     """
     text = value.decode("utf-8", errors="surrogateescape")
     scanner = json.JSONDecoder()
@@ -157,10 +159,10 @@ def element_slices(value: bytes, *path: str) -> list[bytes]:
         position = _find(text, 0, path, scanner)
         return [text[a:b].encode("utf-8", errors="surrogateescape") for a, b in _elements(text, position, scanner)]
     except (ValueError, IndexError, RecursionError):
-        found = orjson.loads(value)
+        found = from_json(value)
         for key in path:
             found = found[key]
-        return [orjson.dumps(element) for element in found]
+        return [to_json(element, inf_nan_mode="constants") for element in found]
 
 
 _SPACE = " \t\r\n"

@@ -7,12 +7,11 @@ of an amount). A value that is unknown is left out on the wire and None here.
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from topics.schemas.fields import Address, Amount, Hash, PoolId, Raw, Selector, Token, Uint64
+from topics.schemas.fields import Address, Amount, Flag, Hash, Int64, PoolId, Raw, Selector, Time, Token, Uint64
 
 
 class Base(BaseModel):
@@ -28,8 +27,7 @@ class EventBase(Base):
     chain_id: Uint64 | None = None
     block_number: Uint64 | None = None
     block_hash: Hash | None = None
-    timestamp: Annotated[int | datetime, Field(union_mode="left_to_right")] | None = None
-    """Unix seconds; RFC 3339 is taken and becomes unix seconds."""
+    timestamp: Time | None = None
     transaction_hash: Hash
     transaction_index: Uint64 | None = None
     log_index: Uint64 | None = None
@@ -37,10 +35,10 @@ class EventBase(Base):
     """The contract that emitted the log."""
     from_address: Address | None = None
     to_address: Address | None = None
-    gas_used: int | None = None
+    gas_used: Int64 | None = None
     gas_price: Amount | None = None
     """Gwei."""
-    observed_at: Annotated[int | datetime, Field(union_mode="left_to_right")] | None = None
+    observed_at: Time | None = None
     protocol: Annotated[str, Field(max_length=64)] | None = None
 
 
@@ -66,7 +64,7 @@ class Swap(MovedAmounts):
     recipient: Address | None = None
     sqrt_price_x96: Raw | None = None
     liquidity: Raw | None = None
-    tick: int | None = None
+    tick: Int64 | None = None
 
 
 class Transfer(MovedAmounts):
@@ -96,8 +94,8 @@ class Liquidity(MovedAmounts):
     amount0_raw: Raw | None = None
     amount1_raw: Raw | None = None
     liquidity: Raw | None = None
-    tick_lower: int | None = None
-    tick_upper: int | None = None
+    tick_lower: Int64 | None = None
+    tick_upper: Int64 | None = None
     sender: Address | None = None
     owner: Address | None = None
     recipient: Address | None = None
@@ -127,7 +125,7 @@ class Transaction(Base):
     gas_price_wei: Uint64 | None = None
     """The effective price paid for each gas."""
     selector: Selector | None = None
-    status: Literal[0, 1] | None = None
+    status: Flag | None = None
     coinbase_transfer_wei: Raw | None = None
     """Paid to the builder inside the transaction, where traces told."""
 
@@ -142,7 +140,7 @@ class Header(Base):
     """Set by validate: the offset in chain.events of the last record that changed the block."""
     hash: Hash | None = None
     parent_hash: Hash | None = None
-    timestamp: Annotated[int | datetime, Field(union_mode="left_to_right")] | None = None
+    timestamp: Time | None = None
     base_fee: Uint64 | None = None
     miner: Address | None = None
     transactions: list[Transaction] = []
@@ -205,7 +203,7 @@ class WalletMove(Base):
     gas_used: Uint64 | None = None
     gas_price_wei: Uint64 | None = None
     selector: Selector | None = None
-    status: Literal[0, 1] | None = None
+    status: Flag | None = None
 
 
 class WalletActivity(Base):

@@ -7,6 +7,7 @@ but a JSON float has only 17 digits by the time any parser sees it.
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Annotated
 
 from pydantic import Field, StringConstraints
@@ -36,5 +37,14 @@ Amount = Annotated[
 Raw = Annotated[str, StringConstraints(pattern=r"^-?[0-9]{1,78}$"), Field(coerce_numbers_to_str=True)]
 """Base units (uint256 fits 78 digits), as a decimal string; a JSON integer is taken."""
 
-Uint64 = Annotated[int, Field(ge=0, lt=2**63)]
-"""A non-negative integer that every consumer's 64-bit type can hold."""
+Uint64 = Annotated[int, Field(strict=True, ge=0, lt=2**63)]
+"""A non-negative integer that every consumer's 64-bit type can hold. `true`, `"5"` and `5.0` are not integers."""
+
+Int64 = Annotated[int, Field(strict=True, ge=-(2**63), lt=2**63)]
+"""An integer that every consumer's 64-bit type, and orjson, can hold."""
+
+Time = Annotated[Int64 | datetime, Field(union_mode="left_to_right")]
+"""Unix seconds; RFC 3339 is taken and becomes unix seconds."""
+
+Flag = Annotated[int, Field(strict=True, ge=0, le=1)]
+"""0 or 1. Not a Literal, which takes `true` for 1."""
