@@ -1,0 +1,168 @@
+"""Questions by HTTP, answered by the real validate worker."""
+
+from __future__ import annotations
+
+import threading
+import time
+import uuid
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import httpx
+import orjson
+import pytest
+from confluent_kafka import Consumer, TopicPartition
+
+from base.settings import Settings
+from facade.routes.data import EXAMPLE
+from tests.conftest import wait_for
+from tests.contract.facade import new_chain, serving, validating
+from topics.admin import create
+from topics.clients import consumer
+from topics.headers import REQUEST_ID, TRACEPARENT, get
+from topics.partition import partition
+
+pytestmark = pytest.mark.pipeline
+
+VALIDATE, PROCESS = "/api/python/data/validate-blockchain-event", "/api/python/data/process-event-stream"
+
+
+@pytest.fixture(scope="module")
+def http(settings: Settings, tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
+    """A facade whose worker answers."""
+    create(settings)
+    busy = settings.model_copy(update={"rate_limit_per_minute": 100_000})
+    log = tmp_path_factory.mktemp("validate") / "worker.log"
+    with validating(settings, log) as worker, serving(busy) as client:
+        wait_for(lambda: worker.poll() is not None or _healthy(client), 60)
+        assert worker.poll() is None, log.read_text()[-3000:]
+        yield client
+
+
+def _healthy(client: httpx.Client) -> bool:
+    return bool(client.get("/api/python/health").json()["services"])
+
+
+def event(**changes: object) -> dict[str, object]:
+    """A valid event of its own."""
+    return {**EXAMPLE, "event_id": uuid.uuid4().hex, "transaction_hash": f"0x{uuid.uuid4().int:064x}", **changes}
+
+
+def test_a_valid_event(http: httpx.Client) -> None:
+    data = http.post(VALIDATE, json={"event": event()}).json()["data"]
+    assert (data["is_valid"], data["errors"], data["source"]) == (True, [], "fresh")
+    assert 0 < data["quality_score"] <= 1 and data["latency_ms"] > 0
+
+
+@pytest.mark.parametrize(
+    ("wrong", "field"),
+    [
+        ({"transaction_hash": "0x123...abc"}, "transaction_hash"),
+        ({"amount_in": "-1"}, "amount_in"),
+        ({"token_out": "ETH"}, "token_out"),
+        ({"event_type": "wish"}, "event_type"),
+    ],
+)
+def test_an_invalid_event_is_an_answer(http: httpx.Client, wrong: dict[str, str], field: str) -> None:
+    answer = http.post(VALIDATE, json={"event": event(**wrong)})
+    data = answer.json()["data"]
+    assert answer.status_code == 200 and data["is_valid"] is False
+    assert field in {error["field"] for error in data["errors"]}, data
+    assert all({"field", "code", "message"} == set(error) for error in data["errors"])
+
+
+@pytest.mark.parametrize("anything", [None, 7, "text", [], {}, {"event_type": 3}])
+def test_anything_may_be_asked_about(http: httpx.Client, anything: object) -> None:
+    answer = http.post(VALIDATE, json={"event": anything})
+    assert answer.status_code == 200 and answer.json()["data"]["is_valid"] is False
+
+
+def test_base_units_of_any_size_are_kept(http: httpx.Client) -> None:
+    huge = 123456789012345678901234567890
+    data = http.post(PROCESS, json={"events": [event(amount_in_raw=huge)]}).json()["data"]
+    assert data["valid"] == 1, data
+
+
+def test_one_request_id_for_many_questions(http: httpx.Client) -> None:
+    named = {"X-Request-ID": "same-for-all"}
+
+    def ask(number: int) -> bool:
+        good = number % 2 == 0
+        body = {"event": event() if good else {"number": number}}
+        return bool(http.post(VALIDATE, json=body, headers=named).json()["data"]["is_valid"] is good)
+
+    with ThreadPoolExecutor(8) as pool:
+        assert all(pool.map(ask, range(40)))
+
+
+def test_valid_events_go_to_their_topic_and_the_answer_says_where(http: httpx.Client, settings: Settings) -> None:
+    chain = new_chain()
+    good = [event(chain_id=chain), event(chain_id=chain)]
+    bad = event(chain_id=chain, amount_in="nothing")
+    trace = f"00-{uuid.uuid4().hex}-{uuid.uuid4().hex[:16]}-01"
+    headers = {"X-Request-ID": "process-1", "traceparent": trace}
+    answer = http.post(PROCESS, json={"events": [good[0], bad, good[1]]}, headers=headers)
+    data = answer.json()["data"]
+    assert (answer.status_code, data["processed"], data["valid"]) == (200, 3, 2)
+    assert [(one["index"], one["event_id"]) for one in data["rejected"]] == [(1, bad["event_id"])]
+    assert data["rejected"][0]["errors"][0]["field"] == "amount_in"
+    assert [(one["index"], one["event_id"]) for one in data["ids"]] == [
+        (0, good[0]["event_id"]),
+        (2, good[1]["event_id"]),
+    ]
+    for one, sent in zip(data["ids"], good, strict=True):
+        assert one["topic"] == "chain.events"
+        assert one["partition"] == partition(str(chain).encode(), settings.partitions)
+        key, value, found = _record(settings, one["partition"], one["offset"])
+        assert key == str(chain).encode() and orjson.loads(value)["transaction_hash"] == sent["transaction_hash"]
+        assert get(found, REQUEST_ID) == b"process-1" and get(found, TRACEPARENT) == trace.encode()
+
+
+def _record(settings: Settings, number: int, offset: int) -> tuple[bytes, bytes, list[tuple[str, bytes]]]:
+    reader = Consumer(consumer(settings, f"test-{uuid.uuid4().hex}"))
+    try:
+        reader.assign([TopicPartition("chain.events", number, offset)])
+        message = wait_for(lambda: reader.poll(0.5))
+        assert message.error() is None and message.offset() == offset
+        return message.key(), message.value(), message.headers()
+    finally:
+        reader.close()
+
+
+def test_an_empty_stream_is_no_question(http: httpx.Client) -> None:
+    data = http.post(PROCESS, json={"events": []}).json()["data"]
+    assert (data["processed"], data["valid"], data["rejected"], data["ids"]) == (0, 0, [], [])
+
+
+def test_a_full_body_of_events_is_taken(http: httpx.Client) -> None:
+    events = [event(block_number=17_000_000 + number) for number in range(1500)]
+    assert 700_000 < len(orjson.dumps({"events": events})) < 1024 * 1024
+    data = http.post(PROCESS, json={"events": events}).json()["data"]
+    assert (data["processed"], data["valid"], len(data["ids"])) == (1500, 1500, 1500)
+
+
+def test_many_at_once(http: httpx.Client) -> None:
+    with ThreadPoolExecutor(16) as pool:
+        answers = list(pool.map(lambda _: http.post(VALIDATE, json={"event": event()}), range(200)))
+    assert all(answer.json()["data"]["is_valid"] for answer in answers)
+
+
+def test_a_worker_that_comes_late_still_answers(
+    settings: Settings, http: httpx.Client, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Asked while another worker is being started: no question is lost in the rebalance."""
+    log = tmp_path_factory.mktemp("second") / "worker.log"
+    answers: list[int] = []
+    stop = threading.Event()
+
+    def keep_asking() -> None:
+        while not stop.is_set():
+            answers.append(http.post(VALIDATE, json={"event": event()}).status_code)
+
+    asking = threading.Thread(target=keep_asking)
+    asking.start()
+    with validating(settings, log):
+        time.sleep(6)
+    stop.set()
+    asking.join(40)
+    assert answers and set(answers) == {200}
