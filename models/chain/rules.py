@@ -7,6 +7,7 @@ has something to say.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -233,14 +234,7 @@ def tokens_formed(event: Any, context: Context) -> Faults:
     return FINE
 
 
-def _is_address(value: str) -> bool:
-    if len(value) != 42 or value[:2] != "0x":
-        return False
-    try:
-        int(value, 16)
-    except ValueError:
-        return False
-    return "_" not in value
+_is_address = re.compile(r"0x[0-9a-fA-F]{40}").fullmatch
 
 
 def transfer_known(event: Any, context: Context) -> Faults:
@@ -348,10 +342,11 @@ def transaction_errors(transaction: Any, chain_id: int) -> Faults:
     if faults:
         return faults
     bounds = limits(chain_id)
-    for name in ("gas_used", "gas_limit"):
+    # Published blocks take a transaction's gas_used from traces, which leave its intrinsic gas out: 0 for a plain payment.
+    for name, least in (("gas_used", 0), ("gas_limit", bounds.min_gas)):
         value = getattr(transaction, name)
-        if value is not None and not bounds.min_gas <= value <= bounds.max_gas:
-            return _fault(name, "gas_limit", f"{value} is outside {bounds.min_gas} to {bounds.max_gas}")
+        if value is not None and not least <= value <= bounds.max_gas:
+            return _fault(name, "gas_limit", f"{value} is outside {least} to {bounds.max_gas}")
     price = transaction.gas_price_wei
     if price is not None and price > bounds.max_gas_price_gwei * 10**9:
         return _fault("gas_price_wei", "gas_limit", f"{price} wei is above {bounds.max_gas_price_gwei} gwei")
