@@ -22,7 +22,7 @@ MANY_VICTIMS = 5
 
 @dataclass(frozen=True, slots=True)
 class Quote:
-    """A token in which gains are weighed: `notable` base units or more are medium, 10 times that high, 100 times critical."""
+    """A token in which gains are weighed: `notable` base units are medium, 10 times that high, 100 times critical."""
 
     symbol: str
     decimals: int
@@ -114,12 +114,13 @@ def _level(chain_id: int, gain: TokenAmount) -> int:
 
 
 def amount_text(chain_id: int, amount: TokenAmount) -> str:
-    """`0.0499 WETH` for quote tokens, cut after six decimals; base units and the token's address for others."""
+    """`0.0499 WETH` for quote tokens, to six decimals where that leaves any; base units and the address for others."""
     quote = QUOTES.get((chain_id, amount.token.lower()))
     raw = int(amount.amount_raw)
     if quote is None:
         return f"{raw} base units of {amount.token}"
     whole, rest = divmod(abs(raw), 10**quote.decimals)
-    fraction = f"{rest:0{quote.decimals}d}"[:6].rstrip("0")
+    exact = f"{rest:0{quote.decimals}d}"
+    fraction = (exact[:6] if whole or exact[:6].strip("0") else exact).rstrip("0")
     sign = "-" if raw < 0 else ""
     return f"{sign}{whole}{'.' if fraction else ''}{fraction} {quote.symbol}"

@@ -1,0 +1,104 @@
+"""Alerts from findings: text, severity, and that they follow what they were made from."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from agents import alerts
+from agents.agent import Record, Result
+from models.alerts import CATALOGUE, QUOTES, Template, amount_text, from_finding
+from tables.registry import ALERTS
+from tests.unit.by_hand import X, address, hash_of
+from topics.headers import get
+from topics.schemas.alerts import Alert
+from topics.schemas.mev import Finding, TokenAmount
+
+WETH = "0xc02aaa39b223fe8d0a0e5c4f27ead9083c756cc2"
+USDC = "0xa0b86991c6218b36c1d19d4a2e9eb0ce3606eb48"
+
+
+def finding(**more: Any) -> Finding:
+    return Finding.model_validate({
+        "id": "sandwich:1:7:f:b", "chain_id": 1, "block_number": 7, "revision": 5, "status": "final", "kind": "sandwich",
+        "front": [hash_of("f")], "victims": [hash_of("v")], "back": [hash_of("b")], "attackers": [address("bot")],
+        "pools": [X], "protocols": ["uniswap_v2"], "profit": [{"token": WETH, "amount_raw": "49991481915322274"}],
+        "confidence": 1, "evidence": [], "model": "sandwich/1", **more,
+    })  # fmt: skip
+
+
+def gain(token: str, amount: int) -> dict[str, Any]:
+    return {"profit": [{"token": token, "amount_raw": str(amount)}]}
+
+
+def run(*values: Finding, held: dict[Any, Any] | None = None) -> Result:
+    batch = [Record("mev.findings", 0, i, b"1:7", [("traceparent", b"t")], b"", one) for i, one in enumerate(values)]
+    assert {key for _, key in alerts.AGENT.keys(batch)} == {f"alert:{one.id}" for one in values}
+    return alerts.AGENT.handle(batch, held or {})
+
+
+def test_an_alert_says_what_the_finding_says() -> None:
+    alert = from_finding(finding())
+    assert alert.text == (
+        f"Sandwich in block 7 on uniswap_v2: one trade was caught between {hash_of('f')} and {hash_of('b')}; "
+        "the attacker ended with 0.049991 WETH, before gas."
+    )
+    assert (alert.kind, alert.entity, alert.severity, alert.source) == ("mev.sandwich", "1:7", "low", finding().id)
+    assert "2 trades were caught" in from_finding(finding(victims=[hash_of("v"), hash_of("w")])).text
+    assert "unknown" in from_finding(finding(profit=[], protocols=[])).text
+
+
+def test_every_finding_kind_has_a_text() -> None:
+    kinds = Finding.model_fields["kind"].annotation.__args__  # type: ignore[union-attr]
+    assert {f"mev.{kind}" for kind in kinds} <= set(CATALOGUE)
+
+
+def test_a_text_says_only_what_arguments_hold() -> None:
+    with pytest.raises(KeyError):
+        Template(count="n", one="{absent}", other="").fill({"n": 1})
+
+
+@pytest.mark.parametrize(
+    "more, severity",
+    [
+        (gain(WETH, 10**17 - 1), "low"),
+        (gain(WETH, 10**17), "medium"),
+        (gain(WETH, 10**18), "high"),
+        (gain(WETH, 10**19), "critical"),
+        (gain(WETH, 10**30), "critical"),
+        (gain(USDC, 2_000 * 10**6), "high"),
+        (gain(WETH, -(10**20)), "low"),
+        (gain(X, 10**30), "low"),
+        ({**gain(WETH, 10**18), "chain_id": 56}, "low"),
+        ({**gain(X, 1), "victims": [hash_of(str(i)) for i in range(5)]}, "medium"),
+        ({**gain(WETH, 10**19), "victims": [hash_of(str(i)) for i in range(5)]}, "critical"),
+        ({**gain(WETH, 10**19), "status": "retracted"}, "info"),
+    ],
+)
+def test_severity_by_gain_and_victims(more: dict[str, Any], severity: str) -> None:
+    assert from_finding(finding(**more)).severity == severity
+
+
+def test_amounts_in_words() -> None:
+    words = {10**18: "1", -1: "-0.000000000000000001", 0: "0", 15 * 10**17: "1.5", 123456789 * 10**10: "1.234567"}
+    for amount, text in words.items():
+        assert amount_text(1, TokenAmount(token=WETH, amount_raw=str(amount))) == f"{text} WETH"
+    assert amount_text(1, TokenAmount(token=X, amount_raw="-7")) == f"-7 base units of {X}"
+    assert amount_text(5, TokenAmount(token=WETH, amount_raw="7")) == f"7 base units of {WETH}"
+    assert all(token == token.lower() for _, token in QUOTES)
+
+
+def test_the_agent_writes_what_it_says_and_follows_revisions() -> None:
+    first, back = finding(), finding(revision=6, status="retracted")
+    result = run(first, back, finding(revision=4))
+    told = [Alert.model_validate_json(output.value) for output in result.outputs]
+    assert [(one.status, one.revision) for one in told] == [("final", 5), ("retracted", 6)]
+    assert told[1].text.startswith("Taken back") and told[0].id == told[1].id == "alert:sandwich:1:7:f:b"
+    (output, _), (row,) = result.outputs, result.rows
+    assert (output.topic, output.key) == ("alerts", b"1:7")
+    assert get(output.headers, "ce_id") == b"alert:sandwich:1:7:f:b:5" and get(output.headers, "traceparent") == b"t"
+    assert (row.table, row.key, row.version, row.value) == (ALERTS, told[1].id, 6, told[1])
+    assert [(one.index.name, one.key, one.score) for one in row.pointers] == [("alerts_by_chain", "1", 7)]
+    assert run(first, held={(ALERTS, told[1].id): told[1]}) == Result()
+    assert run(back, held={(ALERTS, told[1].id): told[1]}).rows == result.rows

@@ -1,0 +1,229 @@
+"""The handlers of mev, blocks and alerts: revisions, replays, retractions, and input that only a schema has seen."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from agents import alerts, blocks, mev
+from agents.agent import Agent, Output, Record, Result, RowName
+from base.settings import ROOT
+from ingest.files import read_blocks
+from models.mev import detect
+from tables.registry import MEV, MevRow
+from tables.rows import Row
+from tests.unit.by_hand import X, Y, address, block, hash_of, swap
+from topics.headers import get
+from topics.schemas.alerts import Alert
+from topics.schemas.chain import Block
+from topics.schemas.mev import Finding
+
+SENDERS: dict[str, tuple[str, str | None]] = {
+    "f": ("bot", "c"), "v": ("victim", None), "w": ("other", None), "b": ("bot", "c"),
+}  # fmt: skip
+FRONT, VICTIM, OTHER, BACK = (
+    swap("f", 0, X, Y, 100, 1000), swap("v", 1, X, Y, 50, 400), swap("w", 2, X, Y, 50, 400), swap("b", 3, Y, X, 1000, 110),
+)  # fmt: skip
+NOTHING: list[dict[str, Any]] = [VICTIM]
+ONE = [FRONT, VICTIM, BACK]
+CHANGED = [FRONT, OTHER, BACK]
+LARGER = [swap("g", 0, X, Y, 100, 1000), *ONE]
+"""The same back with another first front: another id."""
+
+
+def made(events: list[dict[str, Any]], revision: int, number: int = 7, status: str = "complete") -> Block:
+    senders = {**SENDERS, "g": ("bot", "c")}
+    return block(*events, senders=senders, revision=revision, number=number, status=status)
+
+
+def records(values: Sequence[Any], topic: str = "chain.blocks") -> list[Record]:
+    headers = [("request_id", b"r1"), ("other", b"x")]
+    return [Record(topic, 0, offset, b"1", headers, b"", value) for offset, value in enumerate(values)]
+
+
+class Runtime:
+    """What the runtime does around a handler: rows read and written by version, outputs kept."""
+
+    def __init__(self, agent: Agent) -> None:
+        self.agent = agent
+        self.rows: dict[RowName, Row] = {}
+        self.outputs: list[Output] = []
+
+    def run(self, batch: Sequence[Record]) -> Result:
+        names = self.agent.keys(batch)
+        assert len(names) == len(set(names))
+        held = {name: self.rows[name].value if name in self.rows else None for name in names}
+        result = self.agent.handle(batch, held)
+        self.outputs += result.outputs
+        for row in result.rows:
+            old = self.rows.get((row.table, row.key))
+            if old is None or old.version <= row.version:
+                self.rows[row.table, row.key] = row
+        return result
+
+    def last_states(self) -> dict[str, dict[str, Any]]:
+        """The newest revision of each id, retracted ones left out."""
+        newest: dict[str, Finding] = {}
+        for output in self.outputs:
+            one = Finding.model_validate_json(output.value)
+            if one.id not in newest or newest[one.id].revision <= one.revision:
+                newest[one.id] = one
+        return {
+            id: one.model_dump(exclude={"revision"}) for id, one in sorted(newest.items()) if one.status != "retracted"
+        }
+
+
+def said(result: Result) -> list[tuple[str, str, int]]:
+    """(first front's name, status, revision) of each finding put out."""
+    told = [Finding.model_validate_json(output.value) for output in result.outputs]
+    return [(bytes.fromhex(one.front[0][-2:]).decode(), one.status, one.revision) for one in told]
+
+
+def test_a_finding_its_row_and_where_it_is_looked_up() -> None:
+    result = Runtime(mev.AGENT).run(records([made(ONE, 5)]))
+    (output,), (row,) = result.outputs, result.rows
+    assert (output.topic, output.key) == ("mev.findings", b"1:7")
+    id = f"sandwich:1:7:{hash_of('f')}:{hash_of('b')}"
+    assert get(output.headers, "ce_id") == f"{id}:5".encode()
+    assert get(output.headers, "request_id") == b"r1" and get(output.headers, "other") is None
+    assert Finding.model_validate_json(output.value) == detect(made(ONE, 5))[0]
+    assert (row.table, row.key, row.version) == (MEV, "1:7", 5)
+    assert {(pointer.index.name, pointer.key, pointer.score) for pointer in row.pointers} == {
+        ("mev_by_chain", "1", 7),
+        *(("mev_by_transaction", f"1:{hash_of(name)}", 7) for name in "fvb"),
+        *(("mev_by_address", f"1:{address(name)}", 7) for name in ("bot", "c", "victim")),
+        ("mev_by_pool", f"1:{VICTIM['pool']}", 7),
+    }
+
+
+def test_a_block_without_findings_leaves_nothing() -> None:
+    result = Runtime(mev.AGENT).run(records([made(NOTHING, 5)]))
+    assert (result.outputs, result.rows) == ([], [])
+
+
+def test_a_revision_confirms_changes_and_takes_back() -> None:
+    runtime = Runtime(mev.AGENT)
+    assert said(runtime.run(records([made(ONE, 5, status="partial")]))) == [("f", "provisional", 5)]
+    assert said(runtime.run(records([made(CHANGED, 6)]))) == [("f", "final", 6)]
+    assert said(runtime.run(records([made(LARGER, 7)]))) == [("g", "final", 7), ("f", "retracted", 7)]
+    assert said(runtime.run(records([made(NOTHING, 8)]))) == [("g", "retracted", 8)]
+    assert said(runtime.run(records([made(ONE, 9)]))) == [("f", "final", 9)]
+    assert said(runtime.run(records([made(ONE, 10, status="removed")]))) == [("f", "retracted", 10)]
+    row = runtime.rows[MEV, "1:7"].value
+    assert isinstance(row, MevRow) and (row.findings, row.revision, row.status) == ([], 10, "removed")
+
+
+def test_two_revisions_in_a_batch_and_an_older_one_after() -> None:
+    runtime = Runtime(mev.AGENT)
+    batch = records([made(ONE, 5), made(ONE, 5, number=8), made(NOTHING, 6), made(LARGER, 4)])
+    result = runtime.run(batch)
+    assert said(result) == [("f", "final", 5), ("f", "final", 5), ("f", "retracted", 6)]
+    assert [(row.key, row.version) for row in result.rows] == [("1:7", 6), ("1:8", 5)]
+    assert said(runtime.run(records([made(ONE, 5)]))) == [], "older than what is held"
+
+
+def test_the_same_revision_again_says_the_same() -> None:
+    runtime = Runtime(mev.AGENT)
+    first, second = runtime.run(records([made(ONE, 5)])), runtime.run(records([made(ONE, 5)]))
+    assert first == second
+
+
+histories = st.lists(
+    st.tuples(
+        st.sampled_from([7, 8]),
+        st.sampled_from([NOTHING, ONE, CHANGED, LARGER]),
+        st.sampled_from(["partial", "complete", "removed"]),
+    ),
+    min_size=1,
+    max_size=8,
+)
+
+
+@given(histories, st.data())
+@settings(max_examples=150, deadline=None)
+def test_any_batches_and_replays_end_in_the_same_states_and_rows(history: list[Any], data: st.DataObject) -> None:
+    """A worker killed anywhere reads again from an earlier offset, sometimes after its outputs but before its rows."""
+    stream = records([made(events, i + 1, number, status) for i, (number, events, status) in enumerate(history)])
+    calm = Runtime(mev.AGENT)
+    for record in stream:
+        calm.run([record])
+    shaken, at, kills = Runtime(mev.AGENT), 0, 4
+    while at < len(stream):
+        end = data.draw(st.integers(at + 1, len(stream)))
+        rows = dict(shaken.rows)
+        shaken.run(stream[at:end])
+        if kills and data.draw(st.booleans()):
+            kills -= 1
+            if data.draw(st.booleans()):
+                shaken.rows = rows
+                continue
+            end = data.draw(st.integers(0, end))
+        at = end
+    assert shaken.last_states() == calm.last_states()
+    assert {name: row.value for name, row in shaken.rows.items() if row.value.findings} == {
+        name: row.value for name, row in calm.rows.items() if row.value.findings
+    }
+    expected = {}
+    for number in (7, 8):
+        last = next((one.value for one in reversed(stream) if one.value.number == number), None)
+        expected |= {one.id: one.model_dump(exclude={"revision"}) for one in (detect(last) if last else [])}
+    assert calm.last_states() == dict(sorted(expected.items()))
+
+
+raws = st.integers(-(10**78) + 1, 10**78 - 1).map(str) | st.none() | st.integers(0, 1000).map(str)
+some_address = st.sampled_from([X, Y, address("a"), address("b"), "0x" + "Ab" * 20])
+some_hash = st.sampled_from([hash_of("p"), hash_of("q"), hash_of("r"), "0x" + "Cd" * 32])
+index = st.none() | st.integers(0, 5) | st.just(2**63 - 1)
+common = {"transaction_hash": some_hash, "transaction_index": index, "log_index": index}
+any_event = st.one_of(
+    st.fixed_dictionaries({
+        **common, "event_type": st.just("swap"), "token_in": some_address | st.just("ETH"), "token_out": some_address,
+        "amount_in_raw": raws, "amount_out_raw": raws, "pool": some_address | st.none(),
+        "protocol": st.sampled_from(["uniswap_v2", "uniswap_v3", None]), "sender": some_address | st.none(),
+        "recipient": some_address | st.none(), "from_address": some_address | st.none(),
+    }),
+    st.fixed_dictionaries({
+        **common, "event_type": st.just("sync"), "pool": some_address, "reserve0_raw": raws.filter(bool),
+        "reserve1_raw": raws.filter(bool),
+    }),
+    st.fixed_dictionaries({**common, "event_type": st.sampled_from(["mint", "burn", "liquidation", "transfer"])}),
+)  # fmt: skip
+any_block = st.fixed_dictionaries({
+    "chain_id": st.sampled_from([0, 1, 2**63 - 1]), "number": st.sampled_from([0, 2**63 - 1]),
+    "status": st.sampled_from(["complete", "partial", "removed"]), "revision": st.sampled_from([0, 5, 2**63 - 1]),
+    "timestamp": st.sampled_from([None, -5, 2**62, 1.5e9, "2023-01-01T00:00:00", "2023-01-01T00:00:00Z"]),
+    "hash": some_hash | st.none(), "events": st.lists(any_event, max_size=14),
+    "transactions": st.lists(
+        st.fixed_dictionaries({"hash": some_hash, "index": st.integers(0, 9), "from_address": some_address | st.none()}),
+        max_size=4,
+    ),
+}).map(Block.model_validate)  # fmt: skip
+
+
+@given(st.lists(any_block, min_size=1, max_size=3))
+@settings(max_examples=200, deadline=None)
+def test_no_valid_block_makes_a_handler_raise(values: list[Block]) -> None:
+    """And all that comes out is valid again, and the same when made again."""
+    batch = records(values)
+    first = Runtime(mev.AGENT).run(batch)
+    assert first == Runtime(mev.AGENT).run(batch)
+    findings = [Finding.model_validate_json(output.value) for output in first.outputs]
+    assert len(Runtime(blocks.AGENT).run(batch).rows) == len({(one.chain_id, one.number) for one in values})
+    for row in (*first.rows, *Runtime(blocks.AGENT).run(batch).rows):
+        assert type(row.value).model_validate_json(row.stored) == row.value
+    for output in Runtime(alerts.AGENT).run(records(findings, "mev.findings")).outputs:
+        Alert.model_validate_json(output.value)
+
+
+def test_the_block_row_counts_events() -> None:
+    values = [one.block for one in read_blocks(ROOT / "samples" / "blocks" / "ethereum-18100000-real")]
+    newer = values[0].model_copy(update={"revision": 9, "status": "removed"})
+    (row,) = Runtime(blocks.AGENT).run(records([newer, *values])).rows
+    told = row.value.model_dump()
+    assert (row.key, row.version, told["status"], told["transactions"]) == ("1:18100000", 9, "removed", 99)
+    assert told["events"] == dict(sorted(told["events"].items())) and told["events"]["swap"] == 27
+    assert told["timestamp"] == 0x64FC9C13
+    assert [(one.index.name, one.key, one.score) for one in row.pointers] == [("blocks_by_chain", "1", 18100000)]
