@@ -53,7 +53,7 @@ class Validator:
         result = Result()
         for value in tail:
             head = orjson.loads(value)
-            self.assembly.restore(head["chain_id"], head["number"], head["revision"], value)
+            self.assembly.restore(head["chain_id"], head["number"], head["revision"], value, committed)
         for held in sorted(self.assembly.restored(), key=lambda held: held.revision):
             if held.revision >= committed:
                 self._views(result, held, codecs.decode_block(held.emitted or b""))
@@ -110,6 +110,10 @@ class Validator:
         self._count(verdict)
 
     def _envelope(self, raw: _Bytes, envelope: codecs.Envelope, now: float, result: Result) -> None:
+        if envelope.hash is None:  # its events may know
+            envelope.hash = next(
+                (h for e in envelope.events if (h := getattr(e, "block_hash", None)) is not None), None
+            )
         faults = rules.header_errors(envelope, now)
         if faults:
             return _refuse(result, raw, faults)

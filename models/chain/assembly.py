@@ -56,6 +56,8 @@ class Held:
     """Pairs and wallets that earlier revisions named: the next views must name them too."""
     packed: bool = False
     """Whether `events` and `transactions` are only in `emitted`."""
+    counted: bool = False
+    """Whether it is one of those whose number decides what is too late; a restored block is not before its record is read again."""
     first_offset: int = -1
     """The first record that is not yet in `emitted`; -1 when there is none."""
     opened_at: float = 0.0
@@ -152,18 +154,21 @@ class Assembly:
 
     # Restoring
 
-    def restore(self, chain_id: int, number: int, revision: int, value: bytes) -> None:
-        """Take back a value of chain.blocks, in the order they stand there."""
+    def restore(self, chain_id: int, number: int, revision: int, value: bytes, committed: int) -> None:
+        """Take back a value of chain.blocks, in the order they stand there; reading goes on at offset `committed`."""
         key = (chain_id, number)
         self._restored[key] = max(revision, self._restored.get(key, -1))
         held = self.blocks.get(key)
         if held is None:
-            held = self._add(key)
+            held = self.blocks[key] = Held(*key)
         elif revision < held.revision:  # a zombie's late copy of an older revision
+            held.earlier.append(value)
             return
         elif held.emitted is not None and revision > held.revision:
             held.earlier.append(held.emitted)
         held.revision, held.packed, held.emitted = revision, True, value
+        if revision < committed and not held.counted:
+            self._count(held)
         self.heads[chain_id] = max(number, self.heads.get(chain_id, number))
 
     def restored(self) -> Iterator[Held]:
@@ -189,15 +194,12 @@ class Assembly:
         if known is not None:
             return "duplicate" if same_content(known, event) else "conflicting_duplicate"
         self._renew_if_removed(held)
-        header, fields = held.header, event.__dict__
+        header = held.header
         if header.get("hash") is None and event.block_hash is not None:
             header["hash"] = event.block_hash
         if header.get("timestamp") is None and event.timestamp is not None:
             header["timestamp"] = event.timestamp
-        # What the envelope says of all its events need not be said by each.
-        fields["chain_id"] = fields["block_number"] = fields["block_hash"] = None
-        if fields["timestamp"] == header.get("timestamp"):
-            fields["timestamp"] = None
+        _strip(event, header)
         held.events[key] = event
         self._changed(held, offset, now)
         return "new"
@@ -218,7 +220,7 @@ class Assembly:
                 conflicts.append(index)
             _strip(event, header)
         held.unpack()
-        transactions_by_hash = {t.hash: t for t in transactions}
+        transactions_by_hash = _by_hash(transactions)
         before = (held.status, held.header, held.rejected, held.transactions, held.events)
         after = ("complete", header, rejected + len(conflicts), transactions_by_hash, found)
         if before == after:
@@ -240,10 +242,12 @@ class Assembly:
         self._renew_if_removed(held)
         conflicts, changed = [], rejected > 0
         for name, value in header.items():
-            if held.header.setdefault(name, value) is value:
+            if name not in held.header:
+                held.header[name] = value
                 changed = True
-        for transaction in transactions:
-            if held.transactions.setdefault(transaction.hash, transaction) is transaction:
+        for name, transaction in _by_hash(transactions).items():
+            if name not in held.transactions:
+                held.transactions[name] = transaction
                 changed = True
         for index, event in enumerate(events):
             known = held.events.setdefault(identity(event), event)
@@ -305,13 +309,16 @@ class Assembly:
 
     def _open_for(self, chain_id: int, number: int, block_hash: str | None, offset: int) -> tuple[Held | None, Verdict]:
         key = (chain_id, number)
+        held = self.blocks.get(key)
+        if held is not None and not held.counted:
+            self._count(held)
         if offset <= self._restored.get(key, -1):
             return None, "replayed"
-        held = self.blocks.get(key)
+        if self._below(key):  # whether it is still held or not: when it is forgotten depends on batches
+            return None, "too_late"
         if held is None:
-            if self._below(key):
-                return None, "too_late"
-            held = self._add(key)
+            held = self.blocks[key] = Held(*key)
+            self._count(held)
             if number > self.heads.get(chain_id, -1):
                 self.heads[chain_id] = number
         elif block_hash is not None:
@@ -321,14 +328,13 @@ class Assembly:
                 return None, "other_fork"
         return held, "new"
 
-    def _add(self, key: BlockId) -> Held:
-        held = self.blocks[key] = Held(*key)
-        top = self._top.setdefault(key[0], [])
+    def _count(self, held: Held) -> None:
+        held.counted = True
+        top = self._top.setdefault(held.chain_id, [])
         if len(top) < HELD_BLOCKS:
-            heappush(top, key[1])
+            heappush(top, held.number)
         else:
-            heappushpop(top, key[1])
-        return held
+            heappushpop(top, held.number)
 
     def _below(self, key: BlockId) -> bool:
         """Whether a block is lower than `HELD_BLOCKS` others of its chain."""
@@ -353,8 +359,20 @@ class Assembly:
 
 
 def _strip(event: Any, header: dict[str, Any]) -> None:
-    """Take out of an event what its envelope says."""
+    """Take out of an event what its envelope says, and what no schema knows."""
+    if event.__pydantic_extra__:
+        event.__pydantic_extra__.clear()
     fields = event.__dict__
     fields["chain_id"] = fields["block_number"] = fields["block_hash"] = None
     if fields["timestamp"] == header.get("timestamp"):
         fields["timestamp"] = None
+
+
+def _by_hash(transactions: Sequence[Transaction]) -> dict[str, Transaction]:
+    """Transactions by hash, without what no schema knows; the first wins."""
+    found: dict[str, Transaction] = {}
+    for transaction in transactions:
+        if transaction.__pydantic_extra__:
+            transaction.__pydantic_extra__.clear()
+        found.setdefault(transaction.hash, transaction)
+    return found
