@@ -294,7 +294,12 @@ class Runner:
 
     def _handle(self, batch: Sequence[Record]) -> None:
         began = time.perf_counter()
-        rows = self._rows(batch)
+        try:
+            names = list(dict.fromkeys(self.agent.keys(batch)))
+        except Exception as error:
+            self._halve(batch, error)
+            return
+        rows = self._rows(names)
         try:
             result = self.agent.handle(batch, rows)
             check_sizes(result)
@@ -316,20 +321,17 @@ class Runner:
             return
         refuse_for_error(self.agent.name, batch[0], error, self._outlet, self._limit)
 
-    def _rows(self, batch: Sequence[Record]) -> Rows:
-        try:
-            names = list(dict.fromkeys(self.agent.keys(batch)))
-        except Exception:  # the handler's own halving finds out whose fault it is
-            log.exception("%s: naming the rows of a batch failed", self.agent.name)
-            return {}
+    def _rows(self, names: Sequence[RowName]) -> Rows:
         missing = [name for name in names if name not in self._cache]
         found = self._outlet.read(self.agent.name, missing)
-        for name, row in found.items():
+        rows = {name: found[name] if name in found else self._cache[name] for name in names}
+        for name, row in rows.items():
             if name[0].name in self._own:
                 self._cache[name] = row
-        while len(self._cache) > CACHED_ROWS:
+                self._cache.move_to_end(name)
+        while len(self._cache) > CACHED_ROWS:  # only now: a row of this batch may be among the oldest
             self._cache.popitem(last=False)
-        return {name: found[name] if name in found else self._cache.get(name) for name in names}
+        return rows
 
     def _remember(self, result: Result, refused: Sequence[int]) -> None:
         for place, row in enumerate(result.rows):
