@@ -8,7 +8,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 import typer
@@ -38,7 +38,7 @@ def up() -> None:
     with system() as running:
         show(running)
         running.launcher.run_until_signal()
-    print("stopped; the data stays in " + str(running.settings.data_dir), flush=True)
+    _say(f"stopped; the data stays in {running.settings.data_dir}")
 
 
 @contextmanager
@@ -171,4 +171,6 @@ def _interrupt(_number: int, _frame: object) -> None:
 
 
 def _say(text: str) -> None:
-    print(text, flush=True)
+    """A line for the user; a reader that is gone (`soba up | head`) must not end the supervision."""
+    with suppress(OSError):
+        print(text, flush=True)

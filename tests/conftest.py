@@ -12,6 +12,7 @@ from typing import TypeVar
 import pytest
 
 from base.settings import Settings, variables
+from console.local import kafka_server
 from console.local.servers import LocalServers
 
 T = TypeVar("T")
@@ -44,10 +45,12 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalServers]:
 
 def _containers(stack: contextlib.ExitStack) -> dict[str, str]:
     """Addresses of containers that live as long as the stack."""
-    from testcontainers.kafka import KafkaContainer
-    from testcontainers.redis import RedisContainer
+    from testcontainers.community.kafka import KafkaContainer
+    from testcontainers.community.redis import RedisContainer
 
-    kafka = stack.enter_context(KafkaContainer().with_kraft())
+    largest = str(kafka_server.LARGEST)
+    kafka = KafkaContainer().with_kraft().with_env("KAFKA_MESSAGE_MAX_BYTES", largest)
+    stack.enter_context(kafka)
     redis = stack.enter_context(RedisContainer())
     host, port = redis.get_container_host_ip(), redis.get_exposed_port(6379)
     return {"brokers": kafka.get_bootstrap_server(), "redis_url": f"redis://{host}:{port}/0"}

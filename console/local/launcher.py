@@ -105,13 +105,25 @@ class Launcher:
                     continue
                 if row.due is None:
                     self._ended(name, row, now)
-                elif now >= row.due:
-                    row.due = None
-                    row.child.start()
-                    row.started = now
-                    row.restarts += 1
-                    self._run.note(row.child, row.restarts)
-                    self._report(f"{name} started again (pid {row.child.pid})")
+                elif now >= row.due and self._servers_ready(row):
+                    self._start_again(name, row, now)
+
+    def _servers_ready(self, row: _Supervised) -> bool:
+        """Whether what it needs answers: a worker that starts before Kafka is back would only end again."""
+        return all(other.child.ready for other in self._all.values() if other.order <= REDIS < row.order)
+
+    def _start_again(self, name: str, row: _Supervised, now: float) -> None:
+        row.started = now
+        try:
+            row.child.start()
+        except OSError as error:  # no memory or no processes left: later there may be
+            row.due = now + LONGEST_DELAY
+            self._report(f"{name} cannot be started ({error}); trying again in {LONGEST_DELAY:.0f} s")
+            return
+        row.due = None
+        row.restarts += 1
+        self._run.note(row.child, row.restarts)
+        self._report(f"{name} started again (pid {row.child.pid})")
 
     def _ended(self, name: str, row: _Supervised, now: float) -> None:
         if row.child.rc == DEAD_LETTER_LIMIT:
@@ -129,7 +141,7 @@ class Launcher:
             self._report(f"  it keeps ending; the last line of {row.child.log}: {last}")
 
     def run_until_signal(self) -> int:
-        """Wait for Ctrl-C or SIGTERM, then stop everything; a second one stops without waiting.
+        """Wait for Ctrl-C, SIGTERM or a closed terminal, then stop everything; a second one stops without waiting.
 
         Returns the signal's number. Call it from the main thread.
         """
@@ -140,7 +152,10 @@ class Launcher:
             self._signals += 1
             self._signalled.set()
 
-        before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+        numbers = [signal.SIGINT, signal.SIGTERM]
+        if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # under nohup it stays ignored
+            numbers.append(signal.SIGHUP)  # the terminal was closed
+        before = {number: signal.signal(number, note) for number in numbers}
         try:
             if self._thread is None:
                 self.start()

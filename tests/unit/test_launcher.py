@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from console.local.errors import AlreadyRunning, LocalError
-from console.local.launcher import DEAD_LETTER_LIMIT, FACADE, FIRST_DELAY, KAFKA, LONGEST_DELAY, Launcher
+from console.local.launcher import DEAD_LETTER_LIMIT, FACADE, FIRST_DELAY, KAFKA, LONGEST_DELAY, REDIS, WORKER, Launcher
 from console.local.process import Child, created_at
 from console.local.runfile import RunFile, read, running
 from tests.conftest import wait_for
@@ -84,6 +84,42 @@ def test_the_delay_doubles_and_a_steady_child_starts_quickly_again(tree: Tree) -
     wait_for(lambda: not child.alive)
     tree.launcher.step(now + 3600)
     assert tree.launcher._all["bad"].due == pytest.approx(now + 3600 + FIRST_DELAY)
+
+
+def test_a_child_that_cannot_be_started_is_tried_later(tree: Tree, monkeypatch: pytest.MonkeyPatch) -> None:
+    child = tree.python("one", "raise SystemExit(70)")
+    wait_for(lambda: not child.alive)
+    with monkeypatch.context() as patch:
+        patch.setattr(child, "start", lambda: (_ for _ in ()).throw(OSError("no memory")))
+        tree.launcher.step(0.0)
+        tree.launcher.step(100.0)
+    assert "one ended (code 70: a broker or Redis stayed away)" in tree.said[0]
+    assert "one cannot be started (no memory)" in tree.said[-1] and tree.launcher.restarts == {"one": 0}
+    tree.launcher.step(100.0 + LONGEST_DELAY)
+    assert tree.launcher.restarts == {"one": 1}
+
+
+def test_a_worker_waits_for_the_servers_it_needs(tree: Tree) -> None:
+    answers = False
+    tree.launcher.add("redis", [sys.executable, "-S", "-c", SLEEPER], order=REDIS, ready=lambda: answers)
+    worker = tree.python("worker", "raise SystemExit(1)", order=WORKER)
+    wait_for(lambda: not worker.alive)
+    for now in (0.0, 100.0, 200.0):
+        tree.launcher.step(now)
+    assert tree.launcher.restarts["worker"] == 0
+    answers = True
+    tree.launcher.step(201.0)
+    assert tree.launcher.restarts["worker"] == 1
+
+
+def test_a_child_that_keeps_ending_shows_what_it_said_last(tree: Tree) -> None:
+    child = tree.python("one", "print('cannot read the key')\nraise SystemExit(3)")
+    now = tree.launcher._all["one"].started
+    for _ in range(6):
+        wait_for(lambda: not child.alive)
+        tree.launcher.step(now)
+        now += 5
+    assert len([line for line in tree.said if "cannot read the key" in line]) == 1
 
 
 def test_the_dead_letter_limit_is_reported_and_left_ended(tree: Tree) -> None:

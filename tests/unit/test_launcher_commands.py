@@ -108,6 +108,7 @@ def test_doctor_tells_of_servers_that_do_not_answer(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(doctor, "_brokers", lambda _: (_ for _ in ()).throw(LocalError("no broker answers")))
+    monkeypatch.setenv("SOBA_PORT", "0")  # 3000 may be in use on this machine
     monkeypatch.setenv("SOBA_BROKERS", "127.0.0.1:9")
     monkeypatch.setenv("REDIS_URL", "redis://127.0.0.1:9/0")
     assert run("doctor") == 1
