@@ -29,16 +29,18 @@ def read_tail(settings: Settings, topic: str, partition: int, count: int) -> lis
         found: list[Message] = []
         give_up_at = time.monotonic() + TIMEOUT_S
         while time.monotonic() < give_up_at:
-            for message in reader.consume(512, timeout=1.0):
-                error = message.error()
-                if error is None:
-                    found.append(message)
-                elif error.code() == KafkaError._PARTITION_EOF:
+            message = reader.poll(1.0)
+            if message is None:
+                continue
+            error = message.error()
+            if error is None:
+                found.append(message)
+                if (message.offset() or 0) >= high - 1:
                     return found
-                elif error.fatal():
-                    raise KafkaException(error)
-            if found and (found[-1].offset() or 0) >= high - 1:
+            elif error.code() == KafkaError._PARTITION_EOF:
                 return found
+            elif error.fatal():
+                raise KafkaException(error)
         raise KafkaException(
             KafkaError(KafkaError._TIMED_OUT, f"reading the tail of {topic}/{partition} took too long")
         )

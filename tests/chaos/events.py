@@ -1,0 +1,77 @@
+"""What the chaos tests produce: real blocks with everything that can happen to blocks, the same for every chain id."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from ingest.files import read_blocks
+
+SAMPLES = Path(__file__).parents[2] / "samples" / "blocks"
+WHOLE = ("11017338", "12412732", "12775690", "13234998", "13666326", "17073191", "18100000")
+IN_PIECES = ("12674514", "13323642")
+FIRST_TIME = 1_700_000_000
+
+
+def records(chain_id: int) -> list[bytes]:
+    """Values for chain.events: complete and assembled blocks, arrays, duplicates, faults, a removal, forks, late events."""
+    blocks = {
+        str(found.block.number): orjson.loads(found.block.model_dump_json(exclude_none=True)) for found in _samples()
+    }
+    out: list[Any] = []
+    number = 1_000
+    for name in (*WHOLE[:4], *IN_PIECES, *WHOLE[4:]):
+        number += 1
+        block = {**blocks[name], "chain_id": chain_id, "number": number, "timestamp": FIRST_TIME + number * 1_200}
+        block["hash"] = _hash(chain_id, number, 0)
+        if name in WHOLE:
+            broken = {**block["events"][0], "amount_in_raw": "-5"}
+            out.append({**block, "events": [*block["events"], broken]})
+        else:
+            singles = [_alone(event, block) for event in block["events"]]
+            out += [*singles[:20], singles[20:], singles[0], {**singles[1], "amount_in_raw": "123456789"}]
+            out.append({**singles[2], "block_hash": _hash(chain_id, number, 9)})
+    last = {**blocks[WHOLE[0]], "chain_id": chain_id, "number": 1_002, "timestamp": FIRST_TIME + 1_002 * 1_200}
+    removed = {
+        "chain_id": chain_id,
+        "number": 1_002,
+        "status": "removed",
+        "hash": _hash(chain_id, 1_002, 0),
+        "events": [],
+    }
+    # The second block goes, and another fork's comes in its place; the third goes for good; the fifth is completed late.
+    out += [removed, {**last, "hash": _hash(chain_id, 1_002, 1)}]
+    out.append({**removed, "number": 1_003, "hash": _hash(chain_id, 1_003, 0)})
+    fifth = blocks[IN_PIECES[0]]
+    out.append(
+        {
+            **fifth,
+            "chain_id": chain_id,
+            "number": 1_005,
+            "timestamp": FIRST_TIME + 1_005 * 1_200,
+            "hash": _hash(chain_id, 1_005, 0),
+        }
+    )
+    out += [
+        _alone(
+            blocks[WHOLE[6]]["events"][0],
+            {**removed, "number": 1_006, "timestamp": FIRST_TIME + 1_006 * 1_200},
+            hash=False,
+        )
+    ]
+    return [orjson.dumps(value) for value in out] + [b"{not json", b'{"event_type": "swap"}']
+
+
+def _alone(event: dict[str, Any], block: dict[str, Any], hash: bool = True) -> dict[str, Any]:
+    whole = {**event, "chain_id": block["chain_id"], "block_number": block["number"], "timestamp": block["timestamp"]}
+    return {**whole, "block_hash": block["hash"]} if hash else whole
+
+
+def _hash(chain_id: int, number: int, fork: int) -> str:
+    return f"0x{chain_id:020x}{number:020x}{fork:024x}"
+
+
+def _samples() -> Any:
+    return [found for found in read_blocks(SAMPLES) if str(found.block.number) in (*WHOLE, *IN_PIECES)]

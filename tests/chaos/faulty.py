@@ -1,0 +1,93 @@
+"""A production worker with one fault put into it: `SOBA_TEST_FAULT=place:count:what`.
+
+`place` is where (a function of the runtime), `count` at which call, `what` one of: kill (SIGKILL, before the call), after
+(SIGKILL, after the call), lost (the connection breaks), odd (an exception nobody foresees). A `poison` place makes the handlers
+of `mev` and `validate` raise on marked records. Everything else is the code that users run.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from typing import Any
+
+import redis
+from confluent_kafka import KafkaError, KafkaException
+
+import agents.consume
+import agents.runtime
+import agents.stream
+import topics.clients
+from agents import app, validate
+
+PLACES: dict[str, tuple[Any, str]] = {
+    "read": (agents.runtime.Outlet, "read"),
+    "produce": (agents.runtime.Outlet, "_produce"),
+    "write": (agents.runtime.Outlet, "_write"),
+    "give": (agents.runtime.Outlet, "give"),
+    "process": (agents.runtime.Runner, "process"),
+    "parse": (agents.runtime.Runner, "_parse"),
+    "commit": (agents.consume.ConsumeFeed, "_commit"),
+    "batch": (agents.consume.ConsumeFeed, "_batch"),
+    "restore": (agents.consume.Stateful, "_restore"),
+}
+POISON = "0x" + "66" * 20
+
+
+def inject(place: str, count: int, what: str) -> None:
+    """Make the `count`-th call at `place` fail in the way of `what`."""
+    owner, name = PLACES[place]
+    real = getattr(owner, name)
+    calls = 0
+
+    def faulty(*args: Any, **kwargs: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        if calls != count:
+            return real(*args, **kwargs)
+        if what == "after":
+            real(*args, **kwargs)
+        if what in ("kill", "after"):
+            os.kill(os.getpid(), signal.SIGKILL)
+        if what == "lost":
+            raise (
+                redis.ConnectionError("injected")
+                if place in ("read", "write")
+                else KafkaException(KafkaError(KafkaError._TRANSPORT, "injected"))
+            )
+        raise RuntimeError("injected")
+
+    setattr(owner, name, faulty)
+
+
+def poison() -> None:
+    """Let handlers raise on records that carry the poisoned address."""
+    from agents import mev
+
+    def raising(real: Any) -> Any:
+        def handle(*args: Any) -> Any:
+            if any(POISON.encode() in record.raw for record in args[-2]):
+                raise RuntimeError("poisoned")
+            return real(*args)
+
+        return handle
+
+    validate.Validator.handle = raising(validate.Validator.handle)  # type: ignore[method-assign]
+    object.__setattr__(mev.AGENT, "handle", raising(mev.AGENT.handle))
+
+
+def main() -> None:
+    """Run the worker named on the command line with the fault of the environment."""
+    topics.clients.SESSION_TIMEOUT_S = 6
+    fault = os.environ.get("SOBA_TEST_FAULT", "")
+    if fault == "poison":
+        poison()
+    elif fault:
+        place, count, what = fault.split(":")
+        inject(place, int(count), what)
+    app.run(sys.argv[1])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,48 @@
+"""What not to do: the mev worker as a Faust tutorial would write it, with `take`. The promises must fail on it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import faust
+import redis
+
+import topics.clients
+from agents import app as real
+from agents import mev
+from agents.agent import Record
+from agents.pulse import Pulse
+from agents.runtime import Activity
+from base.settings import get_settings
+from tables.rows import parse, stage
+from topics.codecs import decode_block
+
+
+def main() -> None:
+    """Run it as BLOCKCHAIN_INTELLIGENCE."""
+    topics.clients.SESSION_TIMEOUT_S = 6
+    settings, worker = get_settings(), real.WORKERS["chain"]
+    app = real.make_app(worker.app_id, settings)
+    store = redis.asyncio.Redis.from_url(settings.redis_url)
+    findings = app.topic("mev.findings", value_serializer="raw", key_serializer="raw")
+
+    async def run(stream: Any) -> None:
+        async for values in stream.take(64, within=0.02):
+            batch = [Record("chain.blocks", 0, 0, None, [], value, decode_block(value)) for value in values]
+            names = mev.keys(batch)
+            rows = {name: parse(name[0].schema, await store.get(name[0].row_key(name[1]))) for name in names}
+            result = mev.handle(batch, rows)
+            async with store.pipeline(transaction=False) as pipe:
+                stage(pipe, result.rows)
+                await pipe.execute()
+            for output in result.outputs:
+                await findings.send(key=output.key, value=output.value)
+
+    topic = app.topic("chain.blocks", value_type=bytes, value_serializer="raw", key_serializer="raw")
+    app.agent(topic, name="mev", concurrency=1)(run)
+    app.service(Pulse(worker.service, worker.app_id, 0, settings, Activity(), app))
+    faust.Worker(app, loglevel="WARN", redirect_stdouts=False, quiet=True).execute_from_commandline()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,293 @@
+"""The promises of docs/delivery.md, each against real Kafka, Redis and workers that are killed, paused and failed on purpose.
+
+Every test produces the same events under a chain id of its own, disturbs, and waits until the last state of each id equals that
+of a run nobody disturbed. `test_the_naive_version_breaks_its_promise` shows that the comparison can fail.
+"""
+
+from __future__ import annotations
+
+import itertools
+import signal
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from confluent_kafka import Producer
+
+from agents.runtime import EXIT_DEAD_LETTERS, EXIT_FAILING
+from base.settings import Settings
+from console.local.servers import LocalServers
+from tests.chaos.crew import NAMES, Crew
+from tests.chaos.events import records
+from tests.chaos.faulty import POISON
+from tests.chaos.witness import Witness
+from tests.conftest import wait_for
+from topics.admin import create
+from topics.clients import producer
+from topics.partition import partition
+
+pytestmark = pytest.mark.chaos
+CHAINS = itertools.count(9_100_001)
+
+
+@dataclass
+class Arena:
+    """One Kafka, one Redis, a witness, and what an undisturbed run amounts to."""
+
+    servers: LocalServers
+    settings: Settings
+    witness: Witness
+    env: dict[str, str]
+    logs: Path
+    calm: dict[str, Any]
+
+    def crew(self) -> Crew:
+        return Crew(self.env, self.logs)
+
+    def produce(self, chain_id: int, part: slice = slice(None)) -> None:
+        """Produce the chain's records; the first goes to a wrong partition on purpose."""
+        client = Producer(producer(self.settings))
+        key = str(chain_id).encode()
+        right = partition(key, self.settings.partitions)
+        for place, value in list(enumerate(records(chain_id)))[part]:
+            client.produce("chain.events", value, key, right if place else (right + 1) % self.settings.partitions)
+        assert client.flush(30) == 0
+
+    def settle(self, crew: Crew, chain_id: int, timeout: float = 60) -> None:
+        """Wait until the chain's state is that of the undisturbed run, workers being started again as they end."""
+        try:
+            wait_for(lambda: crew.keep() or self.witness.state(chain_id) == self.calm, timeout, every=0.3)
+        except AssertionError:
+            explain(self.calm, self.witness.state(chain_id))
+            raise
+        self.witness.same_revision_same_bytes(chain_id)
+
+
+def explain(calm: dict[str, Any], found: dict[str, Any]) -> None:
+    """Print where two states differ."""
+    for name, wanted in calm.items():
+        if wanted != found[name]:
+            print(f"--- {name} differs")
+            if isinstance(wanted, dict):
+                keys = [key for key in {*wanted, *found[name]} if wanted.get(key) != found[name].get(key)]
+                print(f"{len(wanted)} wanted, {len(found[name])} found, {len(keys)} differ")
+                for key in keys[:2]:
+                    print(f"{key}: wanted {str(wanted.get(key))[:300]}\n   found {str(found[name].get(key))[:300]}")
+            else:
+                print(f"missing {[one for one in wanted if one not in found[name]]}"[:1000])
+                print(f"too much {[one for one in found[name] if one not in wanted]}"[:1000])
+                print(f"{len(wanted)} wanted, {len(found[name])} found")
+
+
+@pytest.fixture(scope="module")
+def arena(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Arena]:
+    folder = tmp_path_factory.mktemp("chaos")
+    with LocalServers(folder, Settings(_env_file=None)) as servers:
+        settings = Settings(
+            _env_file=None, brokers=servers.brokers, redis_url=servers.redis_url, data_dir=folder, worker_port=0
+        )
+        create(settings)
+        witness = Witness(settings)
+        env = settings.environment(
+            brokers=settings.brokers, redis_url=settings.redis_url, data_dir=folder, worker_port=0
+        )
+        arena = Arena(servers, settings, witness, env, folder, {})
+        crew, chain_id = arena.crew(), next(CHAINS)
+        try:
+            for name in NAMES:
+                crew.start(name)
+            arena.produce(chain_id)
+            arena.calm = still(crew, witness, chain_id)
+            assert not crew.ends
+        finally:
+            crew.close()
+        check_calm(arena.calm)
+        yield arena
+        witness.close()
+
+
+def still(crew: Crew, witness: Witness, chain_id: int) -> dict[str, Any]:
+    """The state once it has not changed for three seconds and more."""
+    seen: list[dict[str, Any]] = []
+
+    def unchanged() -> bool:
+        seen.append(witness.state(chain_id))
+        return len(seen) > 10 and bool(seen[-1]["alerts"]) and all(state == seen[-1] for state in seen[-10:])
+
+    wait_for(unchanged, 60, every=0.05)
+    return seen[-1]
+
+
+def check_calm(calm: dict[str, Any]) -> None:
+    """The undisturbed run itself did what its events call for: comparing with nothing would prove nothing."""
+    assert set(calm["chain.blocks"]) == {str(number) for number in range(1_001, 1_010)}
+    assert calm["chain.blocks"]["1003"]["status"] == "removed"
+    assert calm["chain.blocks"]["1005"]["status"] == "complete"
+    assert calm["chain.blocks"]["1006"]["status"] == "partial"
+    assert len(calm["mev.findings"]) >= 10 and len(calm["alerts"]) == len(calm["mev.findings"])
+    reasons = {reason for reason, _ in calm["chain.events.dlq"]}
+    assert {"amount_negative", "conflicting_duplicate", "other_fork", "malformed_json"} <= reasons
+    assert calm["pair.trades"]["said"] and calm["wallet.activity"]["said"] and calm["pair.trades"]["clocks"]
+
+
+@pytest.fixture
+def crew(arena: Arena) -> Iterator[Crew]:
+    crew = arena.crew()
+    yield crew
+    crew.close()
+
+
+FAULTS = [
+    # kill -9 before the dead letters, the blocks and the views of a batch; between output and commit
+    ("validate", "produce:1:kill"), ("validate", "produce:2:kill"), ("validate", "produce:3:kill"),
+    ("validate", "produce:3:after"), ("validate", "commit:1:kill"), ("validate", "restore:1:after"),
+    # an exception at every place one can come from
+    ("validate", "produce:2:lost"), ("validate", "produce:3:odd"), ("validate", "commit:1:odd"),
+    ("validate", "batch:2:odd"), ("validate", "restore:1:odd"),
+    # the same for an agent on a Faust stream: before and after outputs, rows and acknowledgement
+    ("chain", "produce:2:kill"), ("chain", "write:1:kill"), ("chain", "write:1:after"), ("chain", "process:1:after"),
+    ("chain", "read:1:lost"), ("chain", "write:1:lost"), ("chain", "produce:2:lost"),
+    ("chain", "read:1:odd"), ("chain", "produce:2:odd"), ("chain", "write:1:odd"), ("chain", "parse:1:odd"),
+    ("language", "write:1:after"), ("language", "give:1:odd"),
+]  # fmt: skip
+
+
+def test_faults_everywhere_change_nothing(arena: Arena, crew: Crew) -> None:
+    """Each fault hits a fresh worker while a chain of its own flows; all chains end as the undisturbed one."""
+    for name in NAMES:
+        crew.start(name)
+    chains: list[int] = []
+    for victim, fault in FAULTS:
+        print(victim, fault)
+        crew.leave(victim)
+        crew.start(victim, fault)
+        chains.append(next(CHAINS))
+        arena.produce(chains[-1])
+        arena.settle(crew, chains[-1])
+    for chain_id in chains:
+        arena.settle(crew, chain_id)
+    assert {code for _, code in crew.ends} == {-signal.SIGKILL, EXIT_FAILING}
+
+
+def test_sigterm_in_mid_batch_with_redis_away(arena: Arena, crew: Crew) -> None:
+    """A stop asked for while a batch cannot finish acknowledges nothing of it."""
+    for name in NAMES:
+        crew.start(name)
+    chain_id = next(CHAINS)
+    arena.produce(chain_id, slice(0, 2))
+    wait_for(lambda: len(arena.witness.state(chain_id)["table mev"]) >= 1, 30)
+    arena.servers.redis.pause()
+    try:
+        arena.produce(chain_id, slice(2, None))
+        wait_for(lambda: len(arena.witness.state_of_topic(chain_id, "chain.blocks")) == 9, 30)
+        for name in ("chain", "language"):
+            crew.leave(name)
+    finally:
+        arena.servers.redis.resume()
+    for name in ("chain", "language"):
+        crew.start(name)
+    arena.settle(crew, chain_id)
+
+
+def test_the_naive_version_breaks_its_promise(arena: Arena, crew: Crew) -> None:
+    """The same disturbance on a worker that uses `take`: findings are lost, so what the tests above see is the runtime."""
+    for name in NAMES:
+        crew.start(name, module="tests.chaos.naive" if name == "chain" else "tests.chaos.faulty")
+    chain_id = next(CHAINS)
+    arena.produce(chain_id, slice(0, 2))
+    wait_for(lambda: len(arena.witness.state(chain_id)["table mev"]) >= 1, 30)
+    arena.servers.redis.pause()
+    try:
+        arena.produce(chain_id, slice(2, None))
+        wait_for(lambda: len(arena.witness.state_of_topic(chain_id, "chain.blocks")) == 9, 30)
+        crew.leave("chain")
+    finally:
+        arena.servers.redis.resume()
+    crew.start("chain", module="tests.chaos.naive")
+    marker = next(CHAINS)
+    arena.produce(marker, slice(0, 2))
+    wait_for(lambda: crew.keep() or len(arena.witness.state(marker)["table mev"]) >= 1, 60)
+    assert arena.witness.state(chain_id)["table mev"] != arena.calm["table mev"]
+
+
+def test_kill_while_blocks_are_open(arena: Arena, crew: Crew) -> None:
+    """validate dies with blocks half assembled: they are assembled anew, their revisions go on."""
+    crew.start("validate")
+    chain_id = next(CHAINS)
+    for cut in (slice(0, 20), slice(20, 30), slice(30, 40)):
+        arena.produce(chain_id, cut)
+        wait_for(lambda: arena.witness.state(chain_id)["chain.blocks"], 30)
+        crew.signal("validate", signal.SIGKILL)
+        crew.wait("validate")
+        crew.start("validate")
+    arena.produce(chain_id, slice(40, None))
+    for name in ("chain", "language"):
+        crew.start(name)
+    arena.settle(crew, chain_id)
+
+
+def test_zombies_do_no_harm(arena: Arena, crew: Crew) -> None:
+    """Workers stopped beyond their session time-out wake up and go on: what they say late does not win."""
+    for name in NAMES:
+        crew.start(name)
+    first = next(CHAINS)
+    arena.produce(first)
+    wait_for(lambda: arena.witness.state(first)["chain.blocks"], 30)
+    for name in NAMES:
+        crew.signal(name, signal.SIGSTOP)
+    chain_id = next(CHAINS)
+    arena.produce(chain_id)
+    for name in NAMES:
+        crew.start(f"{name}#2")
+    arena.settle(crew, chain_id)  # the stopped ones' partitions moved only after their session timed out
+    for name in NAMES:
+        crew.signal(name, signal.SIGCONT)
+    last = next(CHAINS)
+    arena.produce(last)
+    for chain in (last, chain_id, first):
+        arena.settle(crew, chain)
+
+
+@pytest.mark.parametrize("server", ["redis", "kafka"])
+def test_a_server_killed_and_back(arena: Arena, crew: Crew, server: str) -> None:
+    """kill -9 of Redis or Kafka in the middle of a chain: nothing acknowledged is lost, work resumes by itself."""
+    for name in NAMES:
+        crew.start(name)
+    chain_id = next(CHAINS)
+    arena.produce(chain_id, slice(0, 30))
+    wait_for(lambda: arena.witness.state(chain_id)["chain.blocks"], 30)
+    child = getattr(arena.servers, server)
+    child.kill()
+    child.restart()
+    arena.produce(chain_id, slice(30, None))
+    arena.settle(crew, chain_id, 120)
+
+
+def test_a_poisoned_record_stands_alone(arena: Arena, crew: Crew) -> None:
+    """A record on which our code raises becomes a dead letter, and it alone; ten in a row end the worker for good."""
+    crew.start("validate", "poison")
+    chain_id = next(CHAINS)
+    client, key = Producer(producer(arena.settings)), str(chain_id).encode()
+    values = records(chain_id)
+    bad = values[0].replace(b'"from_address":"0x', f'"from_address":"{POISON}","sender":"0x'.encode(), 1)
+    for value in (*values[:3], bad, *values[3:]):
+        client.produce("chain.events", value, key)
+    assert client.flush(30) == 0
+    for name in ("chain", "language"):
+        crew.start(name)
+    wait_for(lambda: _errors(arena, chain_id) == 1, 60, every=0.3)
+    crew.leave("validate")
+    crew.start("validate", "poison")
+    for _ in range(12):
+        client.produce("chain.events", bad, key)
+    assert client.flush(30) == 0
+    assert crew.wait("validate") == EXIT_DEAD_LETTERS
+    crew.start("validate")
+    wait_for(lambda: crew.keep() or len(arena.witness.state(chain_id)["chain.blocks"]) == 9, 60, every=0.3)
+
+
+def _errors(arena: Arena, chain_id: int) -> int:
+    letters = arena.witness.state(chain_id)["chain.events.dlq"]
+    return sum(reason == "handler_error" for reason, _ in letters)
