@@ -24,6 +24,7 @@ COMMANDS: list[tuple[str, str, str]] = [
     ("bench", "console.bench:app", "Measure, and say whether the figures pass."),
     ("evaluate", "console.evaluate:app", "Score the models on labelled data."),
     ("keys", "console.keys:app", "API keys of the HTTP facade: create, list, revoke."),
+    ("docs", "console.reference:app", "Write the pages of docs/ that are made from the registries."),
 ]
 _BY_NAME = {name: (target, summary) for name, target, summary in COMMANDS}
 

@@ -203,9 +203,8 @@ def failures(tally: Tally) -> list[str]:
         out.append(f"{silent} of the broken events were not rejected")
     out += [f"labelled sandwich not found in block {id}: {front} {back}" for id, front, back in tally.missing_labels]
     out += [f"no alert for finding {finding.id}" for finding in tally.quiet_findings]
-    lost = sample.events - tally.valid - tally.rejected.total()
-    if lost > 0 and not missing and not silent:
-        out.append(f"{lost} events are neither valid nor rejected")
+    if tally.lost and not missing and not silent:
+        out.append(f"{tally.lost} events are neither valid nor rejected")
     return out
 
 

@@ -120,10 +120,19 @@ class Tally:
 
     @property
     def rejected(self) -> Counter[str]:
-        """The sample's refused events by reason: the broken lines, and elements of its envelopes."""
+        """What was refused of the sample by reason: the broken lines, and elements of its envelopes."""
+        return Counter(letter.reason for letter in self._refused())
+
+    @property
+    def lost(self) -> int:
+        """Events that are neither valid nor refused."""
+        # The elements of an envelope that are no events are its transactions, which are not counted as valid either.
+        refused = sum(not letter.element.startswith("transactions/") for letter in self._refused())
+        return max(0, self.sample.events - self.valid - refused)
+
+    def _refused(self) -> list[Refused]:
         sources = {seen.source for seen in self.blocks.values()}
-        elements = (one for one in self.letters.values() if one.element.isdecimal() and one.source in sources)
-        return Counter(letter.reason for letter in (*self.broken.values(), *elements))
+        return [*self.broken.values(), *(one for one in self.letters.values() if one.element and one.source in sources)]
 
     @property
     def found(self) -> list[Finding]:
