@@ -53,6 +53,7 @@ def demo(
         if not once:
             print("\nSoba stays up; Ctrl-C stops it.", flush=True)
             running.launcher.run_until_signal()
+    print(f"stopped; the data stays in {running.settings.data_dir}", flush=True)
     if once and problems:
         raise typer.Exit(1)
 
@@ -203,6 +204,8 @@ def failures(tally: Tally) -> list[str]:
         out.append(f"{silent} of the broken events were not rejected")
     out += [f"labelled sandwich not found in block {id}: {front} {back}" for id, front, back in tally.missing_labels]
     out += [f"no alert for finding {finding.id}" for finding in tally.quiet_findings]
+    if refused := tally.rejected.total() - len(tally.broken):
+        out.append(f"{refused} elements of the real blocks were refused (bin/soba dlq list)")
     if tally.lost and not missing and not silent:
         out.append(f"{tally.lost} events are neither valid nor rejected")
     return out

@@ -19,16 +19,13 @@ def soba(data_dir: Path, *argv: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=150)
 
 
-def _line(text: str, start: str) -> str:
-    return next(line for line in text.splitlines() if line.startswith(start))
-
-
 def test_the_demo_finds_everything_and_the_second_start_shows_it_again(tmp_path: Path) -> None:
     first = soba(tmp_path, "demo", "--once", "--fast")
     assert first.returncode == 0, first.stdout + first.stderr
     assert "Replaying 30 real Ethereum blocks" in first.stdout
     assert "7 broken events go between them, on purpose" in first.stdout
     assert "  valid      5,975" in first.stdout
+    assert "  rejected   7:" in first.stdout
     assert "  findings   18 sandwiches" in first.stdout
     assert "  alerts     18" in first.stdout
     assert "time to first finding" in first.stdout
@@ -39,7 +36,7 @@ def test_the_demo_finds_everything_and_the_second_start_shows_it_again(tmp_path:
     assert second.returncode == 0, second.stdout + second.stderr
     assert "already there" in second.stdout
     assert "  findings   18 sandwiches" in second.stdout
-    assert _line(first.stdout, "  rejected") == _line(second.stdout, "  rejected")
+    assert "  rejected   7:" in second.stdout
 
     # Nothing runs any more.
     after = soba(tmp_path, "topics", "check")

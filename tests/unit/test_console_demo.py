@@ -86,6 +86,7 @@ def test_refused_elements_of_a_sample_block_are_told_from_those_of_others(tally:
         tally.take(one)
     tally.take(letter(BROKEN))
     assert tally.rejected.total() == 3
+    assert "2 elements of the real blocks were refused (bin/soba dlq list)" in demo.failures(tally)
     assert tally.lost == 0  # the refused transaction does not make up for a lost event, nor count as one
 
 
