@@ -39,10 +39,9 @@ def assemble(raw: RawBlock, where: str = "block") -> Decoded:
     Raises:
         Malformed: a value is outside what the wire's schema allows.
     """
-    header = _lower(raw.header)
-    transactions = [_lower(one) for one in raw.transactions]
-    by_hash = {one["hash"]: one for one in transactions}
-    context = Context(raw.header["chain_id"], Pools(raw.pools, raw.logs))
+    header = dict(raw.header)
+    by_hash = {one["hash"]: one for one in raw.transactions}
+    context = Context(header["chain_id"], Pools(raw.pools, raw.logs))
     decimals = DECIMALS.get(context.chain_id, {})
     undecoded: Counter[str] = Counter()
     events: list[Fields] = []
@@ -59,7 +58,7 @@ def assemble(raw: RawBlock, where: str = "block") -> Decoded:
             header["hash"] = log.block_hash.lower()
     events.sort(key=lambda event: (event["transaction_index"], event["log_index"]))
     status = "removed" if any(log.removed for log in raw.logs) else "complete"
-    envelope = {**header, "status": status, "revision": 0, "transactions": transactions, "events": events}
+    envelope = {**header, "status": status, "revision": 0, "transactions": raw.transactions, "events": events}
     try:
         return Decoded(Block.model_validate(envelope), undecoded)
     except ValidationError as error:
@@ -82,7 +81,3 @@ def _event(log: Log, fields: Fields, transactions: dict[str, dict[str, Any]], de
         if known is not None:
             fields[f"amount_{side}"] = units(fields[f"amount_{side}_raw"], known)
     return fields
-
-
-def _lower(values: dict[str, Any]) -> dict[str, Any]:
-    return {name: value.lower() if isinstance(value, str) else value for name, value in values.items()}

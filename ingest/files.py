@@ -14,7 +14,7 @@ NAMES = ("block.json", "block.json.gz")
 
 
 def find_blocks(path: Path) -> list[Path]:
-    """The block files under `path`: itself, or each ID/block.json[.gz] in it, by the first number in ID.
+    """The block files under `path`: itself, or each ID/block.json[.gz] in it, by the longest number in ID.
 
     Raises:
         Malformed: there is no such file or folder, or the folder holds no blocks.
@@ -52,5 +52,5 @@ def read_blocks(path: Path) -> Iterator[Decoded]:
 
 
 def _order(file: Path) -> tuple[int, str]:
-    digits = re.search(r"\d+", file.parent.name)
-    return (int(digits[0]) if digits else 0, str(file))
+    digits = max(re.findall(r"\d+", file.parent.name), key=len, default="0")
+    return (int(digits), str(file))

@@ -149,7 +149,10 @@ class MevBlock(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class RawBlock:
-    """A raw block whatever form it came in: header and transactions as the envelope has them, logs as they came."""
+    """A raw block whatever form it came in: header and transactions as the envelope has them, logs as they came.
+
+    Hex is lower case in header and transactions.
+    """
 
     header: dict[str, Any]
     transactions: list[dict[str, Any]]
@@ -206,17 +209,17 @@ def _from_mev(raw: MevBlock) -> RawBlock:
     header = {
         "chain_id": raw.chain_id,
         "number": raw.number,
-        "hash": raw.block_hash,
+        "hash": _lower(raw.block_hash),
         "timestamp": raw.timestamp,
         "base_fee": raw.base_fee_per_gas,
-        "miner": raw.miner,
+        "miner": _lower(raw.miner),
     }
     transactions: list[dict[str, Any]] = [
         {
-            "hash": one.hash,
+            "hash": one.hash.lower(),
             "index": one.index,
-            "from_address": one.from_,
-            "to_address": one.to,
+            "from_address": _lower(one.from_),
+            "to_address": _lower(one.to),
             "value_wei": one.value,
             "gas_used": None if one.gas_used == UNKNOWN_GAS else one.gas_used,
             "gas_price_wei": one.effective_gas_price,
@@ -240,32 +243,34 @@ def _from_rpc(raw: RpcBundle, where: str) -> RawBlock:
     header = {
         "chain_id": chain_id,
         "number": number(block.number),
-        "hash": block.hash,
-        "parent_hash": block.parent_hash,
+        "hash": _lower(block.hash),
+        "parent_hash": _lower(block.parent_hash),
         "timestamp": number(block.timestamp),
         "base_fee": number(block.base_fee_per_gas),
-        "miner": block.miner,
+        "miner": _lower(block.miner),
     }
     transactions: dict[str, dict[str, Any]] = {}
     for index, one in enumerate(block.transactions):
         if isinstance(one, str):
-            transactions[one.lower()] = {"hash": one, "index": index}
+            transactions[one.lower()] = {"hash": one.lower(), "index": index}
             continue
-        transactions[one.hash.lower()] = {
-            "hash": one.hash,
+        hash = one.hash.lower()
+        transactions[hash] = {
+            "hash": hash,
             "index": number(one.transaction_index),
-            "from_address": one.from_,
-            "to_address": one.to,
+            "from_address": _lower(one.from_),
+            "to_address": _lower(one.to),
             "value_wei": None if one.value is None else str(int(one.value, 16)),
             "gas_limit": number(one.gas),
             "gas_price_wei": number(one.gas_price),
             "selector": _selector(one.input),
         }
     for receipt in raw.receipts or ():
-        held = transactions.setdefault(receipt.transaction_hash.lower(), {"hash": receipt.transaction_hash})
+        hash = receipt.transaction_hash.lower()
+        held = transactions.setdefault(hash, {"hash": hash})
         held["index"] = number(receipt.transaction_index)
-        held["from_address"] = held.get("from_address") or receipt.from_
-        held["to_address"] = held.get("to_address") or receipt.to
+        held["from_address"] = held.get("from_address") or _lower(receipt.from_)
+        held["to_address"] = held.get("to_address") or _lower(receipt.to)
         held["status"] = number(receipt.status)
         held["gas_used"] = number(receipt.gas_used)
         held["gas_price_wei"] = number(receipt.effective_gas_price) or held.get("gas_price_wei")
@@ -283,4 +288,8 @@ def _selector(data: str | None) -> str | None:
     """The first four bytes of calldata; None where it holds fewer than four but some."""
     if data is None or 2 < len(data) < 10:
         return None
-    return data[:10]
+    return data[:10].lower()
+
+
+def _lower(text: str | None) -> str | None:
+    return text.lower() if text else text
