@@ -213,7 +213,7 @@ def failures(tally: Tally) -> list[str]:
 
 def _ends(running: System) -> list[str]:
     """Processes that ended while they should have run."""
-    restarted = [f"{name} ended {count} times" for name, count in running.launcher.restarts.items() if count]
+    restarted = [f"{name} ended ({count} restarts)" for name, count in running.launcher.restarts.items() if count]
     return restarted + [f"{name} ended for good (dead-letter limit)" for name in running.launcher.given_up]
 
 
