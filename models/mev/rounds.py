@@ -42,7 +42,12 @@ class _Open:
 def find_rounds(legs: Legs) -> list[list[Round]]:
     """Bundles in order of their first front: rounds over all pools that have a front and a back in common."""
     found = [one for pool in sorted(legs.by_pool) for one in _Pool(legs.by_pool[pool], legs.shared).rounds()]
-    return sorted(_bundled(found), key=lambda bundle: (bundle[0].fronts[0].position, bundle[0].pool))
+    return sorted(_bundled(found), key=lambda bundle: _place(bundle[0]))
+
+
+def _place(one: Round) -> tuple[int, int, str, Direction]:
+    """Where a round stands among those of its block; no two stand in the same place."""
+    return one.fronts[0].position, one.backs[-1].position, one.pool, one.fronts[0].direction
 
 
 def matches(one: int | None, other: int | None) -> bool:
@@ -170,5 +175,5 @@ def _bundled(found: list[Round]) -> list[list[Round]]:
             for pair in pairs:
                 owner.setdefault(pair, group if other is None else other)
         if len(kept) == len(groups):
-            return [sorted(group, key=lambda one: (one.fronts[0].position, one.pool)) for group in kept]
+            return [sorted(group, key=_place) for group in kept]
         groups = kept
