@@ -1,8 +1,9 @@
 """When a service is healthy: one rule for the facade, the page and the docs.
 
-A worker is checked every 30 s by the age of its last heartbeat (it beats every 5 s). It is healthy with a success rate
-of at least 0.7 and fewer than 3 missed checks. A service is healthy when each of its parts (Faust apps) has a healthy
-worker, degraded when only some have, unhealthy when none has; the whole is judged by its services in the same way.
+A worker is checked every 30 s by the age of its last sign of life: a heartbeat (it beats every 5 s), or, while records
+wait for it, progress. It is healthy with a success rate of at least 0.7 and fewer than 3 missed checks. A service is
+healthy when each of its parts (Faust apps) has a healthy worker, degraded when only some have, unhealthy when none has;
+the whole is judged by its services in the same way.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ def success_rate(handled: int, failed: int) -> float:
 
 
 def is_healthy(age_s: float, rate: float) -> bool:
-    """Whether a worker with this heartbeat and success rate is healthy."""
+    """Whether a worker whose last sign of life is `age_s` old, with this success rate, is healthy."""
     return missed_checks(age_s) < MISSED_LIMIT and rate >= SUCCESS_RATE
 
 

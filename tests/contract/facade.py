@@ -168,7 +168,15 @@ def write(client: redis.Redis, *rows: Row) -> None:
 
 
 def beat(
-    client: redis.Redis, app_id: str, at: float, *, started: float = 0.0, handled: int = 0, failed: int = 0
+    client: redis.Redis,
+    app_id: str,
+    at: float,
+    *,
+    started: float = 0.0,
+    handled: int = 0,
+    failed: int = 0,
+    idle: float = 0.0,
+    lag: int = 0,
 ) -> None:
     """A heartbeat as the runtime writes it."""
     row = WorkerRow(
@@ -179,11 +187,11 @@ def beat(
         port=1,
         started_at=started,
         beat_at=at,
-        progress_at=at,
+        progress_at=at - idle,
         handled=handled,
         failed=failed,
         dead_letters=0,
-        lag=0,
+        lag=lag,
     )
     write(client, Row(WORKERS, f"{app_id}:test", int(at * 1000), row))
     client.zadd(WORKERS_SEEN, {f"{app_id}:test": at})

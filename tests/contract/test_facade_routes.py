@@ -82,6 +82,13 @@ def test_a_service_with_a_missing_part_is_degraded(http: httpx.Client, seen: red
     }
 
 
+def test_a_worker_that_beats_but_does_nothing_is_unhealthy(http: httpx.Client, seen: redis.Redis) -> None:
+    beat(seen, "DATA_PROCESSING.validate", time.time(), idle=3600)
+    assert http.get("/api/python/health").json()["status"] == "healthy"  # nothing to do
+    beat(seen, "DATA_PROCESSING.validate", time.time(), idle=3600, lag=5)
+    assert http.get("/api/python/health").json()["status"] == "unhealthy"
+
+
 def test_a_service_taken_out_of_use_is_forgotten(http: httpx.Client, seen: redis.Redis) -> None:
     beat(seen, "DATA_PROCESSING.validate", time.time())
     beat(seen, "FRAUD_DETECTION", time.time() - 601)
