@@ -90,7 +90,7 @@ class Held:
             "number": self.number,
             "status": self.status,
             "revision": self.revision,
-            **self.header,
+            **{name: self.header[name] for name in HEADER_FIELDS if name in self.header},
             "rejected": self.rejected,
             "transactions": [{k: v for k, v in t.__dict__.items() if v is not None} for t in self._sent()],
         }
