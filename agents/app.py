@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import importlib
+import io
 import logging
+import os
 import sys
 from dataclasses import dataclass
 from typing import Any
@@ -49,6 +51,32 @@ WORKERS: dict[str, Worker] = {
         Worker("language", "NLP_TRANSLATION", "NLP_TRANSLATION", 8002, ("agents.alerts",)),
     )
 }
+
+
+class _Process(faust.Worker):  # type: ignore[misc]
+    """Faust's process, without its terminal show, and able to stop before its partitions are assigned."""
+
+    def __init__(self, app: Any) -> None:
+        super().__init__(
+            app,
+            loglevel="WARN",
+            override_logging=False,
+            redirect_stdouts=False,
+            quiet=True,
+            stdout=io.StringIO(),  # where Faust draws its spinner
+        )
+        self._assigned = False
+        app.on_partitions_assigned.connect(self._note_assigned, weak=False)
+
+    async def _note_assigned(self, *_: Any, **__: Any) -> None:
+        self._assigned = True
+
+    def _on_sigterm(self) -> None:
+        if not self._assigned:
+            # Joining a group can take as long as a dead member's session; nothing is in hand yet.
+            logging.shutdown()
+            os._exit(0)
+        super()._on_sigterm()
 
 
 def make_app(app_id: str, settings: Settings) -> Any:
@@ -127,10 +155,4 @@ def run(name: str) -> None:
     # Faust and aiokafka tell of every rebalance; their warnings are what an operator needs.
     for noisy in ("faust", "mode", "aiokafka", "kafka"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
-    app = build(worker, settings)
-
-    sys.exit(
-        faust.Worker(
-            app, loglevel="WARN", override_logging=False, redirect_stdouts=False, quiet=True
-        ).execute_from_commandline()
-    )
+    sys.exit(_Process(build(worker, settings)).execute_from_commandline())

@@ -8,8 +8,8 @@ from typing import Any
 from base.settings import Settings
 from topics.registry import DEAD_LETTER_ROOM, TOPICS
 
-SESSION_TIMEOUT_S = 30
-"""A consumer that is not heard of for so long has lost its partitions."""
+SESSION_TIMEOUT_S = 10
+"""A consumer that is not heard of for so long has lost its partitions: how long those of a killed worker wait for another."""
 LARGEST = max(topic.max_bytes for topic in TOPICS.values()) + 2 * DEAD_LETTER_ROOM
 
 
@@ -53,6 +53,7 @@ def consumer(settings: Settings, group: str, **more: Any) -> dict[str, Any]:
         "queued.max.messages.kbytes": 65_536,
         "fetch.wait.max.ms": 20,
         "session.timeout.ms": SESSION_TIMEOUT_S * 1000,
+        "heartbeat.interval.ms": SESSION_TIMEOUT_S * 100,
         **more,
     }
 
