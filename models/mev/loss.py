@@ -8,7 +8,9 @@ did.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Collection
+from dataclasses import dataclass, field
 
 from models.mev.legs import Leg
 from topics.schemas.chain import Block, Liquidity, Swap, Sync
@@ -19,22 +21,42 @@ FEE_30_BP = frozenset({"uniswap_v2", "sushiswap", "shibaswap"})
 MAX_DIGITS = 78
 
 
-def victim_losses(block: Block, pool: str, attackers: Collection[str], victims: list[Leg]) -> list[Loss]:
+@dataclass(slots=True)
+class History:
+    """What one pool's logs tell, in the order of the envelope, and where each transaction's first swap stands."""
+
+    events: list[Swap | Sync | Liquidity] = field(default_factory=list)
+    first: dict[str, int] = field(default_factory=dict)
+
+
+def read_histories(block: Block) -> dict[str, History]:
+    """The history of each pool of `block`."""
+    histories: dict[str, History] = defaultdict(History)
+    for event in block.events:
+        if isinstance(event, Swap | Sync | Liquidity) and event.pool is not None:
+            history = histories[event.pool.lower()]
+            if isinstance(event, Swap):
+                history.first.setdefault(_hash(event), len(history.events))
+            history.events.append(event)
+    return histories
+
+
+def victim_losses(history: History, pool: str, attackers: Collection[str], victims: list[Leg]) -> list[Loss]:
     """Losses of `victims` in `pool`, in base units of what they bought; empty where the block cannot tell.
 
     `attackers` are the hashes of the attacker's transactions.
     """
-    if not victims or victims[0].protocol not in FEE_30_BP:
+    if victims[0].protocol not in FEE_30_BP:
         return []
-    events = [event for event in block.events if isinstance(event, Swap | Sync | Liquidity) and _in_pool(event, pool)]
-    start = next((i for i, event in enumerate(events) if isinstance(event, Swap) and _hash(event) in attackers), None)
-    reserves = None if start is None else _before(events, start)
-    if start is None or reserves is None:
+    start = min(history.first[hash] for hash in attackers if hash in history.first)
+    reserves = _before(history.events, start)
+    if reserves is None:
         return []
     gained: dict[str, int] = {}
     wanted = {leg.transaction for leg in victims}
     left = sum(len(leg.swaps) for leg in victims)
-    for event in events[start:]:
+    for at in range(start, len(history.events)):
+        event = history.events[at]
         if isinstance(event, Liquidity):
             break
         if isinstance(event, Sync) or _hash(event) in attackers:
@@ -75,10 +97,6 @@ def _before(events: list[Swap | Sync | Liquidity], swap_at: int) -> dict[str, in
     reserves[token_in] -= int(swap.amount_in_raw)
     reserves[token_out] += int(swap.amount_out_raw)
     return reserves if min(reserves.values()) > 0 else None
-
-
-def _in_pool(event: Swap | Sync | Liquidity, pool: str) -> bool:
-    return event.pool is not None and event.pool.lower() == pool
 
 
 def _hash(event: Swap | Sync | Liquidity) -> str:

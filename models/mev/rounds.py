@@ -102,14 +102,17 @@ class _Pool:
 
     def _round(self, back: Leg, fronts: list[_Open]) -> Round | None:
         """What lies between `fronts` and `back`, or None where nobody does."""
-        direction = fronts[0].leg.direction
-        places = self._places[direction]
-        between = self._ways[direction][
-            bisect_right(places, fronts[0].leg.position) : bisect_left(places, back.position)
-        ]
-        senders = {leg.sender for leg in (back, *(one.leg for one in fronts)) if leg.sender}
-        own = senders.union(*(one.leg.actors & back.actors for one in fronts)) - self._shared
-        victims = [leg for leg in between if not leg.actors & own]
+        known = fronts[0].round_
+        if known is None or any(one.round_ is not known for one in fronts):
+            return self._widened(back, fronts)
+        # One more back for the same fronts: what lies before the last one is in the round already.
+        known.victims += self._victims(back, fronts, max(known.backs[-1].position, known.victims[-1].position))
+        known.backs.append(back)
+        return known
+
+    def _widened(self, back: Leg, fronts: list[_Open]) -> Round | None:
+        """A round of `fronts` and `back`, together with what any of them is part of already."""
+        victims = self._victims(back, fronts, fronts[0].leg.position)
         if not victims:
             return None
         before = [one for one in fronts if one.leg.position < victims[-1].position]
@@ -123,6 +126,15 @@ class _Pool:
         for one in before:
             one.round_ = round_
         return round_
+
+    def _victims(self, back: Leg, fronts: list[_Open], after: int) -> list[Leg]:
+        """The legs of others in the fronts' direction between transaction `after` and `back`."""
+        direction = fronts[0].leg.direction
+        places = self._places[direction]
+        between = self._ways[direction][bisect_right(places, after) : bisect_left(places, back.position)]
+        senders = {leg.sender for leg in (back, *(one.leg for one in fronts)) if leg.sender}
+        own = senders.union(*(one.leg.actors & back.actors for one in fronts)) - self._shared
+        return [leg for leg in between if not leg.actors & own]
 
     def _unwind(self, back: Leg, fronts: list[_Open], round_: Round | None) -> int | None:
         """Take what `back` sold off `fronts`; how much it sold beyond them, None where it closed none.

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 
 from models.mev.base import status, unix_time
 from models.mev.legs import Leg, read_legs
-from models.mev.loss import MAX_DIGITS, victim_losses
+from models.mev.loss import MAX_DIGITS, History, read_histories, victim_losses
 from models.mev.rounds import Round, find_rounds, matches
 from topics.schemas.chain import Block
 from topics.schemas.mev import Finding, TokenAmount
@@ -19,10 +19,11 @@ MODEL = "sandwich/1"
 
 def detect(block: Block) -> list[Finding]:
     """The sandwiches of `block` as findings, in order of their first front."""
-    return [finding(block, bundle) for bundle in find_rounds(read_legs(block))]
+    histories = read_histories(block)
+    return [finding(block, bundle, histories) for bundle in find_rounds(read_legs(block))]
 
 
-def finding(block: Block, bundle: list[Round]) -> Finding:
+def finding(block: Block, bundle: list[Round], histories: dict[str, History]) -> Finding:
     """The finding of one bundle. Its id names chain, block, first front and last back: no other has both."""
     front = _hashes(leg for one in bundle for leg in one.fronts)
     back = _hashes(leg for one in bundle for leg in one.backs)
@@ -44,7 +45,11 @@ def finding(block: Block, bundle: list[Round]) -> Finding:
         pools=sorted({one.pool for one in bundle}),
         protocols=sorted({leg.protocol for one in bundle for leg in one.fronts if leg.protocol}),
         profit=profit(bundle),
-        losses=[loss for one in bundle for loss in victim_losses(block, one.pool, attackers, one.victims)],
+        losses=[
+            loss
+            for one in bundle
+            for loss in victim_losses(histories[one.pool], one.pool, attackers, one.victims)
+        ],
         confidence=confidence,
         evidence=evidence,
         model=MODEL,
