@@ -53,7 +53,7 @@ WORKERS: dict[str, Worker] = {
 }
 
 
-class _Process(faust.Worker):  # type: ignore[misc]
+class _Process(faust.Worker):
     """Faust's process, without its terminal show, and able to stop before its partitions are assigned."""
 
     def __init__(self, app: Any) -> None:

@@ -16,7 +16,7 @@ from agents.agent import DeadLetter, Output, Partitioned, Record, Result
 from models.chain import rules, views
 from models.chain.assembly import HEADER_FIELDS, Assembly, Held
 from topics import codecs
-from topics.headers import CARRIED, REROUTED, cloud_event
+from topics.headers import CARRIED, ORIGIN, REROUTED, cloud_event, place
 from topics.partition import partition
 from topics.registry import CHAIN_BLOCKS, CHAIN_EVENTS, PAIR_TRADES, WALLET_ACTIVITY
 from topics.schemas.chain import Block
@@ -151,8 +151,10 @@ class Validator:
         if raw.record.header(REROUTED):
             return _refuse(result, raw, [_fault("misplaced", "chain_id")], index)
         headers = [(name, value) for name, value in raw.record.headers if name in CARRIED]
+        # A replay sends it again: where it first stood is what keeps its dead letters the same ones.
+        origin = (ORIGIN, place(raw.record.topic, raw.record.partition, raw.record.offset, _index(index, "")).encode())
         key = str(chain_id).encode()
-        result.sent_on.append(Output(CHAIN_EVENTS.name, key, raw.of(index), [*headers, (REROUTED, b"1")]))
+        result.sent_on.append(Output(CHAIN_EVENTS.name, key, raw.of(index), [*headers, (REROUTED, b"1"), origin]))
         self._count("rerouted")
 
     # Giving out
@@ -222,9 +224,13 @@ class _Bytes:
 
 def _refuse(result: Result, raw: _Bytes, faults: Sequence[Fault], index: int | None = None, part: str = "") -> None:
     detail = "; ".join(f"{fault.field}: {fault.message}" if fault.field else fault.message for fault in faults)
-    place = None if index is None else f"{part}/{index}" if part == "transactions" else str(index)
-    first = faults[0]
-    result.dead_letters.append(DeadLetter(raw.record, first.code, first.field, detail, raw.of(index, part), place))
+    first, where = faults[0], _index(index, part)
+    result.dead_letters.append(DeadLetter(raw.record, first.code, first.field, detail, raw.of(index, part), where))
+
+
+def _index(index: int | None, part: str) -> str | None:
+    """An element's place in its record, as headers say it: its number, `transactions/` before it where it is no event."""
+    return None if index is None else f"{part}/{index}" if part == "transactions" else str(index)
 
 
 def _judge(

@@ -7,6 +7,8 @@ from collections.abc import Iterable
 Headers = list[tuple[str, bytes]]
 
 REROUTED = "rerouted"
+ORIGIN = "origin"
+"""On a rerouted record: where it first stood."""
 REQUEST_ID = "request_id"
 REPLY_TO = "reply_to"
 TRACEPARENT = "traceparent"
@@ -37,6 +39,11 @@ def get(headers: Iterable[tuple[str, bytes]] | None, name: str) -> bytes | None:
     return None
 
 
+def place(topic: str, partition: int, offset: int, index: str | None) -> str:
+    """`topic/partition/offset`, and the element's place where it is one of many."""
+    return f"{topic}/{partition}/{offset}" + ("" if index is None else f"/{index}")
+
+
 def dead_letter(
     *,
     topic: str,
@@ -50,16 +57,18 @@ def dead_letter(
     carried: Iterable[tuple[str, bytes]] = (),
 ) -> Headers:
     """Headers of a dead letter: where the record stood and what was wrong with it. Its id is its place, so a repeat is equal."""
-    place = f"{topic}/{partition}/{offset}" + ("" if index is None else f"/{index}")
+    carried = list(carried)
+    origin = get(carried, ORIGIN)
+    source = place(topic, partition, offset, None) if origin is None else origin.decode(errors="replace")
     out: Headers = [
         _SPEC,
-        ("ce_id", place.encode()),
+        ("ce_id", (source if index is None else f"{source}/{index}").encode()),
         ("ce_source", agent.encode()),
         ("ce_type", b"soba.dead_letter"),
         ("dlq.reason", reason.encode()),
         ("dlq.field", field.encode()),
         ("dlq.detail", detail.encode(errors="replace")[:2000]),
-        ("dlq.source", f"{topic}/{partition}/{offset}".encode()),
+        ("dlq.source", source.encode()),
         ("dlq.agent", agent.encode()),
     ]
     if index is not None:

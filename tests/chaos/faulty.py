@@ -79,7 +79,7 @@ def poison() -> None:
 
 def main() -> None:
     """Run the worker named on the command line with the fault of the environment."""
-    topics.clients.SESSION_TIMEOUT_S = 6
+    topics.clients.SESSION_TIMEOUT_S = 3
     fault = os.environ.get("SOBA_TEST_FAULT", "")
     if fault == "poison":
         poison()

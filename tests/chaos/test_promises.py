@@ -129,7 +129,7 @@ def check_calm(calm: dict[str, Any]) -> None:
     assert len(calm["mev.findings"]) >= 10 and len(calm["alerts"]) == len(calm["mev.findings"])
     reasons = {reason for reason, _ in calm["chain.events.dlq"]}
     assert {"amount_negative", "conflicting_duplicate", "other_fork", "malformed_json"} <= reasons
-    assert calm["pair.trades"]["said"] and calm["wallet.activity"]["said"] and calm["pair.trades"]["clocks"]
+    assert calm["pair.trades"]["said"] and calm["wallet.activity"]["said"] and calm["pair.trades"]["clock"]
 
 
 @pytest.fixture
@@ -139,19 +139,25 @@ def crew(arena: Arena) -> Iterator[Crew]:
     crew.close()
 
 
+# One column a worker; the faults of a row happen in one run.
 FAULTS = [
-    # kill -9 before the dead letters, the blocks and the views of a batch; between output and commit
-    ("validate", "produce:1:kill"), ("validate", "produce:2:kill"), ("validate", "produce:3:kill"),
-    ("validate", "produce:3:after"), ("validate", "commit:1:kill"), ("validate", "restore:1:after"),
-    # an exception at every place one can come from
-    ("validate", "produce:2:lost"), ("validate", "produce:3:odd"), ("validate", "commit:1:odd"),
-    ("validate", "batch:2:odd"), ("validate", "restore:1:odd"),
-    # the same for an agent on a Faust stream: before and after outputs, rows and acknowledgement
-    ("chain", "produce:2:kill"), ("chain", "write:1:kill"), ("chain", "write:1:after"), ("chain", "process:1:after"),
-    ("chain", "read:1:lost"), ("chain", "write:1:lost"), ("chain", "produce:2:lost"),
-    ("chain", "read:1:odd"), ("chain", "produce:2:odd"), ("chain", "write:1:odd"), ("chain", "parse:1:odd"),
-    ("language", "write:1:after"), ("language", "give:1:odd"),
-]  # fmt: skip
+    # kill -9 before the dead letters, the blocks and the views of a batch; between output, rows and commit
+    ("produce:1:kill", "produce:2:kill", "produce:2:kill"),
+    ("produce:2:kill", "write:1:kill", "write:1:kill"),
+    ("produce:3:kill", "write:1:after", "write:1:after"),
+    ("produce:3:after", "process:1:after", "process:1:after"),
+    ("commit:1:kill", "read:1:kill", ""),
+    ("restore:1:after", "parse:1:kill", ""),
+    # Kafka or Redis gone at that very moment
+    ("produce:1:lost", "read:1:lost", "write:1:lost"),
+    ("produce:2:lost", "write:1:lost", "produce:2:lost"),
+    ("produce:3:lost", "produce:2:lost", ""),
+    # an exception that nobody foresees
+    ("produce:3:odd", "read:1:odd", "give:1:odd"),
+    ("commit:1:odd", "produce:2:odd", "write:1:odd"),
+    ("batch:2:odd", "write:1:odd", ""),
+    ("restore:1:odd", "parse:1:odd", ""),
+]
 
 
 def test_faults_everywhere_change_nothing(arena: Arena, crew: Crew) -> None:
@@ -159,10 +165,12 @@ def test_faults_everywhere_change_nothing(arena: Arena, crew: Crew) -> None:
     for name in NAMES:
         crew.start(name)
     chains: list[int] = []
-    for victim, fault in FAULTS:
-        print(victim, fault)
-        crew.leave(victim)
-        crew.start(victim, fault)
+    for row in FAULTS:
+        print(row)
+        for name, fault in zip(NAMES, row, strict=True):
+            if fault:
+                crew.leave(name)
+                crew.start(name, fault)
         chains.append(next(CHAINS))
         arena.produce(chains[-1])
         arena.settle(crew, chains[-1])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, cast
 
 import orjson
 import redis
@@ -29,35 +29,36 @@ class Witness:
             TopicPartition(name, number, OFFSET_BEGINNING) for name in TOPICS for number in topics[name].partitions
         ]
         self._consumer.assign(self._parts)
-        self._messages: list[Message] = []
+        self._seen: dict[int, list[tuple[str, Message, Any]]] = {}
+        """By chain id: topic, message and parsed value (None for a dead letter), in the order they were read."""
 
     def close(self) -> None:
         """Let go of the connections."""
         self._consumer.close()
         self._redis.close()
 
-    def messages(self) -> list[Message]:
-        """All there is by now."""
-        while found := self._consumer.consume(1_000, timeout=0.3):
-            self._messages += [message for message in found if message.error() is None]
-        return self._messages
+    def _read(self, chain_id: int) -> list[tuple[str, Message, Any]]:
+        """All there is of a chain by now."""
+        while found := self._consumer.consume(1_000, timeout=0.2):
+            for message in found:
+                if message.error() is None:
+                    name, value = str(message.topic()), message.value() or b""
+                    body = None if name == "chain.events.dlq" else orjson.loads(value)
+                    # A dead letter keeps the key of its record, which is its chain id.
+                    chain = int(message.key() or 0) if body is None else body["chain_id"]
+                    self._seen.setdefault(chain, []).append((name, message, body))
+        return self._seen.get(chain_id, [])
 
     def state(self, chain_id: int) -> dict[str, Any]:
         """The last state of every id of a chain, by topic and table; chain ids read as `C`."""
-        mine = str(chain_id).encode()
         topics: dict[str, dict[str, Any]] = {name: {} for name in TOPICS}
         revisions: dict[tuple[str, str], int] = {}
-        for message in self.messages():
-            value, name = message.value() or b"", str(message.topic())
-            if name == "chain.events.dlq":
-                if mine in value or (message.key() or b"") == mine:
-                    headers = dict(message.headers() or [])
-                    # The same place is the same dead letter, however often it is written.
-                    place = bytes(headers["ce_id"])
-                    topics[name][place.decode()] = (headers["dlq.reason"].decode(), _plain(value, chain_id))
-                continue
-            body = orjson.loads(value)
-            if body.get("chain_id") != chain_id:
+        for name, message, body in self._read(chain_id):
+            if body is None:
+                headers = cast(dict[str, bytes], dict(message.headers() or []))
+                # The same place is the same dead letter, however often it is written.
+                letter = headers["dlq.reason"].decode(), _plain(message.value() or b"", chain_id)
+                topics[name][headers["ce_id"].decode()] = letter
                 continue
             for key, state in _states(name, message, body):
                 if body["revision"] >= revisions.get((name, key), -1):
@@ -70,19 +71,15 @@ class Witness:
 
     def state_of_topic(self, chain_id: int, topic: str) -> set[Any]:
         """The block numbers that a topic holds of a chain, Redis being away."""
-        bodies = (orjson.loads(m.value() or b"") for m in self.messages() if m.topic() == topic)
-        return {body["number"] for body in bodies if body.get("chain_id") == chain_id}
+        return {body["number"] for name, _, body in self._read(chain_id) if name == topic}
 
     def same_revision_same_bytes(self, chain_id: int) -> None:
         """Assert that a revision of a block was never written with two contents, and that revisions rise."""
-        seen: dict[tuple[int, int], bytes] = {}
-        for message in self.messages():
-            if (
-                message.topic() == "chain.blocks"
-                and (body := orjson.loads(message.value() or b""))["chain_id"] == chain_id
-            ):
+        seen: dict[tuple[int, int], bytes | None] = {}
+        for name, message, body in self._read(chain_id):
+            if name == "chain.blocks":
                 key = (body["number"], body["revision"])
-                assert seen.setdefault(key, message.value() or b"") == message.value(), key
+                assert seen.setdefault(key, message.value()) == message.value(), key
 
     def _rows(self, table: str, chain_id: int) -> dict[str, Any]:
         found = {}
@@ -112,7 +109,8 @@ def _folded(topic: str, states: dict[str, Any], chain_id: int) -> Any:
     if topic in ("pair.trades", "wallet.activity"):
         # Where a key lies depends on the chain id; what is said of it does not.
         part = "pairs" if topic == "pair.trades" else "wallets"
-        clocks = {body["clock"] for body in states.values() if "clock" in body}
+        # Which hours are told depends on the order in which partitions are read; the latest one is what a clock says.
+        clock = max((body["clock"] for body in states.values() if "clock" in body), default=None)
         said = {
             (_plain(key.encode(), chain_id), body["number"]): _clean(moves, chain_id)
             for body in states.values()
@@ -120,7 +118,7 @@ def _folded(topic: str, states: dict[str, Any], chain_id: int) -> Any:
             for key, moves in body[part].items()
             if moves
         }
-        return {"clocks": clocks, "said": said}
+        return {"clock": clock, "said": said}
     return {
         _plain(key.encode(), chain_id): _clean(body, chain_id)
         for key, body in states.items()
