@@ -1,0 +1,338 @@
+"""Bulk decoding is one-by-one decoding, whatever the values; an element's bytes are those that came."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pydantic import BaseModel
+
+from tests.unit.wire import ALICE, NUMBER, TIME, encoded, envelope, inside, swap, transaction, transfer, tx
+from topics import codecs
+from topics.codecs import Envelope, Malformed, decode_chain_events, element_slices
+from topics.schemas.chain import EVENT_TYPES, Block, Swap, Transaction
+
+quick = settings(max_examples=200, deadline=None)
+
+HOSTILE = [
+    b"",
+    b" ",
+    b"null",
+    b"true",
+    b"5",
+    b'"x"',
+    b"[]",
+    b"{}",
+    b"[null]",
+    b"NaN",
+    b"[Infinity, -Infinity]",
+    b"1,2",
+    b",",
+    b"]",
+    b"[",
+    b"}",
+    b'{"a":[',
+    b'"',
+    b'"\\',
+    b"1],[2",
+    b'["',
+    b'"]',
+    b'[{"a":"',
+    b'"}]',
+    b"[1",
+    b"2]",
+    b"[" * 100_000,
+    b"]" * 100_000,
+    b'{"a":' * 100_000,
+    b"[" * 150 + b"]" * 150,
+    b"[" * 199 + b"]" * 199,
+    b"1" * 100_000,
+    b"[" + b"1" * 4_300 + b"]",
+    b"-" + b"1" * 4_301,
+    b"1e999999",
+    b'"\\ud800"',
+    b'"\\udc00\\ud800"',
+    b'"\xff"',
+    b'"\xed\xa0\x80"',
+    b"\xef\xbb\xbf[]",
+    b'"\x00"',
+    b'["a\nb"]',
+    b"[1,]",
+    b"01",
+    b"[1] // x",
+    b'{"event_type":"swap","event_type":"transfer"}',
+    b'{"events":[],"events":[1],"number":1,"status":"partial"}',
+    encoded(swap())[:-1],
+    encoded(swap()) + b"}",
+    encoded(swap(amount_in=float("nan"))),
+    encoded([swap(), 5, None, {"event_type": "swap"}, swap(log_index=True)]),
+    encoded(swap(block_number=10**4_000)),
+    encoded({**swap(), "extra": json.loads("[" * 180 + "]" * 180)}),
+]
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=6),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner, max_size=3),
+    max_leaves=6,
+)
+good = st.sampled_from(
+    [
+        swap(),
+        transfer(log_index=3),
+        [swap(), transfer(log_index=1)],
+        envelope(inside(swap()), {"event_type": "no"}, transactions=[transaction(1), 7]),
+        envelope(status="removed"),
+    ]
+).map(encoded)
+values = st.one_of(good, good, st.sampled_from(HOSTILE), json_values.map(encoded), st.binary(max_size=12))
+
+
+def plain(value: Any) -> Any:
+    """A decoded value in a form that compares; NaN is equal to itself, true is not 1."""
+    return type(value).__name__, repr(value)
+
+
+@quick
+@given(st.lists(values, max_size=150))
+def test_bulk_is_one_by_one(batch: list[bytes]) -> None:
+    found = decode_chain_events(batch)
+    alone = [decode_chain_events([value])[0] for value in batch]
+    assert [plain(value) for value in found] == [plain(value) for value in alone]
+
+
+@pytest.mark.parametrize("value", HOSTILE, ids=lambda v: repr(v[:24]))
+def test_no_value_shifts_its_neighbours(value: bytes) -> None:
+    first, found, second = decode_chain_events([encoded(swap()), value, encoded(swap(log_index=7))])
+    assert (first.log_index, second.log_index) == (0, 7)
+    assert plain(found) == plain(decode_chain_events([value])[0])
+
+
+@pytest.mark.parametrize("opening", [b"[", b'{"a":[', b'["', b'{"events":[', b"[[", b'"'])
+def test_no_two_values_swallow_what_stands_between_them(opening: bytes) -> None:
+    closing = {b"[": b"]", b'{"a":[': b"]}", b'["': b'"]', b'{"events":[': b"]}", b"[[": b"]]", b'"': b'"'}[opening]
+    batch = [opening, encoded(swap()), closing, b'1,"x",2', encoded(swap(log_index=7))]
+    found = decode_chain_events(batch)
+    assert [type(value) for value in found] == [Malformed, Swap, Malformed, Malformed, Swap]
+
+
+def test_a_value_that_holds_the_fence_shifts_nothing() -> None:
+    fence = b'"' + codecs._FENCE.encode() + b'"'
+    batch = [b"1," + fence + b",2", b"3"]
+    found = decode_chain_events([*batch, encoded(swap())])
+    assert len(found) == 3
+    assert isinstance(found[2], Swap)
+
+
+@pytest.mark.parametrize("value", HOSTILE, ids=lambda v: repr(v[:24]))
+def test_faults_are_never_missing(value: bytes) -> None:
+    """Whatever is refused comes with a reason that fits a header."""
+    (found,) = decode_chain_events([value])
+    if isinstance(found, Malformed):
+        assert found.detail
+        return
+    elements = found if isinstance(found, list) else [found]
+    for element in elements:
+        if not isinstance(element, BaseModel):
+            for fault in codecs.value_faults(element) + codecs.transaction_faults(element):
+                assert fault.code
+                assert len(fault.message) < 1_000
+
+
+def test_each_form_is_told_from_the_others() -> None:
+    found = decode_chain_events(
+        [encoded(v) for v in (swap(), [swap(), 1], envelope(inside(swap()), 1), {"x": 1})] + [b"{"]
+    )
+    assert [type(value) for value in found] == [Swap, list, Envelope, dict, Malformed]
+    assert [type(value) for value in found[1]] == [Swap, int]
+    assert [type(value) for value in found[2].events] == [Swap, int]
+
+
+def test_an_envelope_keeps_its_bad_elements_as_they_were() -> None:
+    bad = {"hash": "no", "index": 1}
+    (found,) = decode_chain_events([encoded(envelope({"a": [1]}, transactions=[bad, transaction(2)]))])
+    assert found.events == [{"a": [1]}]
+    assert found.transactions[0] == bad
+    assert isinstance(found.transactions[1], Transaction)
+
+
+@pytest.mark.parametrize("event_type", EVENT_TYPES)
+def test_every_type_of_event_is_known(event_type: str) -> None:
+    reserves = {"pool": ALICE, "reserve0_raw": 1, "reserve1_raw": 2}
+    (found,) = decode_chain_events([encoded(swap(event_type=event_type, **reserves))])
+    assert found.event_type == event_type
+
+
+INTEGERS = ("block_number", "chain_id", "transaction_index", "log_index", "gas_used", "tick")
+
+
+@pytest.mark.parametrize("field", INTEGERS)
+@pytest.mark.parametrize("value", [True, False, "5", 5.0, 5.5, 2**63, -(2**63) - 1, [5], {}])
+def test_only_integers_are_integers(field: str, value: Any) -> None:
+    (found,) = decode_chain_events([encoded(swap(**{field: value}))])
+    assert {fault.field for fault in codecs.value_faults(found)} == {field}
+    (fine,) = decode_chain_events([encoded(swap(**{field: 5}))])
+    assert getattr(fine, field) == 5
+
+
+@pytest.mark.parametrize("field", ["timestamp", "observed_at"])
+@pytest.mark.parametrize("value", [True, False, "soon", [], 2**63, 1e300])
+def test_only_times_are_times(field: str, value: Any) -> None:
+    (found,) = decode_chain_events([encoded(swap(**{field: value}))])
+    assert {fault.field for fault in codecs.value_faults(found)} == {field}
+
+
+@pytest.mark.parametrize("value", [True, 2, -1, "1", 1.0])
+def test_a_status_is_0_or_1(value: Any) -> None:
+    (found,) = decode_chain_events([encoded(envelope(transactions=[transaction(1, status=value)]))])
+    (bad,) = found.transactions
+    assert {fault.field for fault in codecs.transaction_faults(bad)} == {"status"}
+
+
+@pytest.mark.parametrize(
+    ("value", "kept"),
+    [(5, "5"), (10**30, str(10**30)), (0.1, "0.1"), (1e-7, "0.0000001"), ("1e-18", "1e-18"), ("007.50", "007.50")],
+)
+def test_amounts_are_decimal_strings(value: Any, kept: str) -> None:
+    (found,) = decode_chain_events([encoded(swap(amount_in=value))])
+    assert found.amount_in == kept
+
+
+@pytest.mark.parametrize(
+    "value",
+    [True, "", "1.", ".5", "+1", "1e", "0x1", "1e100", "NaN", float("nan"), float("inf"), "1" * 79, "1\n", "١", []],
+)
+def test_what_is_no_amount(value: Any) -> None:
+    (found,) = decode_chain_events([encoded(swap(amount_in=value))])
+    assert {fault.field for fault in codecs.value_faults(found)} == {"amount_in"}
+
+
+@pytest.mark.parametrize(
+    ("change", "field", "code"),
+    [
+        ({"event_type": "bet"}, "event_type", "unknown_event_type"),
+        ({"event_type": None}, "event_type", "unknown_event_type"),
+        ({"transaction_hash": None}, "transaction_hash", "missing_field"),
+        ({"token_in": None}, "token_in", "missing_field"),
+        ({"transaction_hash": "0x123...abc"}, "transaction_hash", "hash_form"),
+        ({"transaction_hash": tx(1) + "\n"}, "transaction_hash", "hash_form"),
+        ({"from_address": "0x123...abc"}, "from_address", "address_form"),
+        ({"from_address": 5}, "from_address", "address_form"),
+        ({"from_address": "0x" + "\u0661" * 40}, "from_address", "address_form"),
+        ({"pool": "0x12"}, "pool", "address_form"),
+        ({"block_number": -1}, "block_number", "wrong_value"),
+        ({"block_number": "x"}, "block_number", "wrong_type"),
+        ({"token_in": "A B"}, "token_in", "wrong_value"),
+        ({"protocol": "x" * 65}, "protocol", "wrong_value"),
+    ],
+)
+def test_faults_name_field_and_code(change: dict[str, Any], field: str, code: str) -> None:
+    (found,) = decode_chain_events([encoded(swap(**change))])
+    assert [(fault.field, fault.code) for fault in codecs.value_faults(found)] == [(field, code)]
+
+
+@pytest.mark.parametrize(
+    "change", [{"status": "done"}, {"number": None}, {"number": -1}, {"events": 5}, {"hash": "0x1"}]
+)
+def test_a_faulty_header_refuses_the_envelope(change: dict[str, Any]) -> None:
+    (found,) = decode_chain_events([encoded({**envelope(), **change})])
+    assert isinstance(found, dict)
+    assert {fault.field for fault in codecs.value_faults(found)} == {*change}
+
+
+# Slices
+
+spaces = st.text(alphabet=" \t\r\n", max_size=2)
+
+
+@st.composite
+def spelled(draw: st.DrawFn, value: Any) -> str:
+    """The value as some writer of JSON might spell it."""
+    if isinstance(value, list):
+        inner = [draw(spaces) + draw(spelled(one)) + draw(spaces) for one in value]
+        return "[" + (",".join(inner) or draw(spaces)) + "]"
+    if isinstance(value, dict):
+        pairs = [
+            f"{draw(spaces)}{draw(spelled(k))}{draw(spaces)}:{draw(spaces)}{draw(spelled(v))}" for k, v in value.items()
+        ]
+        return "{" + (",".join(f"{pair}{draw(spaces)}" for pair in pairs) or draw(spaces)) + "}"
+    if isinstance(value, str) and draw(st.booleans()):
+        units = value.encode("utf-16-be")
+        return '"' + "".join(f"\\u{units[n : n + 2].hex()}" for n in range(0, len(units), 2)) + '"'
+    return json.dumps(value, ensure_ascii=draw(st.booleans()))
+
+
+# Brackets, quotes and commas inside of strings above all.
+tricky = st.text(alphabet='[]{}",:\\ aé€\U0001f600', max_size=8)
+nested = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | tricky,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(tricky, inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@quick
+@given(st.data(), st.lists(nested, max_size=5), st.lists(nested, max_size=2), st.booleans())
+def test_slices_are_the_very_bytes(data: st.DataObject, elements: list[Any], decoy: list[Any], last: bool) -> None:
+    spellings = [data.draw(spelled(element)) for element in elements]
+    pads = [data.draw(spaces) for _ in range(2 * len(elements) + 2)]
+    array = (
+        "["
+        + ",".join(pads[2 * n] + s + pads[2 * n + 1] for n, s in enumerate(spellings))
+        + pads[-1] * (not elements)
+        + "]"
+    )
+    expected = [spelling.encode() for spelling in spellings]
+    assert element_slices((pads[-2] + array + pads[-1]).encode()) == expected
+
+    key = data.draw(spelled("events"))
+    other = data.draw(spelled({"x": decoy, "events": decoy}))
+    members = [
+        f'"a":{other}',
+        f"{data.draw(spelled('events'))}:{data.draw(spelled(decoy))}",
+        f"{key}{pads[0]}:{pads[1]}{array}",
+    ]
+    text = "{" + ",".join([*members, '"z":[[]]'] if last else members) + pads[-1] + "}"
+    assert element_slices(text.encode(), "events") == expected  # the last of equal keys, as the parser takes it
+    (found,) = decode_chain_events([(text[:-1] + ',"number":1,"status":"partial"}').encode()])
+    assert isinstance(found, Envelope)
+    assert len(found.events) == len(expected)
+
+
+@quick
+@given(values)
+def test_what_was_parsed_has_as_many_slices_as_elements(value: bytes) -> None:
+    (found,) = decode_chain_events([value])
+    if isinstance(found, list):
+        slices = element_slices(value)
+        assert len(slices) == len(found)
+        assert all(one in value for one in slices)
+        assert [plain(one) for one in decode_chain_events(slices)] == [plain(one) for one in _alone(found, slices)]
+    elif isinstance(found, Envelope):
+        assert len(element_slices(value, "events")) == len(found.events)
+        if found.transactions:
+            assert len(element_slices(value, "transactions")) == len(found.transactions)
+
+
+def _alone(found: list[Any], slices: list[bytes]) -> list[Any]:
+    """What elements are as values of their own: an array or envelope inside an array is parsed further there."""
+    return [
+        one if isinstance(one, BaseModel) else decode_chain_events([raw])[0]
+        for one, raw in zip(found, slices, strict=True)
+    ]
+
+
+# Encoding
+
+
+def test_a_block_is_the_same_after_a_round_trip() -> None:
+    (found,) = decode_chain_events([encoded(envelope(inside(swap()), transactions=[transaction(1)], hash=tx(9)))])
+    header = {"chain_id": 1, "number": NUMBER, "status": "complete", "revision": 5, "hash": tx(9), "timestamp": TIME}
+    more = {"parent_hash": None, "transactions": [transaction(1)]}
+    block = codecs.decode_block(codecs.encode_block({**header, **more}, found.events))
+    assert block == Block.model_validate({**header, "transactions": [transaction(1)], "events": [inside(swap())]})
+    assert b"null" not in codecs.encode_block({**header, **more}, found.events)
+    assert codecs.decode_block(codecs.encode(block)) == block
+    assert b"null" not in codecs.encode(block)
