@@ -1,0 +1,150 @@
+"""Blocks as a fold over records: which of them changes a block, and what is too late."""
+
+from __future__ import annotations
+
+from unittest.mock import patch
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from models.chain import assembly
+from models.chain.assembly import Assembly, Held, same_content
+from models.chain.rules import Context, errors
+from tests.unit.wire import ALICE, NOW, NUMBER, encoded, envelope, inside, swap, tx
+from topics.codecs import decode_chain_events, encode_block
+from topics.schemas.chain import Swap
+
+FORK = "0x" + "f1" * 32
+quick = settings(max_examples=200, deadline=None)
+
+
+def event(number: int = NUMBER, **more: object) -> Swap:
+    """A swap as the assembly gets it: parsed and in normal form."""
+    (parsed,) = decode_chain_events([encoded(swap(number, **more))])
+    assert isinstance(parsed, Swap)
+    assert not errors(parsed, Context(NOW))
+    return parsed
+
+
+def add(blocks: Assembly, number: int, offset: int, now: float = NOW, **more: object) -> str:
+    return blocks.event(event(number, **more), 1, number, offset, now)
+
+
+def close(blocks: Assembly, now: float) -> list[tuple[int, int]]:
+    """Close what closes, as validate does: (number, revision)."""
+    closing = blocks.closing(now)
+    for held in closing:
+        blocks.closed(held, encode_block(held.fields(), held.block().events))
+    return [(held.number, held.revision) for held in closing]
+
+
+@quick
+@given(st.lists(st.tuples(st.integers(1, 12), st.integers(1, 2)), max_size=60), st.data())
+def test_too_late_is_what_is_below_the_lowest_of_the_highest_blocks(
+    places: list[tuple[int, int]], data: st.DataObject
+) -> None:
+    held = 4
+    with patch.object(assembly, "HELD_BLOCKS", held), patch.object(assembly, "SWEEP", data.draw(st.integers(0, 3))):
+        blocks, seen = Assembly(), {1: set[int](), 2: set[int]()}
+        for offset, (number, chain) in enumerate(places):
+            highest = sorted(seen[chain], reverse=True)[:held]
+            late = len(highest) == held and number < highest[-1]
+            found = blocks.event(event(number, log_index=offset), chain, number, offset, NOW)
+            assert (found == "too_late") == late
+            if not late:
+                seen[chain].add(number)
+            if data.draw(st.booleans()):
+                close(blocks, NOW + 10 * offset)
+
+
+@quick
+@given(st.lists(st.tuples(st.integers(1, 5), st.booleans(), st.sampled_from([0.0, 1.0, 3.0])), max_size=30))
+def test_the_floor_is_the_first_record_that_is_not_given_out(steps: list[tuple[int, bool, float]]) -> None:
+    """A model of its own: offsets of changing records by block, cleared when the block closes."""
+    blocks, now = Assembly(), NOW
+    waiting: dict[int, list[int]] = {}
+    for offset, (number, closes, pause) in enumerate(steps):
+        now += pause
+        if add(blocks, number, offset, now, log_index=offset % 3) == "new":
+            waiting.setdefault(number, []).append(offset)
+        if closes:
+            for gone, revision in close(blocks, now):
+                assert waiting.pop(gone)[-1] == revision
+        assert blocks.floor() == min((offsets[0] for offsets in waiting.values()), default=None)
+        assert {held.number for held in blocks.open.values()} == set(waiting)
+
+
+def test_what_changes_nothing_opens_nothing() -> None:
+    blocks = Assembly()
+    assert add(blocks, 1, 0, block_hash=FORK) == "new"
+    close(blocks, NOW + 2)
+    assert add(blocks, 1, 1) == "duplicate"
+    assert add(blocks, 1, 2, amount_in="9") == "conflicting_duplicate"
+    assert add(blocks, 1, 3, log_index=1, block_hash="0x" + "f2" * 32) == "other_fork"
+    assert blocks.removed(1, 1, "0x" + "f2" * 32, 4, NOW) == "other_fork"
+    assert blocks.floor() is None
+    assert blocks.closing(NOW + 100) == []
+
+
+def test_a_restored_block_refuses_what_it_holds_and_takes_what_came_later() -> None:
+    blocks = Assembly()
+    add(blocks, 1, 3)
+    add(blocks, 1, 7, log_index=1)
+    (held,) = blocks.closing(NOW + 2)
+    value = encode_block(held.fields(), held.block().events)
+
+    again = Assembly()
+    again.restore(1, 1, 7, value, committed=3)
+    assert [held.number for held in again.restored()] == [1]
+    assert add(again, 1, 3) == "replayed"
+    assert add(again, 1, 7, amount_in="9") == "replayed"
+    assert add(again, 1, 8, log_index=1) == "duplicate"
+    assert add(again, 1, 9, log_index=2) == "new"
+    assert close(again, NOW + 2) == [(1, 9)]
+    assert len(again.blocks[1, 1].block().events) == 0  # only its bytes are kept
+    again.blocks[1, 1].unpack()
+    assert [e.log_index for e in again.blocks[1, 1].block().events] == [0, 1, 2]
+
+
+def test_a_value_of_an_older_revision_does_not_bring_it_back() -> None:
+    again = Assembly()
+    for revision in (5, 9, 5):
+        head = {"chain_id": 1, "number": 1, "status": "complete", "revision": revision}
+        again.restore(1, 1, revision, encode_block(head, []), committed=0)
+    (held,) = again.restored()
+    assert held.revision == 9
+    assert add(again, 1, 9) == "replayed"
+    assert add(again, 1, 10) == "new"
+
+
+def test_the_same_content_in_other_words() -> None:
+    one = event()
+    assert same_content(one, event(amount_in="1.50", gas_price="3e1"))
+    assert same_content(one, event(event_id="x", observed_at=5, block_hash=FORK, timestamp=1_600_000_000))
+    assert same_content(one, event(pool=ALICE, gas_used=None))  # what only one knows is no contradiction
+    assert not same_content(one, event(amount_in="1.51"))
+    assert not same_content(one, event(token_out=ALICE))
+    assert not same_content(one, event(gas_used=120_001))
+
+
+def test_the_revision_is_the_last_record_that_changed_the_block() -> None:
+    blocks = Assembly()
+    add(blocks, 1, 3)
+    add(blocks, 1, 5, log_index=1)
+    add(blocks, 1, 8, log_index=1)
+    assert close(blocks, NOW + 2) == [(1, 5)]
+
+
+def test_the_first_transaction_of_a_hash_wins_in_either_envelope() -> None:
+    for status in ("complete", "partial"):
+        twice = [{"hash": tx(1), "index": 0, "value_wei": "1"}, {"hash": tx(1), "index": 0, "value_wei": "2"}]
+        (value,) = decode_chain_events([encoded(envelope(inside(swap()), status=status, transactions=twice))])
+        blocks = Assembly()
+        merge = blocks.complete if status == "complete" else blocks.partial
+        merge(1, NUMBER, {}, value.transactions, value.events, 0, 1, NOW)
+        assert [t.value_wei for t in blocks.blocks[1, NUMBER].block().transactions] == ["1"]
+
+
+def test_a_new_block_holds_nothing() -> None:
+    held = Held(1, 2)
+    assert (held.id, held.open, held.ordered()) == ((1, 2), False, [])
