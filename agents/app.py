@@ -37,6 +37,8 @@ class Worker:
     port: int
     """Where it serves /health, /ready and /metrics; a further process of the service takes a free one."""
     modules: tuple[str, ...]
+    buffer: int = 64
+    """Messages that Faust reads ahead: few where each is a whole block, many where they are small and come by the thousand."""
 
     def agents(self) -> list[Agent | Partitioned]:
         """Its agents, imported now."""
@@ -46,7 +48,14 @@ class Worker:
 WORKERS: dict[str, Worker] = {
     worker.name: worker
     for worker in (
-        Worker("validate", "DATA_PROCESSING", "DATA_PROCESSING.validate", 8004, ("agents.validate", "agents.verdicts")),
+        Worker(
+            "validate",
+            "DATA_PROCESSING",
+            "DATA_PROCESSING.validate",
+            8004,
+            ("agents.validate", "agents.verdicts"),
+            4_096,
+        ),
         Worker("chain", "BLOCKCHAIN_INTELLIGENCE", "BLOCKCHAIN_INTELLIGENCE", 8005, ("agents.mev", "agents.blocks")),
         Worker("language", "NLP_TRANSLATION", "NLP_TRANSLATION", 8002, ("agents.alerts",)),
     )
@@ -79,23 +88,23 @@ class _Process(faust.Worker):
         super()._on_sigterm()
 
 
-def make_app(app_id: str, settings: Settings) -> Any:
+def make_app(worker: Worker, settings: Settings) -> Any:
     """A Faust app set up as research/streams.md section 2.3 recommends; it has no tables, web server or leader topic."""
     folder = settings.data_dir / "faust"  # Faust insists on one; without tables it stays empty
     folder.mkdir(parents=True, exist_ok=True)
     brokers = ";".join(f"kafka://{broker.strip()}" for broker in settings.brokers.split(","))
     return faust.App(
-        app_id,
+        worker.app_id,
         broker=brokers,
         broker_credentials=_credentials(settings),
-        datadir=str(folder / app_id),
+        datadir=str(folder / worker.app_id),
         store="memory://",
         web_enabled=False,
         topic_disable_leader=True,
         topic_allow_declare=False,
         autodiscover=False,
         stream_wait_empty=False,
-        stream_buffer_maxsize=64,
+        stream_buffer_maxsize=worker.buffer,
         broker_commit_interval=0.5,
         broker_commit_every=1_000,
         broker_session_timeout=clients.SESSION_TIMEOUT_S,
@@ -124,7 +133,7 @@ def _credentials(settings: Settings) -> Any:
 
 def build(worker: Worker, settings: Settings) -> Any:
     """The worker's Faust app with its agents attached, ready to run."""
-    app = make_app(worker.app_id, settings)
+    app = make_app(worker, settings)
     activity = Activity()
     outlet = Outlet(settings, activity)
     threads = []

@@ -127,7 +127,7 @@ class Outlet:
             Stopped: the worker stops; what was given out will be repeated.
         """
         first = [*map(_dead_letter_record(agent), result.dead_letters), *result.sent_on]
-        for step in (first, result.outputs, result.after):
+        for step in filter(None, (first, result.outputs, result.after)):
             self.retry(agent, lambda outputs=step: self._produce(outputs))  # type: ignore[misc]
         for output in (*result.outputs, *result.after):
             metrics.EVENTS_OUT.labels(agent, output.topic).inc()

@@ -22,7 +22,7 @@ def main() -> None:
     """Run it as BLOCKCHAIN_INTELLIGENCE."""
     topics.clients.SESSION_TIMEOUT_S = 3
     settings, worker = get_settings(), real.WORKERS["chain"]
-    app = real.make_app(worker.app_id, settings)
+    app = real.make_app(worker, settings)
     store = redis.asyncio.Redis.from_url(settings.redis_url)
     findings = app.topic("mev.findings", value_serializer="raw", key_serializer="raw")
 
@@ -30,7 +30,8 @@ def main() -> None:
         async for values in stream.take(64, within=0.02):
             batch = [Record("chain.blocks", 0, 0, None, [], value, decode_block(value)) for value in values]
             names = mev.keys(batch)
-            rows = {name: parse(name[0].schema, await store.get(name[0].row_key(name[1]))) for name in names}
+            found: list[Any] = [await store.get(table.row_key(key)) for table, key in names]
+            rows = {name: parse(name[0].schema, value) for name, value in zip(names, found, strict=True)}
             result = mev.handle(batch, rows)
             async with store.pipeline(transaction=False) as pipe:
                 stage(pipe, result.rows)
