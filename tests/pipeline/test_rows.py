@@ -1,0 +1,120 @@
+"""The newer row wins, on a real Redis."""
+
+from __future__ import annotations
+
+import random
+import uuid
+from collections.abc import Iterator
+
+import pytest
+import redis
+
+from base.settings import Settings
+from tables.registry import BLOCKS, BLOCKS_BY_CHAIN, VERSION_DIGITS, BlockRow, answer_key, redis_key
+from tables.rows import ANSWER_TTL_S, Answer, Pointer, Row, parse, stage
+
+pytestmark = pytest.mark.pipeline
+
+
+@pytest.fixture
+def client(settings: Settings) -> Iterator[redis.Redis]:
+    with redis.Redis.from_url(settings.redis_url) as client:
+        yield client
+
+
+@pytest.fixture
+def key() -> str:
+    return f"1:{uuid.uuid4().hex}"
+
+
+def row(key: str, version: int, mark: int = 0, score: int | None = None, index: str = "") -> Row:
+    value = BlockRow(
+        chain_id=1, number=5, revision=version, status="complete", transactions=mark, events={}, rejected=0
+    )
+    pointers = () if score is None else (Pointer(BLOCKS_BY_CHAIN, index, score),)
+    return Row(BLOCKS, key, version, value, pointers)
+
+
+def write(client: redis.Redis, *rows: Row, answers: tuple[Answer, ...] = ()) -> list[int]:
+    """Write rows and answers; the places of refused rows."""
+    with client.pipeline(transaction=False) as pipe:
+        stage(pipe, rows, answers)
+        found = pipe.execute()
+    return [int(place) for place in found[0]] if rows else []
+
+
+def held(client: redis.Redis, key: str) -> BlockRow | None:
+    return parse(BlockRow, client.get(BLOCKS.row_key(key)))
+
+
+def test_an_older_row_is_refused_and_changes_nothing(client: redis.Redis, key: str) -> None:
+    assert held(client, key) is None
+    assert write(client, row(key, 9)) == []
+    assert write(client, row(key, 8, mark=1)) == [0]
+    assert held(client, key) == row(key, 9).value
+
+
+def test_an_equal_version_is_a_repeat_and_written(client: redis.Redis, key: str) -> None:
+    assert write(client, row(key, 9), row(key, 9, mark=1)) == []
+    assert held(client, key) == row(key, 9, mark=1).value
+
+
+def test_versions_compare_as_numbers(client: redis.Redis, key: str) -> None:
+    assert write(client, row(key, 9), row(key, 10)) == []
+    assert write(client, row(key, 9), row(key, 2**63 - 1), row(key, 10**18)) == [0, 2]
+    assert (found := held(client, key)) is not None
+    assert found.revision == 2**63 - 1
+
+
+def test_refused_places_are_told_among_many(client: redis.Redis, key: str) -> None:
+    names = [f"{key}:{n}" for n in range(300)]
+    write(client, *(row(name, 5) for name in names))
+    batch = [row(name, 4 if n % 7 == 0 else 6) for n, name in enumerate(names)]
+    assert write(client, *batch) == [n for n in range(300) if n % 7 == 0]
+
+
+def test_any_order_of_writes_ends_with_the_newest(client: redis.Redis, key: str) -> None:
+    chance = random.Random(3)
+    for round in range(10):
+        versions = chance.choices(range(20), k=12)
+        for start in range(0, 12, 4):
+            write(client, *(row(f"{key}:{round}", v) for v in versions[start : start + 4]))
+        assert (found := held(client, f"{key}:{round}")) is not None
+        assert found.revision == max(versions)
+
+
+def test_a_row_lives_as_long_as_its_table_says(client: redis.Redis, key: str) -> None:
+    write(client, row(key, 1))
+    client.pexpire(BLOCKS.row_key(key), 1_000)
+    write(client, row(key, 0))
+    assert client.pttl(BLOCKS.row_key(key)) <= 1_000  # a refused write does not prolong it
+    write(client, row(key, 2))
+    assert client.ttl(BLOCKS.row_key(key)) > BLOCKS.ttl.total_seconds() - 60
+    assert client.strlen(BLOCKS.row_key(key)) == VERSION_DIGITS + len(row(key, 2).stored)
+
+
+def test_an_index_leads_to_the_rows_of_the_highest_scores(client: redis.Redis, key: str) -> None:
+    name = redis_key(BLOCKS_BY_CHAIN.name, key)
+    write(client, *(row(f"{key}:{n}", 1, score=n, index=key) for n in range(5)))
+    assert client.zrevrange(name, 0, 1) == [f"{key}:4".encode(), f"{key}:3".encode()]
+    client.zadd(name, {f"old{n}": -n - 1 for n in range(BLOCKS_BY_CHAIN.keep)})
+    write(client, row(f"{key}:9", 1, score=9, index=key))
+    assert client.zcard(name) == BLOCKS_BY_CHAIN.keep
+    assert client.zrevrange(name, 0, 0) == [f"{key}:9".encode()]
+    assert client.ttl(name) > 0
+
+
+def test_an_answer_is_there_before_it_is_told(client: redis.Redis, key: str) -> None:
+    value = row(key, 1).value
+    with client.pubsub() as listener:
+        listener.subscribe(f"replies:{key}")
+        assert listener.get_message(timeout=5) is not None
+        write(client, row(key, 1), answers=(Answer(key, f"replies:{key}", value), Answer(key + "x", None, value)))
+        message = listener.get_message(timeout=5)
+        assert message is not None
+        name, _, told = message["data"].partition(b"\n")
+        assert name == f'"{key}"'.encode()
+        assert listener.get_message(timeout=0) is None
+    assert told == client.get(answer_key(key)) == client.get(answer_key(key + "x"))
+    assert BlockRow.model_validate_json(told) == value
+    assert 0 < client.ttl(answer_key(key)) <= ANSWER_TTL_S

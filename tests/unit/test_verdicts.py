@@ -1,0 +1,122 @@
+"""Questions about events are answered by the rules of validate."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pydantic import TypeAdapter
+
+from agents.agent import Record, Result
+from agents.validate import Validator
+from agents.verdicts import AGENT, handle, judge
+from tests.unit.wire import ALICE, NOW, NUMBER, encoded, envelope, records, swap, transfer
+from topics.headers import Headers
+from topics.schemas.requests import ValidateEvents, Verdicts
+
+ASKED: TypeAdapter[ValidateEvents] = TypeAdapter(AGENT.topic.schema)
+
+
+def question(*events: Any, headers: Headers | None = None) -> Record:
+    raw = encoded({"op": "validate_events", "events": list(events)})
+    asked = [("request_id", b"q1"), ("reply_to", b"replies:a")] if headers is None else headers
+    return Record("requests.data", 0, 0, b"q1", asked, raw, ASKED.validate_json(raw))
+
+
+def answers(result: Result) -> list[Verdicts]:
+    return [answer.value for answer in result.answers if isinstance(answer.value, Verdicts)]
+
+
+def test_a_question_is_answered_in_order_to_who_asked() -> None:
+    result = handle([question(swap(), swap(amount_in="0")), question(5)], {})
+    assert [(answer.request_id, answer.reply_to) for answer in result.answers] == [("q1", "replies:a")] * 2
+    first, second = answers(result)
+    assert [verdict.is_valid for verdict in first.verdicts] == [True, False]
+    assert [(error.field, error.code) for error in first.verdicts[1].errors] == [("amount_in", "amount_positive")]
+    assert first.verdicts[1].quality_score == 0.75
+    assert [verdict.is_valid for verdict in second.verdicts] == [False]
+    assert result.dead_letters == []
+
+
+def test_a_question_from_nobody_is_refused() -> None:
+    result = handle([question(swap(), headers=[])], {})
+    assert [(letter.reason, letter.field) for letter in result.dead_letters] == [("missing_field", "request_id")]
+    assert result.answers == []
+
+
+def test_who_wants_no_message_still_gets_a_row() -> None:
+    (answer,) = handle([question(swap(), headers=[("request_id", b"q")])], {}).answers
+    assert answer.reply_to is None
+
+
+def test_a_valid_event_comes_back_in_normal_form() -> None:
+    mixed = "0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed"
+    (verdict,) = judge([swap(from_address=mixed, timestamp="2023-08-26T16:00:00Z", mood=1, gas_used=None)], NOW)
+    assert verdict.event is not None
+    assert (verdict.event["from_address"], verdict.event["timestamp"]) == (mixed.lower(), 1_693_065_600)
+    assert "mood" not in verdict.event
+    assert None not in verdict.event.values()
+    assert [(warning.field, warning.code) for warning in verdict.warnings] == [
+        ("gas_used", "unknown_gas_used"),
+        ("mood", "unknown_field"),
+    ]
+    assert verdict.quality_score == 0.9
+    assert judge([verdict.event], NOW)[0].event == verdict.event
+
+
+def test_a_refused_event_has_no_normal_form_but_its_unknown_fields_are_told() -> None:
+    (verdict,) = judge([swap(amount_in="0", mood=1)], NOW)
+    assert verdict.event is None
+    assert [warning.code for warning in verdict.warnings] == ["unknown_field"]
+
+
+def test_an_abbreviated_identifier_is_invalid_inside_an_answer() -> None:
+    (verdict,) = judge([swap(transaction_hash="0x123...abc")], NOW)
+    assert [(error.field, error.code) for error in verdict.errors] == [("transaction_hash", "hash_form")]
+
+
+@pytest.mark.parametrize("value", [None, 5, "x", [], [swap()], {}, envelope(), True, 10**4000, float("nan"), [[[1]]]])
+def test_what_is_no_event_is_invalid(value: Any) -> None:
+    (verdict,) = judge([value], NOW)
+    assert not verdict.is_valid
+    assert verdict.errors
+    assert verdict.event is None
+
+
+@pytest.mark.parametrize(
+    "change", [{"tick": 10**30}, {"mood": 10**30}, {"amount_in": float("nan")}, {"amount_in": 10**30}]
+)
+def test_any_number_that_json_can_say_gets_a_verdict(change: dict[str, Any]) -> None:
+    """Where a serialiser cannot, the question would fail as our own error, and ten of those end the worker."""
+    (answer,) = answers(handle([question(swap(**change))], {}))
+    assert answer.verdicts[0].is_valid == (change.keys() == {"mood"} or change == {"amount_in": 10**30})
+    answer.model_dump_json(exclude_none=True)
+
+
+changes = st.dictionaries(
+    st.sampled_from(
+        ["amount_in", "log_index", "event_id", "gas_used", "token_out", "timestamp", "from_address", "mood"]
+    ),
+    st.sampled_from([None, True, 0, 1, -1, "0", "1", "x", 10**20, 1.5, ALICE, [], NUMBER]),
+    max_size=3,
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(changes, st.sampled_from([swap, transfer]))
+def test_a_verdict_is_what_validate_would_do(change: dict[str, Any], kind: Any) -> None:
+    event = {**kind(), **change}
+    (verdict,) = judge([event], NOW)
+    result = Validator(0, 1).handle(records([event]), NOW)
+    assert verdict.is_valid == (result.dead_letters == [])
+    if verdict.event is not None:
+        again = Validator(0, 1)
+        again.handle(records([json.dumps(verdict.event).encode()]), NOW)
+        state = Validator(0, 1)
+        state.handle(records([event]), NOW)
+        assert again.handle([], NOW + 9).outputs[0].value == state.handle([], NOW + 9).outputs[0].value
+    else:
+        assert verdict.errors[0].code == result.dead_letters[0].reason
