@@ -98,8 +98,10 @@ class Stateful:
         self._outlet = outlet
         self._states: dict[int, State] = {}
         self._limit = DeadLetterLimit()
-        self._most: dict[int, int] = {}
-        """How many records of a partition are taken at once while a guilty one is looked for."""
+        self._search: dict[int, tuple[int, int]] = {}
+        """Where a guilty record is looked for: how many records are taken at once, and up to which offset."""
+        self._counted: dict[int, int] = {}
+        """The offset up to which a partition's records were counted, so that reading them again counts nothing."""
         self._guilty: set[tuple[int, int]] = set()
 
     def assigned(self, consumer: Consumer, partitions: Sequence[int]) -> None:
@@ -109,28 +111,27 @@ class Stateful:
     def revoked(self, partitions: Sequence[int]) -> None:
         for partition in partitions:
             self._states.pop(partition, None)
-            self._most.pop(partition, None)
+            self._search.pop(partition, None)
 
     def process(self, consumer: Consumer, batch: Batch) -> Positions:
         done: Positions = {}
         for partition in list(self._states):
             records = batch.get(partition, [])
-            most = self._most.get(partition)
-            taken = records if most is None else records[:most]
+            most, until = self._search.get(partition, (len(records), -1))
+            taken = records[:most]
+            floor = self.floor(partition)
             try:
                 result = self._handle(partition, taken)
             except Exception as error:
-                done[partition] = self._begin_again(consumer, partition, taken, error)
+                done[partition] = self._begin_again(consumer, partition, taken, floor, error)
                 continue
             self._outlet.give(self._agent.name, result)
             if taken:
                 done[partition] = taken[-1].offset + 1
-            if most is not None and taken:
                 if len(taken) < len(records):
                     consumer.seek(TopicPartition(self._agent.topic.name, partition, done[partition]))
-                self._most[partition] = most * 2
-                if most * 2 >= BATCH:
-                    del self._most[partition]
+                if done[partition] > until:
+                    self._search.pop(partition, None)
         return done
 
     def floor(self, partition: int) -> int | None:
@@ -142,16 +143,23 @@ class Stateful:
         innocent = [r for r in records if (partition, r.offset) not in self._guilty] if self._guilty else records
         result = self._states[partition].handle(innocent, time.time())
         check_sizes(result)
-        if records:
-            self._limit.fine(len(innocent))
-            self._outlet.activity.handled += len(records)
-            metrics.EVENTS_IN.labels(self._agent.name).inc(len(records))
-            metrics.BATCH_SIZE.labels(self._agent.name).observe(len(records))
+        fresh = [r for r in innocent if r.offset >= self._counted.get(partition, 0)]
+        if fresh:
+            self._counted[partition] = fresh[-1].offset + 1
+            self._limit.fine(len(fresh))
+            self._outlet.activity.handled += len(fresh)
+            metrics.EVENTS_IN.labels(self._agent.name).inc(len(fresh))
+            metrics.BATCH_SIZE.labels(self._agent.name).observe(len(fresh))
             metrics.HANDLER_SECONDS.labels(self._agent.name).observe(time.perf_counter() - began)
         return result
 
-    def _begin_again(self, consumer: Consumer, partition: int, records: Sequence[Record], error: Exception) -> int:
-        """Restore a partition after its handler raised; returns the offset from which it reads again."""
+    def _begin_again(
+        self, consumer: Consumer, partition: int, records: Sequence[Record], floor: int | None, error: Exception
+    ) -> int:
+        """Restore a partition after its handler raised on `records`; returns the offset from which it reads again.
+
+        `floor` is what the state needed before: from there on the records make the same state again.
+        """
         if not records:
             raise error  # nothing but the clock was handled: no record to blame, and none to lose
         if len(records) == 1:
@@ -159,20 +167,22 @@ class Stateful:
             self._guilty.add((partition, records[0].offset))
         else:
             log.warning("%s: a batch of %d failed, halving it: %s", self._agent.name, len(records), error)
-            self._most[partition] = len(records) // 2
-        start = self._restore(consumer, partition)
+        until = max(records[-1].offset, self._search.get(partition, (0, -1))[1])
+        self._search[partition] = (max(1, len(records) // 2), until)
+        start = records[0].offset if floor is None else min(floor, records[0].offset)
+        self._restore(consumer, partition, start)
         consumer.seek(TopicPartition(self._agent.topic.name, partition, start))
         return start
 
-    def _restore(self, consumer: Consumer, partition: int) -> int:
-        """Build a partition's state from what was written last; returns where to read on."""
+    def _restore(self, consumer: Consumer, partition: int, start: int | None = None) -> None:
+        """Build a partition's state from what was written last, to read on from `start` (None: what is committed)."""
         topic = self._agent.topic.name
 
         def find() -> tuple[int, int, list[bytes]]:
             count = len(consumer.list_topics(topic, timeout=10).topics[topic].partitions)
-            committed = consumer.committed([TopicPartition(topic, partition)], timeout=10)[0].offset
-            if committed < 0:
-                committed = consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=10)[0]
+            committed = start
+            if committed is None:
+                committed = max(0, consumer.committed([TopicPartition(topic, partition)], timeout=10)[0].offset)
             tail = read_tail(self._settings, self._agent.restored_from.name, partition, self._agent.tail)
             return count, committed, [value for message in tail if (value := message.value())]
 
@@ -181,7 +191,6 @@ class Stateful:
         self._outlet.give(self._agent.name, state.restore(tail, committed))
         self._states[partition] = state
         log.info("%s: partition %d restored from %d records", self._agent.name, partition, len(tail))
-        return committed
 
 
 class ConsumeFeed(Service):
