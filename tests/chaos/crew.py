@@ -53,13 +53,16 @@ class Crew:
 
     def leave(self, name: str) -> int:
         """Ask a worker to stop and wait for it; its exit code."""
-        process = self._running.pop(name)
+        process = self._running[name]
         process.terminate()
-        return process.wait(30)
+        code = process.wait(30)
+        del self._running[name]
+        return code
 
     def wait(self, name: str, timeout: float = 60) -> int:
         """Wait for a worker to end by itself, and leave it ended; its exit code."""
-        code = self._running.pop(name).wait(timeout)
+        code = self._running[name].wait(timeout)
+        del self._running[name]
         self.ends.append((name, code))
         return code
 
