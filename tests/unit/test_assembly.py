@@ -106,6 +106,28 @@ def test_a_restored_block_refuses_what_it_holds_and_takes_what_came_later() -> N
     assert [e.log_index for e in again.blocks[1, 1].block().events] == [0, 1, 2]
 
 
+def test_a_revision_is_the_same_bytes_whether_or_not_a_restart_lies_before_it() -> None:
+    """The hash came after the time in one life, and before it, from an envelope, in the other."""
+
+    def give_out(blocks: Assembly) -> bytes:
+        (held,) = blocks.closing(NOW + 2)
+        value = encode_block(held.fields(), held.block().events)
+        blocks.closed(held, value)
+        return value
+
+    one = Assembly()
+    add(one, 1, 3)
+    add(one, 1, 5, log_index=1, block_hash=FORK)
+    first = give_out(one)
+    add(one, 1, 7, log_index=2)
+
+    two = Assembly()
+    two.restore(1, 1, 5, first, committed=3)
+    assert len(list(two.restored())) == 1
+    add(two, 1, 7, log_index=2)
+    assert give_out(one) == give_out(two)
+
+
 def test_a_value_of_an_older_revision_does_not_bring_it_back() -> None:
     again = Assembly()
     for revision in (5, 9, 5):

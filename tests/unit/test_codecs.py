@@ -118,6 +118,13 @@ def test_no_two_values_swallow_what_stands_between_them(opening: bytes) -> None:
     assert [type(value) for value in found] == [Malformed, Swap, Malformed, Malformed, Swap]
 
 
+def test_two_values_that_make_up_for_what_they_swallow_are_found_out() -> None:
+    """Joined, they have as many elements as two honest values and what stands between them."""
+    first, second, other = decode_chain_events([b"[1", b"2],3,4", encoded(swap())])
+    assert (type(first), type(second), type(other)) == (Malformed, Malformed, Swap)
+    assert [type(value) for value in decode_chain_events([b"[1", b"2],3,4"])] == [Malformed, Malformed]
+
+
 def test_a_value_that_holds_the_fence_shifts_nothing() -> None:
     fence = b'"' + codecs._FENCE.encode() + b'"'
     batch = [b"1," + fence + b",2", b"3"]
