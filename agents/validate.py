@@ -136,6 +136,8 @@ class Validator:
         )  # fmt: skip
         if verdict in REFUSED:
             return _refuse(result, raw, [_fault(verdict)])
+        if verdict == "replayed":  # its dead letters were confirmed before the block; perhaps it was refused as a whole
+            return self._count(verdict, len(events))
         refused += [(events[place][0], [_fault("conflicting_duplicate")]) for place in conflicts]
         for index, why in refused:
             _refuse(result, raw, why, index, "events")

@@ -44,7 +44,9 @@ def write(client: redis.Redis, *rows: Row, answers: tuple[Answer, ...] = ()) -> 
 
 
 def held(client: redis.Redis, key: str) -> BlockRow | None:
-    return parse(BlockRow, client.get(BLOCKS.row_key(key)))
+    stored = client.get(BLOCKS.row_key(key))
+    assert not isinstance(stored, str)
+    return parse(BlockRow, stored)
 
 
 def test_an_older_row_is_refused_and_changes_nothing(client: redis.Redis, key: str) -> None:
@@ -106,7 +108,7 @@ def test_an_index_leads_to_the_rows_of_the_highest_scores(client: redis.Redis, k
 
 def test_an_answer_is_there_before_it_is_told(client: redis.Redis, key: str) -> None:
     value = row(key, 1).value
-    with client.pubsub() as listener:
+    with client.pubsub() as listener:  # type: ignore[no-untyped-call]
         listener.subscribe(f"replies:{key}")
         assert listener.get_message(timeout=5) is not None
         write(client, row(key, 1), answers=(Answer(key, f"replies:{key}", value), Answer(key + "x", None, value)))

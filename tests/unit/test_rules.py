@@ -25,6 +25,7 @@ from tests.unit.wire import (
     transfer,
 )
 from topics.codecs import Envelope, decode_chain_events, encode
+from topics.schemas.requests import Fault
 
 ALONE = rules.Context(NOW)
 INSIDE = rules.Context(NOW, 1, NUMBER, "0x" + "f1" * 32, TIME)
@@ -312,7 +313,7 @@ def test_headers(head: dict[str, Any], found: list[tuple[str, str]]) -> None:
     ("errors", "warnings", "score"), [(0, 0, 1.0), (1, 0, 0.75), (0, 3, 0.85), (2, 2, 0.4), (5, 0, 0.0), (4, 9, 0.0)]
 )
 def test_quality_score(errors: int, warnings: int, score: float) -> None:
-    fault = rules.Fault(field="", code="", message="")
+    fault = Fault(field="", code="", message="")
     assert rules.quality_score([fault] * errors, [fault] * warnings) == score
 
 

@@ -16,7 +16,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from agents.agent import Output, Record, Result
+from agents.agent import DeadLetter, Output, Record, Result
 from agents.validate import AGENT, Validator
 from models.chain import assembly
 from tests.unit.wire import (
@@ -68,8 +68,8 @@ class World:
 
     def give(self, result: Result, most: int | None = None) -> None:
         """Confirm the first `most` effects of a result, in the runtime's order."""
-        first = [*result.dead_letters, *result.sent_on]
-        effects = [*first, *result.outputs, *result.after]
+        first: list[DeadLetter | Output] = [*result.dead_letters, *result.sent_on]
+        effects: list[DeadLetter | Output] = [*first, *result.outputs, *result.after]
         for place, effect in enumerate(effects[:most]):
             if not isinstance(effect, Output):
                 self.letters[letter_id(effect)] = effect.reason, effect.raw
@@ -622,7 +622,7 @@ def test_restoring_sends_views_again_only_of_what_may_not_have_been_sent() -> No
     second = take(envelope(inside(swap(NUMBER + 1)), number=NUMBER + 1), state=state, first=1)
     tail = [output.value for output in (*first.outputs, *second.outputs)]
     again = validator().restore(tail, committed=1)
-    assert again.outputs == again.dead_letters == []
+    assert (again.outputs, again.dead_letters) == ([], [])
     assert [output.value for output in again.after] == [output.value for output in second.after]
     assert validator().restore(tail, committed=2).after == []
 
@@ -658,6 +658,17 @@ def test_a_replay_that_has_not_reached_the_newest_blocks_is_not_late() -> None:
         again = take(*log, state=state)
     assert reasons(again) == reasons(undisturbed) == []
     assert [block["number"] for block in decoded(again.outputs)] == [NUMBER]
+
+
+def test_a_replay_makes_no_dead_letters_of_what_was_refused_as_a_whole() -> None:
+    state = validator()
+    first = take(envelope(inside(swap()), hash=FORKS[1]), state=state)
+    late = envelope({"event_type": "swap"}, status="partial", hash=FORKS[2])
+    assert reasons(take(late, state=state, first=1)) == [("other_fork", None)]
+    second = take(swap(log_index=1), state=state, first=2)
+    again = validator()
+    again.restore([output.value for output in (*first.outputs, *second.outputs)], committed=1)
+    assert reasons(take(late, state=again, first=1)) == []
 
 
 def test_counts_tell_what_became_of_events() -> None:

@@ -96,7 +96,7 @@ def test_any_number_that_json_can_say_gets_a_verdict(change: dict[str, Any]) -> 
     answer.model_dump_json(exclude_none=True)
 
 
-changes = st.dictionaries(
+changes: st.SearchStrategy[dict[str, Any]] = st.dictionaries(
     st.sampled_from(
         ["amount_in", "log_index", "event_id", "gas_used", "token_out", "timestamp", "from_address", "mood"]
     ),

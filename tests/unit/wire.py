@@ -23,7 +23,7 @@ def tx(number: int) -> str:
     return f"0x{number:064x}"
 
 
-def swap(number: int = NUMBER, **more: Any) -> dict[str, Any]:
+def swap(number: int = NUMBER, /, **more: Any) -> dict[str, Any]:
     """A valid swap that comes alone; a field given as None is left out."""
     event = {
         "event_id": "e1",
@@ -46,7 +46,7 @@ def swap(number: int = NUMBER, **more: Any) -> dict[str, Any]:
     return {k: v for k, v in {**event, **more}.items() if v is not None}
 
 
-def transfer(number: int = NUMBER, **more: Any) -> dict[str, Any]:
+def transfer(number: int = NUMBER, /, **more: Any) -> dict[str, Any]:
     """A valid transfer that comes alone."""
     none = {"token_out": None, "amount_out": None}
     return swap(number, **{"event_type": "transfer", "contract_address": WETH, **none, **more})
