@@ -103,7 +103,6 @@ class Agent:
     own: tuple[Table, ...] = ()
     feed: Literal["stream", "consume"] = "stream"
     batch: int = 64
-    within_s: float = 0.02
 
 
 class State(Protocol):

@@ -1,8 +1,9 @@
 """Feed an agent from a Faust stream, closing the traps that research/streams.md section 2 measured.
 
-`noack_take` acknowledges nothing by itself, whatever happens to the agent's task; `take` and plain iteration acknowledge in a
-`finally`, so a SIGTERM in mid-batch would lose it. Batches run in a thread of their own, so the loop keeps its heartbeats while
-a handler computes or waits for a broker. No exception reaches Faust: it would restart the agent and hang it.
+The stream's own acknowledgements are off, and ours come after the batch: Faust's `take` and plain iteration acknowledge in a
+`finally`, so a SIGTERM in mid-batch would lose it. A batch is whatever came while the last one was done, so an idle agent answers
+at once and a busy one takes many together (docs/decisions/0002). Batches run in a thread of their own, so the loop keeps its
+heartbeats while a handler computes or waits for a broker. No exception reaches Faust: it would restart the agent and hang it.
 """
 
 from __future__ import annotations
@@ -29,18 +30,30 @@ def attach(app: Any, agent: Agent, outlet: Outlet) -> ThreadPoolExecutor:
         runner.assigned()
 
     async def run(stream: Any) -> None:
+        stream.enable_acks = False
+        waiting: asyncio.Queue[Any] = asyncio.Queue(2 * agent.batch)
+        worker = asyncio.create_task(work(stream, waiting))
+        try:
+            async for event in stream.events():
+                await waiting.put(event)
+        finally:
+            worker.cancel()
+
+    async def work(stream: Any, waiting: asyncio.Queue[Any]) -> None:
         loop = asyncio.get_running_loop()
-        async for events in stream.noack_take(agent.batch, within=agent.within_s):
-            try:
+        try:
+            while True:
+                events = [await waiting.get()]
+                while len(events) < agent.batch and not waiting.empty():
+                    events.append(waiting.get_nowait())
                 await loop.run_in_executor(thread, runner.process, [_record(event) for event in events])
                 for event in events:
                     await stream.ack(event)
-            except Stopped:
-                log.info("%s: stopping with %d records unacknowledged", agent.name, len(events))
-                await asyncio.Event().wait()  # until Faust cancels us: going on would take another batch
-            except Exception as error:
-                log.error("%s: unforeseen", agent.name, exc_info=error)
-                leave(EXIT_FAILING, f"{agent.name}: {type(error).__name__}: {error}")
+        except Stopped:
+            log.info("%s: stopping in mid-batch", agent.name)
+        except Exception as error:
+            log.error("%s: unforeseen", agent.name, exc_info=error)
+            leave(EXIT_FAILING, f"{agent.name}: {type(error).__name__}: {error}")
 
     app.agent(topic, name=agent.name, concurrency=1)(run)
     return thread

@@ -60,4 +60,4 @@ def handle(batch: Sequence[Record], rows: Rows) -> Result:
     return result
 
 
-AGENT = Agent(name="verdicts", topic=REQUESTS_DATA, handle=handle, batch=256, within_s=0.002)
+AGENT = Agent(name="verdicts", topic=REQUESTS_DATA, handle=handle, batch=256)
