@@ -26,6 +26,8 @@ from typing import Any, NoReturn, TypeVar, cast
 import redis
 from confluent_kafka import KafkaException, Producer
 from pydantic import BaseModel, TypeAdapter, ValidationError
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from agents.agent import Agent, DeadLetter, Output, Record, Result, RowName, Rows
 from base import metrics
@@ -115,10 +117,14 @@ class Outlet:
         self.stopping = threading.Event()
         self.activity = activity
         self._producer = Producer(clients.producer(settings))
+        self._run_id: bytes | None = None
         self._redis: redis.Redis = redis.Redis.from_url(
-            settings.redis_url, socket_timeout=10, socket_connect_timeout=5, health_check_interval=0
+            settings.redis_url,
+            socket_timeout=10,
+            socket_connect_timeout=5,
+            retry=Retry(NoBackoff(), 0),  # retrying is `retry`'s
+            redis_connect_func=self._connected,
         )
-        self._run_id = self._redis_run_id()
 
     def give(self, agent: str, result: Result) -> list[int]:
         """Give out a result and have each step confirmed before the next; return the places of rows refused as older.
@@ -219,7 +225,6 @@ class Outlet:
             try:
                 got = call()
                 if tries:
-                    self._same_redis()
                     log.info("%s: went on after %d tries", agent, tries + 1)
                 return got
             except (KafkaException, redis.RedisError, OSError) as error:
@@ -234,17 +239,15 @@ class Outlet:
                     raise Stopped from error
                 delay = min(delay * 2, 2.0)
 
-    def _redis_run_id(self) -> str:
-        return str(self._redis.info("server")["run_id"])
-
-    def _same_redis(self) -> None:
-        """A Redis that was started anew may have lost what it had acknowledged: begin from what is committed."""
-        try:
-            run_id = self._redis_run_id()
-        except redis.RedisError:
-            return  # the next call will tell
-        if run_id != self._run_id:
+    def _connected(self, connection: Any) -> None:
+        """A Redis that was started anew may have lost what it had acknowledged: begin again from what is committed."""
+        connection.on_connect()
+        connection.send_command("INFO", "server")
+        info = connection.read_response(disable_decoding=True)
+        run_id = next(line for line in info.splitlines() if line.startswith(b"run_id:"))
+        if self._run_id is not None and run_id != self._run_id:
             leave(EXIT_FAILING, "Redis was restarted")
+        self._run_id = run_id
 
 
 class Runner:
