@@ -9,11 +9,17 @@ from typing import Annotated, cast
 
 from fastapi import Depends, Request
 from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import ExponentialBackoff
+from redis.exceptions import ConnectionError as Disconnected
 
 from base.settings import Settings
 from facade.kafka import Producer
 from facade.keys import Keys
 from facade.questions import Questions
+
+TRIES_AGAIN = 4
+"""With pauses of 0.1, 0.2, 0.4 and 0.5 s: longer than the launcher takes to have a killed Redis back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,8 +34,18 @@ class Context:
 
 
 def connect(settings: Settings) -> Redis:
-    """Redis with bounded waits: a caller is told soon that it is away."""
-    return Redis.from_url(settings.redis_url, socket_timeout=5, socket_connect_timeout=2, socket_keepalive=True)
+    """Redis with bounded waits: a restart is waited for, and of a longer absence a caller is told soon.
+
+    Everything that the facade does there may be done twice. Not repeated is what ran into a time limit: that took long
+    enough already.
+    """
+    return Redis.from_url(
+        settings.redis_url,
+        socket_timeout=5,
+        socket_connect_timeout=2,
+        socket_keepalive=True,
+        retry=Retry(ExponentialBackoff(cap=0.5, base=0.05), TRIES_AGAIN, supported_errors=(Disconnected,)),
+    )
 
 
 @asynccontextmanager
