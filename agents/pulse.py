@@ -17,7 +17,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from redis.exceptions import RedisError
 
 from agents.runtime import Activity
-from base import metrics
+from base import health, metrics
 from base.settings import Settings
 from tables.readers import WORKERS_SEEN
 from tables.registry import WORKERS, WorkerRow
@@ -26,8 +26,6 @@ from tables.rows import Row, stage
 log = logging.getLogger("soba.pulse")
 
 BEAT_S = 5.0
-STUCK_S = 30.0
-"""Records waiting and none finished for so long: the worker is stuck."""
 FORGET_S = 600
 
 
@@ -123,7 +121,7 @@ class Pulse(Service):
 
     @property
     def _stuck(self) -> bool:
-        return self._activity.lag > 0 and time.time() - self._activity.progress_at > STUCK_S
+        return health.is_stuck(self._activity.lag, time.time() - self._activity.progress_at)
 
     async def _health(self, request: web.Request) -> web.Response:
         """Alive: this loop answers, and what waits is being done."""

@@ -1,9 +1,8 @@
-"""When a service is healthy: one rule for the facade, the page and the docs.
+"""When a service is healthy: one rule for workers, the facade, the page and the docs.
 
-A worker is checked every 30 s by the age of its last sign of life: a heartbeat (it beats every 5 s), or, while records
-wait for it, progress. It is healthy with a success rate of at least 0.7 and fewer than 3 missed checks. A service is
-healthy when each of its parts (Faust apps) has a healthy worker, degraded when only some have, unhealthy when none has;
-the whole is judged by its services in the same way.
+A worker beats every 5 s and is checked every 30 s. It is healthy with a success rate of at least 0.7, fewer than 3 missed
+checks, and when it is not stuck. A service is healthy when each of its parts (Faust apps) has a healthy worker, degraded
+when only some have, unhealthy when none has; the whole is judged by its services in the same way.
 """
 
 from __future__ import annotations
@@ -16,6 +15,9 @@ Status = Literal["healthy", "degraded", "unhealthy"]
 CHECK_S = 30.0
 MISSED_LIMIT = 3
 SUCCESS_RATE = 0.7
+STUCK_S = 30.0
+"""Records waiting and none finished for so long. It is the whole budget of a question: whoever asks has given up by then,
+so a longer wait would call a worker healthy that answers nobody. Batches and restarts of a broker take a few seconds."""
 STATUS_VALUE: dict[Status, float] = {"healthy": 1.0, "degraded": 0.5, "unhealthy": 0.0}
 
 
@@ -29,9 +31,14 @@ def success_rate(handled: int, failed: int) -> float:
     return 1.0 if handled <= 0 else max(0.0, 1 - failed / handled)
 
 
-def is_healthy(age_s: float, rate: float) -> bool:
-    """Whether a worker whose last sign of life is `age_s` old, with this success rate, is healthy."""
-    return missed_checks(age_s) < MISSED_LIMIT and rate >= SUCCESS_RATE
+def is_stuck(lag: int, idle_s: float) -> bool:
+    """Whether a worker for which `lag` records wait, and which last finished one `idle_s` ago, does nothing any more."""
+    return lag > 0 and idle_s > STUCK_S
+
+
+def is_healthy(age_s: float, rate: float, stuck: bool) -> bool:
+    """Whether a worker whose last heartbeat is `age_s` old, with this success rate, is healthy."""
+    return missed_checks(age_s) < MISSED_LIMIT and rate >= SUCCESS_RATE and not stuck
 
 
 def together(parts: Iterable[bool | Status]) -> Status:

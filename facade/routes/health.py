@@ -102,9 +102,9 @@ def _service(seen: list[Seen], at: float) -> dict[str, Any]:
 
 
 def _is_healthy(row: WorkerRow, at: float) -> bool:
-    # A worker that beats while records wait and none is done is stuck: its progress is what counts.
-    alive_at = min(row.beat_at, row.progress_at) if row.lag else row.beat_at
-    return health.is_healthy(at - alive_at, health.success_rate(row.handled, row.failed))
+    # Both times are the worker's, so that neither its clock nor the age of its heartbeat makes it look stuck.
+    stuck = health.is_stuck(row.lag, row.beat_at - row.progress_at)
+    return health.is_healthy(at - row.beat_at, health.success_rate(row.handled, row.failed), stuck)
 
 
 async def _servers(here: Context) -> dict[str, bool]:

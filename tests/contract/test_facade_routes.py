@@ -10,6 +10,7 @@ import httpx
 import pytest
 import redis
 
+from base.health import STUCK_S
 from tables.readers import WORKERS_SEEN
 from tests.contract.facade import (
     ATTACKER,
@@ -82,11 +83,24 @@ def test_a_service_with_a_missing_part_is_degraded(http: httpx.Client, seen: red
     }
 
 
-def test_a_worker_that_beats_but_does_nothing_is_unhealthy(http: httpx.Client, seen: redis.Redis) -> None:
-    beat(seen, "DATA_PROCESSING.validate", time.time(), idle=3600)
-    assert http.get("/api/python/health").json()["status"] == "healthy"  # nothing to do
-    beat(seen, "DATA_PROCESSING.validate", time.time(), idle=3600, lag=5)
-    assert http.get("/api/python/health").json()["status"] == "unhealthy"
+@pytest.mark.parametrize(
+    ("idle", "lag", "status"),
+    [
+        (3600, 0, "healthy"),  # nothing to do
+        (STUCK_S - 1, 5, "healthy"),
+        (STUCK_S + 1, 5, "unhealthy"),
+    ],
+)
+def test_a_worker_that_beats_but_does_nothing_is_unhealthy(
+    http: httpx.Client, seen: redis.Redis, idle: float, lag: int, status: str
+) -> None:
+    beat(seen, "DATA_PROCESSING.validate", time.time(), idle=idle, lag=lag)
+    assert http.get("/api/python/health").json()["status"] == status
+
+
+def test_an_old_heartbeat_does_not_make_a_worker_stuck(http: httpx.Client, seen: redis.Redis) -> None:
+    beat(seen, "ML_MODELS", time.time() - 60, lag=5)  # it was at work when it last beat
+    assert http.get("/api/python/health").json()["status"] == "healthy"
 
 
 def test_a_service_taken_out_of_use_is_forgotten(http: httpx.Client, seen: redis.Redis) -> None:
