@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import faust
+import mode.loop
 
 from agents.agent import Agent, Partitioned
 from agents.consume import ConsumeFeed
@@ -164,6 +165,5 @@ def run(name: str) -> None:
     # Faust and aiokafka tell of every rebalance; their warnings are what an operator needs.
     for noisy in ("faust", "mode", "aiokafka", "kafka"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
-    # Consumer, loop and batches are threads that hand work to each other; Python's 5 ms would be most of an answer's time.
-    sys.setswitchinterval(0.0005)
+    mode.loop.use("uvloop")
     sys.exit(_Process(build(worker, settings)).execute_from_commandline())

@@ -27,7 +27,8 @@ RETRY_S = 0.5
 
 
 class Producer:
-    """Produces with acks=all and no linger: a question's latency matters here, throughput does not."""
+    """Produces with acks=all and a linger of 2 ms: at 1,000 questions a second each request then
+    carries some, which costs all sides less than it makes one wait."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -55,7 +56,7 @@ class Producer:
                 **aiokafka(self._settings),
                 client_id="soba-facade",
                 acks="all",
-                linger_ms=0,
+                linger_ms=2,
                 compression_type=None,
                 max_request_size=2 * max_bytes("requests.data"),
                 request_timeout_ms=int(SEND_TIMEOUT_S * 1000),
