@@ -20,6 +20,7 @@ from starlette.responses import Response
 
 from base.logs import setup_logging
 from base.settings import Settings, get_settings
+from facade.browsers import OpenModeGuard
 from facade.context import connect, opened
 from facade.errors import ApiError, expected, failure, unavailable
 from facade.keys import Keys, is_loopback
@@ -50,6 +51,7 @@ def create_app(settings: Settings) -> FastAPI:
     describe(app)
     for kind, handler in _HANDLERS.items():
         app.add_exception_handler(kind, handler)
+    app.add_middleware(OpenModeGuard, settings=settings)
     app.add_middleware(Watch)
     if settings.cors_origins:
         app.add_middleware(

@@ -13,7 +13,7 @@ from starlette.responses import Response
 CODES: dict[str, tuple[int, str]] = {
     "malformed_json": (400, "The body is not JSON."),
     "unauthorized": (401, "No API key, or one that is unknown, expired or revoked."),
-    "forbidden": (403, "The API key lacks the scope of this route."),
+    "forbidden": (403, "The key lacks the scope of this route; without keys: the page or host name may not do this."),
     "not_found": (404, "No such route, or the subject is not in the table."),
     "method_not_allowed": (405, "The route exists, with another method."),
     "too_large": (413, "The body is larger than 1 MiB."),

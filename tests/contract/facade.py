@@ -17,6 +17,7 @@ import uvicorn
 
 from base.settings import ROOT, Settings
 from facade.app import create_app
+from facade.errors import CODES
 from tables.readers import WORKERS_SEEN
 from tables.registry import (
     ALERTS,
@@ -58,6 +59,18 @@ def serving(settings: Settings) -> Iterator[httpx.Client]:
         server.should_exit = True
         thread.join(10)
         listener.close()
+
+
+def failed(answer: httpx.Response, status: int, code: str) -> dict[str, object]:
+    """The error of an answer that must be this failure in the contract's envelope."""
+    body = answer.json()
+    assert (answer.status_code, body["success"], body["error"]["code"]) == (status, False, code), body
+    assert set(body) == {"success", "error", "timestamp"}
+    assert set(body["error"]) == {"code", "message", "details", "request_id"}
+    assert body["error"]["request_id"] == answer.headers["x-request-id"]
+    assert CODES[code][0] == status
+    error: dict[str, object] = body["error"]
+    return error
 
 
 @contextlib.contextmanager
