@@ -76,6 +76,10 @@ class Settings(BaseSettings):
     """The whole budget of a question, tries included."""
     rate_limit_per_minute: int = Field(100, ge=1, validation_alias=_names("rate_limit_per_minute"))
     """HTTP requests a minute that each key (or address, without keys) may send to a route."""
+    rate_limits: dict[str, Annotated[int, Field(ge=1)]] = Field(
+        default_factory=dict, validation_alias=_names("rate_limits")
+    )
+    """Other limits for single routes, as JSON: the route as docs/http.md writes it, to requests a minute."""
 
     @field_validator("cors_origins", "api_keys", mode="before")
     @classmethod

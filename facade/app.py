@@ -26,7 +26,7 @@ from facade.errors import ApiError, expected, failure, unavailable
 from facade.keys import Keys, is_loopback
 from facade.limits import HEADERS as LIMIT_HEADERS
 from facade.middleware import Watch
-from facade.openapi import describe
+from facade.openapi import BARE, describe
 from facade.requests import trace
 from facade.routes import ROUTERS
 
@@ -65,7 +65,10 @@ def create_app(settings: Settings) -> FastAPI:
 
 
 def run() -> None:
-    """Serve until SIGTERM or Ctrl-C. Exits with 2 when other machines could reach it without a key."""
+    """Serve until SIGTERM or Ctrl-C.
+
+    Exits with 2 when other machines could reach it without a key, or when a limit is set for a route that has none.
+    """
     settings = get_settings()
     setup_logging("facade", settings.log_level)
     if not is_loopback(settings.host) and not asyncio.run(_has_keys(settings)):
@@ -74,8 +77,13 @@ def run() -> None:
             settings.host,
         )
         sys.exit(2)
+    app = create_app(settings)
+    limited = {path for path in app.openapi()["paths"] if path not in BARE}
+    if unknown := settings.rate_limits.keys() - limited:
+        log.error("SOBA_RATE_LIMITS names what is no route with a limit: %s", ", ".join(sorted(unknown)))
+        sys.exit(2)
     uvicorn.run(
-        create_app(settings),
+        app,
         host=settings.host,
         port=settings.port,
         log_config=None,

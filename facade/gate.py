@@ -46,9 +46,9 @@ async def _key(request: Request, here: Context) -> Key:
 
 
 async def _limit(request: Request, here: Context, told: Trace, key: Key | None) -> None:
-    limit = here.settings.rate_limit_per_minute
-    caller = f"key:{key.name}" if key else f"address:{request.client.host if request.client else ''}"
     route = endpoint(request.scope)
+    limit = here.settings.rate_limits.get(route, here.settings.rate_limit_per_minute)
+    caller = f"key:{key.name}" if key else f"address:{request.client.host if request.client else ''}"
     allowance = await take(here.redis, caller, f"{request.method} {route}", limit)
     told.allowance = allowance.headers()
     if not allowance.taken:

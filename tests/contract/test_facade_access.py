@@ -178,3 +178,25 @@ def test_the_rate_limit_is_by_caller_and_route(busy: Settings, store: redis.Redi
     finally:
         for key in store.keys("rate:key:*"):
             store.delete(key)
+
+
+def test_a_route_may_have_a_limit_of_its_own(busy: Settings, store: redis.Redis) -> None:
+    limits = {"/api/blocks/{number}": 2, "/api/mev": 5}
+    try:
+        with serving(busy.model_copy(update={"rate_limit_per_minute": 3, "rate_limits": limits})) as client:
+            told = [client.get(f"/api/blocks/{number}") for number in range(3)]  # one route, whatever the number
+            assert [answer.status_code for answer in told] == [404, 404, 429]
+            assert told[0].headers["ratelimit-policy"] == "2;w=60"
+            assert client.get("/api/mev").headers["ratelimit-limit"] == "5"
+            assert client.get("/api/alerts").headers["ratelimit-limit"] == "3"
+    finally:
+        for key in store.keys("rate:address:*"):
+            store.delete(key)
+
+
+@pytest.mark.parametrize("route", ["/api/nothing", "/health"])
+def test_a_limit_for_no_route_is_refused(child_env: dict[str, str], route: str) -> None:
+    environment = {**child_env, "SOBA_RATE_LIMITS": f'{{"{route}": 5}}'}
+    argv = [sys.executable, "-m", "console", "serve"]
+    done = subprocess.run(argv, cwd=ROOT, env=environment, capture_output=True, timeout=60)
+    assert done.returncode == 2 and b"SOBA_RATE_LIMITS" in done.stderr and route.encode() in done.stderr

@@ -13,6 +13,7 @@ import redis
 
 from base.settings import Settings
 from facade.errors import CODES
+from tests.conftest import wait_for
 from tests.contract.facade import failed, new_chain, serving
 
 pytestmark = pytest.mark.pipeline
@@ -98,9 +99,12 @@ def test_a_traceparent_is_taken_made_and_checked(http: httpx.Client) -> None:
 
 
 def test_a_request_is_logged_with_its_id(http: httpx.Client, caplog: pytest.LogCaptureFixture) -> None:
+    def lines() -> list[logging.LogRecord]:
+        return [record for record in caplog.records if getattr(record, "request_id", None) == "logged-1"]
+
     with caplog.at_level(logging.INFO, "soba.facade"):
         http.get("/api/mev", headers={"X-Request-ID": "logged-1"})
-    (line,) = [record for record in caplog.records if getattr(record, "request_id", None) == "logged-1"]
+        (line,) = wait_for(lines)  # it is written once the answer is sent
     assert line.getMessage() == "GET /api/mev 200" and line.__dict__["duration_ms"] > 0
 
 

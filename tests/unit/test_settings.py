@@ -38,6 +38,7 @@ def env_file(tmp_path: Path, text: str) -> Path:
         ("CORS_ORIGINS", "cors_origins", "http://a, http://b", ("http://a", "http://b")),
         ("SOBA_KAFKA", "kafka", '{"security.protocol": "SSL"}', {"security.protocol": "SSL"}),
         ("SOBA_WORKER_PORT", "worker_port", "0", 0),
+        ("SOBA_RATE_LIMITS", "rate_limits", '{"/api/mev": 7}', {"/api/mev": 7}),
     ],
 )
 def test_a_variable_sets_its_field_and_is_named_as_origin(
@@ -81,9 +82,7 @@ def test_host_and_port_make_the_address_of_redis_unless_it_is_given(monkeypatch:
     assert load(None).redis_url == "redis://other:1/0"
 
 
-def test_keys_come_from_the_environment_and_from_a_secret_file(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_keys_come_from_the_environment_and_from_a_secret_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     secret = tmp_path / "keys"
     secret.write_text("second\nthird\n")
     monkeypatch.setenv("SOBA_API_KEYS", "first")
@@ -96,7 +95,16 @@ def test_keys_come_from_the_environment_and_from_a_secret_file(
         load(None)
 
 
-@pytest.mark.parametrize(("variable", "text"), [("PORT", "70000"), ("LOG_LEVEL", "loud"), ("SOBA_KAFKA", "{")])
+@pytest.mark.parametrize(
+    ("variable", "text"),
+    [
+        ("PORT", "70000"),
+        ("LOG_LEVEL", "loud"),
+        ("SOBA_KAFKA", "{"),
+        ("SOBA_RATE_LIMITS", "100"),
+        ("SOBA_RATE_LIMITS", '{"/api/mev": 0}'),
+    ],
+)
 def test_a_wrong_value_is_refused(monkeypatch: pytest.MonkeyPatch, variable: str, text: str) -> None:
     monkeypatch.setenv(variable, text)
     with pytest.raises(Exception, match=f"(?i){'kafka' if variable == 'SOBA_KAFKA' else variable}"):
