@@ -16,7 +16,7 @@ CODES: dict[str, tuple[int, str]] = {
     "forbidden": (403, "The key lacks the scope of this route; without keys: the page or host name may not do this."),
     "not_found": (404, "No such route, or the subject is not in the table."),
     "method_not_allowed": (405, "The route exists, with another method."),
-    "too_large": (413, "The body is larger than 1 MiB."),
+    "too_large": (413, "The body is larger than 1 MiB, or Kafka takes no record as large as one made of it."),
     "invalid_request": (422, "A field is missing or wrong; `details` names each, its fault and what was expected."),
     "rate_limited": (429, "More requests than this key or address may send; `Retry-After` says when to try again."),
     "internal": (500, "A fault of ours; the request id finds it in the log."),

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from typing import Annotated, Any
 
-from aiokafka.errors import KafkaError
+from aiokafka.errors import KafkaError, MessageSizeTooLargeError
 from fastapi import APIRouter, Depends
 from pydantic import Field
 from pydantic_core import to_json
@@ -19,6 +20,7 @@ from facade.requests import Body, Trace, Traced, body, documented
 from topics.headers import REQUEST_ID, TRACEPARENT, Headers
 from topics.schemas.requests import ValidateEvents, Verdict, Verdicts
 
+log = logging.getLogger("soba.facade")
 router = APIRouter(tags=["DATA_PROCESSING"])
 
 REQUESTS_DATA, CHAIN_EVENTS = "requests.data", "chain.events"
@@ -76,16 +78,13 @@ async def validate_event(told: Annotated[OneEvent, Depends(body(OneEvent))], her
 async def process_stream(
     told: Annotated[EventStream, Depends(body(EventStream))], here: Here, trace: Traced
 ) -> Response:
-    """Answers when Kafka has acknowledged every valid event; a 503 names those that it had acknowledged by then."""
+    """Answers when Kafka has acknowledged every valid event; where it has not, the failure names those that it has."""
     began = time.perf_counter()
     verdicts = await _verdicts(here, told.events, trace)
     valid = [(index, verdict.event) for index, verdict in enumerate(verdicts) if verdict.event is not None]
     ids, failed = await _produced(here, valid, trace)
     if failed:
-        raise unavailable(
-            f"Kafka acknowledged {len(ids)} of {len(valid)} valid events; send the others again",
-            {"acknowledged": ids, "not_acknowledged": failed},
-        )
+        raise _partly(ids, failed)
     rejected = [
         {"index": index, "event_id": _event_id(told.events[index]), "errors": verdict.model_dump()["errors"]}
         for index, verdict in enumerate(verdicts)
@@ -109,31 +108,46 @@ async def _verdicts(here: Context, events: list[Any], trace: Trace) -> list[Verd
 
 async def _produced(
     here: Context, events: list[tuple[int, dict[str, Any]]], trace: Trace
-) -> tuple[list[dict[str, Any]], list[int]]:
-    """Where each event lies in the topic, and the indexes of those that Kafka did not acknowledge."""
+) -> tuple[list[dict[str, Any]], dict[int, Exception]]:
+    """Where each event lies in the topic, and why Kafka did not acknowledge the others, by index."""
     headers: Headers = [
         (REQUEST_ID, trace.request_id.encode()),
         (TRACEPARENT, trace.traceparent.encode()),
         ("content-type", b"application/json"),
     ]
     acknowledgements: list[Any] = []
-    for _, event in events:
+    ids: list[dict[str, Any]] = []
+    failed: dict[int, Exception] = {}
+    for number, (_, event) in enumerate(events):
         try:
             key = str(event.get("chain_id", 1)).encode()
             acknowledgements.append(await here.producer.send(CHAIN_EVENTS, key, to_json(event), headers))
-        except ApiError:
-            break  # the order of a chain would not hold if later ones were tried
+        except ApiError as error:
+            # The order of a chain would not hold if later ones were tried.
+            failed = {index: error for index, _ in events[number:]}
+            break
     results = await asyncio.gather(*acknowledgements, return_exceptions=True)
-    ids, failed = [], [index for index, _ in events[len(results) :]]
     for (index, event), result in zip(events, results, strict=False):
         if isinstance(result, KafkaError):
-            failed.append(index)
+            failed[index] = result
         elif isinstance(result, BaseException):
             raise result
         else:
             place = {"topic": CHAIN_EVENTS, "partition": result.partition, "offset": result.offset}
             ids.append({"index": index, "event_id": _event_id(event), **place})
-    return ids, sorted(failed)
+    return ids, failed
+
+
+def _partly(ids: list[dict[str, Any]], failed: dict[int, Exception]) -> ApiError:
+    """What to say when Kafka took only some of the events, or none."""
+    for index, error in failed.items():
+        log.warning("event %d was not taken: %r", index, error)
+    told = f"Kafka acknowledged {len(ids)} of {len(ids) + len(failed)} valid events"
+    details = {"acknowledged": ids, "not_acknowledged": sorted(failed)}
+    if all(isinstance(error, MessageSizeTooLargeError) for error in failed.values()):
+        # No valid event comes near our limit for the topic, so the broker's is lower: `soba topics check` says so.
+        return ApiError("too_large", f"{told}; it takes no records as large as the others", details)
+    return unavailable(f"{told}; send the others again", details)
 
 
 def _event_id(event: Any) -> Any:

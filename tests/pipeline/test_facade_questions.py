@@ -2,25 +2,32 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 import time
 import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import httpx
 import orjson
 import pytest
+from aiokafka.errors import NotLeaderForPartitionError
 from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, ResourceType
 
 from base.settings import Settings
+from facade.errors import unavailable
+from facade.kafka import Producer
 from facade.routes.data import EXAMPLE
 from tests.conftest import wait_for
-from tests.contract.facade import new_chain, serving, validating
+from tests.contract.facade import failed, new_chain, serving, validating
 from topics.admin import create
 from topics.clients import consumer
-from topics.headers import REQUEST_ID, TRACEPARENT, get
+from topics.headers import REQUEST_ID, TRACEPARENT, Headers, get
 from topics.partition import partition
+from topics.registry import DEAD_LETTER_ROOM, max_bytes
 
 pytestmark = pytest.mark.pipeline
 
@@ -127,6 +134,73 @@ def _record(settings: Settings, number: int, offset: int) -> tuple[bytes, bytes,
         return message.key(), message.value(), message.headers()
     finally:
         reader.close()
+
+
+@pytest.mark.parametrize("at_once", [False, True], ids=["acknowledgement fails", "cannot be sent"])
+def test_a_failure_in_the_middle_names_what_kafka_has(
+    http: httpx.Client, settings: Settings, monkeypatch: pytest.MonkeyPatch, at_once: bool
+) -> None:
+    chains = _one_chain_of_each_partition(settings)
+    sent = [event(chain_id=chains[number]) for number in (0, 1, 0)]
+    body = {"events": [{"event_type": "wish"}, *sent]}
+    real = Producer.send
+
+    async def lame(self: Producer, topic: str, key: bytes, value: bytes, headers: Headers) -> Any:
+        """Partition 1 of chain.events has lost its leader."""
+        if topic != "chain.events" or partition(key, settings.partitions) != 1:
+            return await real(self, topic, key, value, headers)
+        if at_once:
+            raise unavailable("Kafka cannot be reached")
+        lost: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        lost.set_exception(NotLeaderForPartitionError())
+        return lost
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Producer, "send", lame)
+        answer = http.post(PROCESS, json=body)
+    error = failed(answer, 503, "unavailable")
+    assert int(answer.headers["retry-after"]) > 0
+    details: Any = error["details"]
+    # What cannot be sent holds up what comes after it; what only fails does not.
+    assert details["not_acknowledged"] == ([2, 3] if at_once else [2])
+    assert [one["index"] for one in details["acknowledged"]] == ([1] if at_once else [1, 3])
+    for one in details["acknowledged"]:
+        key, value, _ = _record(settings, one["partition"], one["offset"])
+        assert key == str(chains[0]).encode()
+        assert orjson.loads(value)["event_id"] == one["event_id"] == sent[one["index"] - 1]["event_id"]
+    again = http.post(PROCESS, json=body).json()["data"]
+    assert (again["valid"], [one["index"] for one in again["ids"]]) == (3, [1, 2, 3])
+
+
+def _one_chain_of_each_partition(settings: Settings) -> list[int]:
+    chains: dict[int, int] = {}
+    while len(chains) < settings.partitions:
+        chain = new_chain()
+        chains[partition(str(chain).encode(), settings.partitions)] = chain
+    return [chains[number] for number in sorted(chains)]
+
+
+def test_a_broker_that_takes_less_than_it_should_is_no_reason_to_send_again(
+    http: httpx.Client, settings: Settings
+) -> None:
+    configure(settings, "chain.events", {"max.message.bytes": "500"})
+    try:
+        wait_for(lambda: http.post(PROCESS, json={"events": [event()]}).status_code != 200)
+        answer = http.post(PROCESS, json={"events": [event()]})
+        assert failed(answer, 413, "too_large")["details"] == {"acknowledged": [], "not_acknowledged": [0]}
+        assert "retry-after" not in answer.headers
+    finally:
+        configure(settings, "chain.events", {"max.message.bytes": str(max_bytes("chain.events") + DEAD_LETTER_ROOM)})
+    assert wait_for(lambda: http.post(PROCESS, json={"events": [event()]}).status_code == 200)
+
+
+def configure(settings: Settings, topic: str, values: dict[str, str]) -> None:
+    """Set configuration of a topic."""
+    changes = [ConfigEntry(name, value, incremental_operation=AlterConfigOpType.SET) for name, value in values.items()]
+    resource = ConfigResource(ResourceType.TOPIC, topic, incremental_configs=changes)
+    admin = AdminClient({**settings.librdkafka()})  # it must outlive its futures
+    for done in admin.incremental_alter_configs([resource]).values():
+        done.result(10)
 
 
 def test_an_empty_stream_is_no_question(http: httpx.Client) -> None:
