@@ -14,7 +14,6 @@ import time
 import uuid
 from collections.abc import Iterable
 
-import orjson
 from pydantic import BaseModel
 from redis.asyncio import Redis
 from redis.asyncio.client import PubSub
@@ -25,6 +24,7 @@ from base.settings import Settings
 from facade.errors import ApiError, unavailable
 from facade.kafka import Producer
 from tables.registry import REPLIES_CHANNEL, answer_key
+from tables.rows import heard
 from topics.headers import REPLY_TO, REQUEST_ID, TRACEPARENT, Headers
 
 log = logging.getLogger("soba.facade.questions")
@@ -135,8 +135,8 @@ class Questions:
         if message is None:
             await channel.ping()
         elif message["type"] == "message":
-            head, _, value = message["data"].partition(b"\n")
-            self._resolve(orjson.loads(head), value)
+            for request_id, value in heard(message["data"]):
+                self._resolve(request_id, value)
         elif message["type"] == "subscribe":
             # The client subscribes again by itself after a reconnect: what was published in between has gone by.
             await self._look(list(self._waiting))

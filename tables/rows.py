@@ -6,7 +6,7 @@ one round trip and both kinds of worker share this code.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -71,7 +71,8 @@ class Answer:
 def stage(pipe: Any, rows: Sequence[Row], answers: Iterable[Answer] = ()) -> None:
     """Queue `rows`, their index entries and `answers` on `pipe`; the first result is the script's list of refused rows.
 
-    Answers come after rows and are set before they are published.
+    Answers come after rows and are set before they are published, all of a channel in one message: a busy facade hears a batch
+    for the price of one answer.
     """
     if rows:
         arguments: list[Any] = []
@@ -84,11 +85,21 @@ def stage(pipe: Any, rows: Sequence[Row], answers: Iterable[Answer] = ()) -> Non
                 pipe.zadd(name, {row.key: pointer.score})
                 pipe.zremrangebyrank(name, 0, -pointer.index.keep - 1)
                 pipe.expire(name, row.table.ttl)
+    said: dict[str, list[bytes]] = {}
     for answer in answers:
         value = answer.value.model_dump_json(exclude_none=True).encode()
         pipe.set(answer_key(answer.request_id), value, ex=ANSWER_TTL_S)
         if answer.reply_to:
-            pipe.publish(answer.reply_to, orjson.dumps(answer.request_id) + b"\n" + value)
+            said.setdefault(answer.reply_to, []).extend((orjson.dumps(answer.request_id), value))
+    for channel, lines in said.items():
+        pipe.publish(channel, b"\n".join(lines))
+
+
+def heard(message: bytes) -> Iterator[tuple[str, bytes]]:
+    """(request id, answer) of each pair of lines of a message that `stage` published."""
+    lines = message.split(b"\n")
+    for request_id, value in zip(lines[::2], lines[1::2], strict=True):
+        yield orjson.loads(request_id), value
 
 
 def parse(schema: type[T], stored: bytes | None) -> T | None:
