@@ -40,6 +40,10 @@ _FAILURE: dict[str, Any] = {
 }
 
 
+_ALWAYS = {401, 403, 422, 429, 500, 503}
+"""Statuses of failures that every route with a key can answer with; others come with a body or a path."""
+
+
 def describe(app: FastAPI) -> None:
     """Make `app.openapi()` tell of failures and keys."""
 
@@ -52,20 +56,57 @@ def describe(app: FastAPI) -> None:
 
 
 def _document(app: FastAPI) -> dict[str, Any]:
-    told = get_openapi(title=app.title, version=app.version, description=DESCRIPTION, routes=app.routes)
+    told = get_openapi(
+        title=app.title,
+        version=app.version,
+        description=DESCRIPTION,
+        routes=app.routes,
+        # Rows leave out what they do not know, so a field with a default is not always there.
+        separate_input_output_schemas=False,
+    )
     components = told.setdefault("components", {})
     schemas = components.setdefault("schemas", {})
     schemas["Failure"] = _FAILURE
     for name in ("HTTPValidationError", "ValidationError"):
         schemas.pop(name, None)
     components["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
+    components["responses"] = {str(status): _failure(status) for status in sorted({s for s, _ in CODES.values()})}
     for path, operations in told["paths"].items():
         for operation in operations.values():
             operation["responses"].pop("422", None)
+            statuses = {403, 500} if path in BARE else set(_ALWAYS)
+            statuses |= {400, 413} if "requestBody" in operation else set()
+            statuses |= {404} if "{" in path else set()
+            for status in sorted(statuses):
+                operation["responses"][str(status)] = {"$ref": f"#/components/responses/{status}"}
             if path not in BARE:
                 operation["security"] = [{"key": []}, {}]
-                operation["responses"]["default"] = {
-                    "description": "A failure",
-                    "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Failure"}}},
-                }
     return told
+
+
+def _failure(status: int) -> dict[str, Any]:
+    """The response of every code with this status, with an example of each."""
+    codes = {code: meaning for code, (its, meaning) in CODES.items() if its == status}
+    told: dict[str, Any] = {
+        "description": " ".join(f"`{code}`: {meaning}" for code, meaning in codes.items()),
+        "content": {
+            "application/json": {
+                "schema": {"$ref": "#/components/schemas/Failure"},
+                "examples": {code: {"value": _example(code, meaning)} for code, meaning in codes.items()},
+            }
+        },
+    }
+    if status in (429, 503):
+        told["headers"] = {"Retry-After": {"description": "Seconds", "schema": {"type": "integer"}}}
+    return told
+
+
+def _example(code: str, message: str) -> dict[str, Any]:
+    details = [{"field": "limit", "fault": "Input should be a valid integer", "expected": "a valid integer"}]
+    error = {
+        "code": code,
+        "message": message,
+        "details": details if code == "invalid_request" else None,
+        "request_id": "0af7651916cd43dd8448eb211c80319c",
+    }
+    return {"success": False, "error": error, "timestamp": "2026-01-01T00:00:00.000Z"}

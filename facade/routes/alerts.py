@@ -9,6 +9,7 @@ from fastapi import APIRouter, Depends, Request
 from pydantic import Field
 from starlette.responses import Response
 
+from facade.answers import Alerts, looked_up
 from facade.context import Here
 from facade.errors import invalid
 from facade.gate import needs
@@ -30,7 +31,12 @@ class Filters(Listing):
     since: Annotated[Moment | None, Field(description="Raised from this time on: RFC 3339 or unix")] = None
 
 
-@router.get("/api/alerts", openapi_extra=parameters(Filters), summary="The latest alerts, newest block first")
+@router.get(
+    "/api/alerts",
+    responses=looked_up(Alerts),
+    openapi_extra=parameters(Filters),
+    summary="The latest alerts, newest block first",
+)
 async def latest(request: Request, told: Annotated[Filters, Depends(query(Filters))], here: Here) -> Response:
     """Retracted alerts are left out."""
     if told.lang.lower() not in LANGUAGES:

@@ -7,6 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Request
 from starlette.responses import Response
 
+from facade.answers import looked_up
 from facade.context import Here
 from facade.errors import ApiError
 from facade.gate import needs
@@ -22,6 +23,7 @@ router = APIRouter()
     "/api/blocks/{number}",
     tags=["DATA_PROCESSING"],
     dependencies=[needs("read")],
+    responses=looked_up(BlockRow),
     openapi_extra=parameters(Lookup),
     summary="What is known of a block, without its events",
 )

@@ -13,6 +13,7 @@ from pydantic import Field
 from pydantic_core import to_json
 from starlette.responses import Response
 
+from facade.answers import Judged, Processed, answers
 from facade.context import Context, Here
 from facade.errors import ApiError, success, unavailable
 from facade.gate import needs
@@ -58,6 +59,7 @@ class EventStream(Body):
 @router.post(
     "/api/python/data/validate-blockchain-event",
     dependencies=[needs("read")],
+    responses=answers(Judged, "The verdict"),
     openapi_extra=documented(OneEvent, {"event": EXAMPLE}),
     summary="Judge one chain event",
 )
@@ -72,6 +74,7 @@ async def validate_event(told: Annotated[OneEvent, Depends(body(OneEvent))], her
 @router.post(
     "/api/python/data/process-event-stream",
     dependencies=[needs("write")],
+    responses=answers(Processed, "Every valid event is in Kafka"),
     openapi_extra=documented(EventStream, {"events": [EXAMPLE]}),
     summary="Judge events and send the valid ones into the pipeline",
 )

@@ -10,10 +10,11 @@ from fastapi import APIRouter
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
-from starlette.responses import Response
+from starlette.responses import PlainTextResponse, Response
 
 from base import health
 from base.metrics import SERVICE_HEALTH
+from facade.answers import Health, Live, Ready
 from facade.context import Context, Here
 from facade.errors import json_response, now
 from tables.readers import Seen, workers
@@ -25,13 +26,17 @@ FORGOTTEN_S = 600.0
 """A worker that has not beaten for so long is no longer missed: its service was taken out of use."""
 
 
-@router.get("/health", summary="Whether this process lives")
+@router.get("/health", responses={200: {"model": Live}}, summary="Whether this process lives")
 async def live() -> Response:
     """Always 200: a restart helps only a process that does not answer at all."""
     return json_response({"status": "healthy", "timestamp": now()})
 
 
-@router.get("/ready", summary="Whether this process can serve: Redis and Kafka answer")
+@router.get(
+    "/ready",
+    responses={200: {"model": Ready}, 503: {"model": Ready, "description": "Redis or Kafka is away"}},
+    summary="Whether this process can serve: Redis and Kafka answer",
+)
 async def ready(here: Here) -> Response:
     """200, or 503 while one of the two is away."""
     checks = await _servers(here)
@@ -43,13 +48,17 @@ async def ready(here: Here) -> Response:
     )
 
 
-@router.get("/metrics", summary="Prometheus metrics")
+@router.get("/metrics", response_class=PlainTextResponse, summary="Prometheus metrics")
 async def metrics() -> Response:
     """In Prometheus' text form."""
     return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
 
 
-@router.get("/api/python/health", summary="The health of the services")
+@router.get(
+    "/api/python/health",
+    responses={200: {"model": Health}, 503: {"model": Health, "description": "Unhealthy"}},
+    summary="The health of the services",
+)
 async def services(here: Here) -> Response:
     """503 only when unhealthy: no service is healthy, or Redis or Kafka cannot be reached."""
     checks, at = await _servers(here), time.time()

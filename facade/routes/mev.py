@@ -8,6 +8,7 @@ from fastapi import APIRouter, Depends, Request
 from pydantic import Field
 from starlette.responses import Response
 
+from facade.answers import Findings, TransactionFindings, looked_up
 from facade.context import Here
 from facade.errors import ApiError
 from facade.gate import needs
@@ -31,6 +32,7 @@ class Filters(Listing):
 
 @router.get(
     "/api/mev/transactions/{hash}",
+    responses=looked_up(TransactionFindings),
     openapi_extra=parameters(Lookup),
     summary="The findings that a transaction is part of",
 )
@@ -54,7 +56,12 @@ async def of_transaction(
     return tagged(request, data)
 
 
-@router.get("/api/mev/blocks/{number}", openapi_extra=parameters(Lookup), summary="The findings of a block")
+@router.get(
+    "/api/mev/blocks/{number}",
+    responses=looked_up(MevRow),
+    openapi_extra=parameters(Lookup),
+    summary="The findings of a block",
+)
 async def of_block(
     request: Request, number: BlockNumber, told: Annotated[Lookup, Depends(query(Lookup))], here: Here
 ) -> Response:
@@ -66,7 +73,12 @@ async def of_block(
     return tagged(request, found.model_dump(mode="json", exclude_none=True))
 
 
-@router.get("/api/mev", openapi_extra=parameters(Filters), summary="The latest findings, newest block first")
+@router.get(
+    "/api/mev",
+    responses=looked_up(Findings),
+    openapi_extra=parameters(Filters),
+    summary="The latest findings, newest block first",
+)
 async def latest(request: Request, told: Annotated[Filters, Depends(query(Filters))], here: Here) -> Response:
     """Retracted findings are left out."""
     index, key = _index(told)

@@ -35,6 +35,7 @@ from tables.registry import (
 )
 from tables.rows import Pointer, Row, stage
 from tests.conftest import wait_for
+from tests.contract.conformance import conforms
 from topics.schemas.alerts import Alert
 from topics.schemas.mev import Finding, TokenAmount
 
@@ -43,17 +44,23 @@ ATTACKER, POOL = "0x" + "aa" * 20, "0x" + "bb" * 20
 
 @contextlib.contextmanager
 def serving(settings: Settings) -> Iterator[httpx.Client]:
-    """A facade in a thread; the client's base is its address."""
+    """A facade in a thread; the client's base is its address, and every answer must be as the OpenAPI document says."""
+    app = create_app(settings)
+    document = app.openapi()
+
+    def hold(answer: httpx.Response) -> None:
+        answer.read()
+        conforms(document, answer)
+
     listener = socket.socket()
     listener.bind(("127.0.0.1", 0))
-    server = uvicorn.Server(
-        uvicorn.Config(create_app(settings), log_config=None, access_log=False, timeout_graceful_shutdown=1)
-    )
+    server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=1))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
     thread.start()
     try:
         wait_for(lambda: server.started)
-        with httpx.Client(base_url=f"http://127.0.0.1:{listener.getsockname()[1]}", timeout=35) as client:
+        base, hooks = f"http://127.0.0.1:{listener.getsockname()[1]}", {"response": [hold]}
+        with httpx.Client(base_url=base, timeout=35, event_hooks=hooks) as client:
             yield client
     finally:
         server.should_exit = True

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import re
 from datetime import datetime
@@ -12,7 +11,6 @@ import pytest
 import redis
 
 from base.settings import Settings
-from facade.errors import CODES
 from tests.conftest import wait_for
 from tests.contract.facade import failed, new_chain, serving
 
@@ -156,18 +154,3 @@ def test_without_a_worker_a_question_times_out(busy: Settings) -> None:
         answer = client.post("/api/python/data/validate-blockchain-event", json={"event": {}})
         failed(answer, 503, "timeout")
         assert int(answer.headers["retry-after"]) > 0
-
-
-def test_the_openapi_document_tells_of_codes_and_routes(http: httpx.Client) -> None:
-    document = http.get("/openapi.json").json()
-    assert document["components"]["schemas"]["Failure"]["properties"]["error"]["properties"]["code"]["enum"] == list(
-        CODES
-    )
-    asked = document["paths"]["/api/python/data/process-event-stream"]["post"]["requestBody"]["content"]
-    assert "example" in asked["application/json"]
-    named = {parameter["name"] for parameter in document["paths"]["/api/mev"]["get"]["parameters"]}
-    assert named == {"chainId", "limit", "cursor", "kind", "address", "pool", "since"}
-    assert json.dumps(document).count('"security"') == len(document["paths"]) - len(OPEN)
-    listed = {route["path"] for route in http.get("/").json()["routes"]}
-    assert listed == set(document["paths"])
-    assert http.get("/docs").status_code == 404  # it would load scripts from elsewhere

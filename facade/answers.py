@@ -1,0 +1,159 @@
+"""The form of every answer, for the OpenAPI document; a contract test holds real answers against it."""
+
+from __future__ import annotations
+
+from typing import Any, Generic, Literal, TypeVar
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict
+
+from base.health import Status
+from topics.schemas.alerts import Alert
+from topics.schemas.mev import Finding
+from topics.schemas.requests import Fault
+
+D = TypeVar("D")
+
+
+class Form(BaseModel):
+    """Fields are described where they stand."""
+
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
+
+class Success(Form, Generic[D]):
+    """The envelope of an answer."""
+
+    success: Literal[True]
+    data: D
+    timestamp: AwareDatetime
+
+
+class Live(Form):
+    """This process answers."""
+
+    status: Literal["healthy"]
+    timestamp: AwareDatetime
+
+
+class Ready(Form):
+    """Whether this process can serve, and what it needs for that."""
+
+    status: Literal["ready", "not ready"]
+    checks: dict[str, Literal["ok", "unreachable"]]
+    """`redis` and `kafka`."""
+    timestamp: AwareDatetime
+
+
+class ServiceHealth(Form):
+    """One service, by the last heartbeats of its workers."""
+
+    status: Status
+    healthy: bool
+    uptime: str
+    """As people say it: `45s`, `2m`, `3h`, `5d`."""
+    uptime_seconds: int
+    workers: int
+    """Healthy ones."""
+    parts: dict[str, Status]
+    """The Faust apps that the service consists of."""
+    success_rate: float
+    handled: int
+    failed: int
+    dead_letters: int
+    lag: int
+    """Records that wait for its workers."""
+    last_beat_seconds: float
+    missed_checks: int
+
+
+class Health(Form):
+    """The services, and the whole by them."""
+
+    status: Status
+    timestamp: AwareDatetime
+    services: dict[str, ServiceHealth]
+    dependencies: dict[str, Literal["healthy", "unhealthy"]]
+    """`redis` and `kafka`."""
+
+
+class TransactionFindings(Form):
+    """The findings that a transaction is part of."""
+
+    chain_id: int
+    transaction_hash: str
+    findings: list[Finding]
+
+
+class Listed(Form):
+    """A page of a list."""
+
+    count: int
+    """Of this page."""
+    cursor: str | None
+    """Leads to the next page; null on the last."""
+
+
+class Findings(Listed):
+    """A page of findings, newest block first."""
+
+    findings: list[Finding]
+
+
+class Alerts(Listed):
+    """A page of alerts, newest block first."""
+
+    alerts: list[Alert]
+
+
+class Judged(Form):
+    """What the rules say of an event."""
+
+    is_valid: bool
+    errors: list[Fault]
+    warnings: list[Fault]
+    quality_score: float
+    source: Literal["fresh"]
+    latency_ms: float
+
+
+class Rejected(Form):
+    """An event that was not sent on."""
+
+    index: int
+    event_id: Any = None
+    """As it was given, whatever it was."""
+    errors: list[Fault]
+
+
+class Place(Form):
+    """Where an event lies in Kafka."""
+
+    index: int
+    event_id: str | None
+    topic: str
+    partition: int
+    offset: int
+
+
+class Processed(Form):
+    """What became of a stream of events."""
+
+    processed: int
+    valid: int
+    rejected: list[Rejected]
+    ids: list[Place]
+    """Of each valid event."""
+    latency_ms: float
+
+
+def answers(form: type[BaseModel], description: str = "The answer") -> dict[int | str, dict[str, Any]]:
+    """`responses` of a route whose data have this form."""
+    return {200: {"model": Success[form], "description": description}}  # type: ignore[valid-type]
+
+
+def looked_up(form: type[BaseModel]) -> dict[int | str, dict[str, Any]]:
+    """`responses` of a read with an ETag."""
+    tag = {"ETag": {"description": "The answer's version", "schema": {"type": "string"}}}
+    told = answers(form)
+    told[200]["headers"] = tag
+    return {**told, 304: {"description": "The caller has this answer: `If-None-Match` named its ETag", "headers": tag}}
