@@ -10,6 +10,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import redis
@@ -68,7 +69,7 @@ def serving(settings: Settings) -> Iterator[httpx.Client]:
         listener.close()
 
 
-def failed(answer: httpx.Response, status: int, code: str) -> dict[str, object]:
+def failed(answer: httpx.Response, status: int, code: str) -> dict[str, Any]:
     """The error of an answer that must be this failure in the contract's envelope."""
     body = answer.json()
     assert (answer.status_code, body["success"], body["error"]["code"]) == (status, False, code), body
@@ -76,7 +77,7 @@ def failed(answer: httpx.Response, status: int, code: str) -> dict[str, object]:
     assert set(body["error"]) == {"code", "message", "details", "request_id"}
     assert body["error"]["request_id"] == answer.headers["x-request-id"]
     assert CODES[code][0] == status
-    error: dict[str, object] = body["error"]
+    error: dict[str, Any] = body["error"]
     return error
 
 
@@ -119,7 +120,7 @@ def finding(chain_id: int, number: int, at: int = 0, status: str = "final", time
         block_number=number,
         block_timestamp=timestamp,
         revision=1,
-        status=status,  # type: ignore[arg-type]
+        status=status,
         kind="sandwich",
         front=[hash_of(first)],
         victims=[hash_of(first + 1)],
@@ -167,13 +168,13 @@ def alert_row(chain_id: int, number: int, severity: str = "high", status: str = 
         id=id,
         kind="sandwich",
         args={"pool": POOL},
-        severity=severity,  # type: ignore[arg-type]
+        severity=severity,
         entity=f"{chain_id}:{number}",
         text="A sandwich.",
         chain_id=chain_id,
         block_number=number,
         revision=1,
-        status=status,  # type: ignore[arg-type]
+        status=status,
         source="f",
         processed_at=at,
     )

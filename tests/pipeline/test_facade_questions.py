@@ -15,7 +15,13 @@ import orjson
 import pytest
 from aiokafka.errors import NotLeaderForPartitionError
 from confluent_kafka import Consumer, TopicPartition
-from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, ResourceType
+from confluent_kafka.admin import (  # type: ignore[attr-defined]
+    AdminClient,
+    AlterConfigOpType,
+    ConfigEntry,
+    ConfigResource,
+    ResourceType,
+)
 
 from base.settings import Settings
 from facade.errors import unavailable
@@ -125,11 +131,11 @@ def test_valid_events_go_to_their_topic_and_the_answer_says_where(http: httpx.Cl
         assert get(found, REQUEST_ID) == b"process-1" and get(found, TRACEPARENT) == trace.encode()
 
 
-def _record(settings: Settings, number: int, offset: int) -> tuple[bytes, bytes, list[tuple[str, bytes]]]:
+def _record(settings: Settings, number: int, offset: int) -> tuple[Any, Any, Any]:
     reader = Consumer(consumer(settings, f"test-{uuid.uuid4().hex}"))
     try:
         reader.assign([TopicPartition("chain.events", number, offset)])
-        message = wait_for(lambda: reader.poll(0.5))
+        message: Any = wait_for(lambda: reader.poll(0.5))
         assert message.error() is None and message.offset() == offset
         return message.key(), message.value(), message.headers()
     finally:
