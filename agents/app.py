@@ -11,6 +11,7 @@ import io
 import logging
 import os
 import sys
+import threading
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,6 +27,10 @@ from base.logs import setup_logging
 from base.settings import Settings, get_settings
 from topics import clients
 from topics.registry import DEAD_LETTER_ROOM
+
+
+GRACE_S = 4.0
+"""How long a worker that is told to stop may take to finish what it has in hand."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,11 +87,18 @@ class _Process(faust.Worker):
         self._assigned = True
 
     def _on_sigterm(self) -> None:
-        if not self._assigned:
-            # Joining a group can take as long as a dead member's session; nothing is in hand yet.
-            logging.shutdown()
-            os._exit(0)
+        # Joining a group can take as long as a dead member's session, and nothing is in hand yet. Later, a batch that waits for a
+        # server gets its grace; what is not acknowledged is read again.
+        grace = threading.Timer(GRACE_S if self._assigned else 0.0, _end)
+        grace.daemon = True
+        grace.start()
         super()._on_sigterm()
+
+
+def _end() -> None:
+    logging.getLogger("soba.runtime").warning("stopped without waiting longer; what is not acknowledged is read again")
+    logging.shutdown()
+    os._exit(0)
 
 
 def make_app(worker: Worker, settings: Settings) -> Any:

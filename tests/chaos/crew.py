@@ -51,13 +51,13 @@ class Crew:
         """Send a worker a signal."""
         os.kill(self._running[name].pid, number)
 
-    def leave(self, name: str) -> int:
-        """Ask a worker to stop and wait for it; its exit code."""
-        process = self._running[name]
-        process.terminate()
-        code = process.wait(30)
-        del self._running[name]
-        return code
+    def leave(self, *names: str) -> None:
+        """Ask workers to stop and wait until they have, in order."""
+        for name in names:
+            self._running[name].terminate()
+        for name in names:
+            assert self._running[name].wait(10) == 0
+            del self._running[name]
 
     def wait(self, name: str, timeout: float = 60) -> int:
         """Wait for a worker to end by itself, and leave it ended; its exit code."""

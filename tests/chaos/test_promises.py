@@ -167,10 +167,10 @@ def test_faults_everywhere_change_nothing(arena: Arena, crew: Crew) -> None:
     chains: list[int] = []
     for row in FAULTS:
         print(row)
-        for name, fault in zip(NAMES, row, strict=True):
-            if fault:
-                crew.leave(name)
-                crew.start(name, fault)
+        victims = {name: fault for name, fault in zip(NAMES, row, strict=True) if fault}
+        crew.leave(*victims)
+        for name, fault in victims.items():
+            crew.start(name, fault)
         chains.append(next(CHAINS))
         arena.produce(chains[-1])
         arena.settle(crew, chains[-1])
@@ -190,8 +190,7 @@ def test_sigterm_in_mid_batch_with_redis_away(arena: Arena, crew: Crew) -> None:
     try:
         arena.produce(chain_id, slice(2, None))
         wait_for(lambda: len(arena.witness.state_of_topic(chain_id, "chain.blocks")) == 9, 30)
-        for name in ("chain", "language"):
-            crew.leave(name)
+        crew.leave("chain", "language")
     finally:
         arena.servers.redis.resume()
     for name in ("chain", "language"):

@@ -107,7 +107,7 @@ def test_lines_arrive_byte_for_byte_under_their_key(soba: Soba, tmp_path: Path, 
     found = soba(*read[:3], str(last["offset"]), *read[4:], "-n", "1")
     assert rows(found[1])[0] == last
 
-    code, out, _ = soba(*read, "-n", "4", "--timeout", "0.5")
+    code, out, _ = soba(*read, "-n", "4", "--timeout", "3")
     assert (code, len(rows(out))) == (1, 3)
 
 
