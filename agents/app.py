@@ -28,7 +28,6 @@ from base.settings import Settings, get_settings
 from topics import clients
 from topics.registry import DEAD_LETTER_ROOM
 
-
 GRACE_S = 4.0
 """How long a worker that is told to stop may take to finish what it has in hand."""
 

@@ -79,7 +79,7 @@ def poison() -> None:
 
 def main() -> None:
     """Run the worker named on the command line with the fault of the environment."""
-    topics.clients.SESSION_TIMEOUT_S = 3
+    topics.clients.SESSION_TIMEOUT_S = 2
     fault = os.environ.get("SOBA_TEST_FAULT", "")
     if fault == "poison":
         poison()

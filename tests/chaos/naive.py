@@ -20,7 +20,7 @@ from topics.codecs import decode_block
 
 def main() -> None:
     """Run it as BLOCKCHAIN_INTELLIGENCE."""
-    topics.clients.SESSION_TIMEOUT_S = 3
+    topics.clients.SESSION_TIMEOUT_S = 2
     settings, worker = get_settings(), real.WORKERS["chain"]
     app = real.make_app(worker, settings)
     store = redis.asyncio.Redis.from_url(settings.redis_url)
