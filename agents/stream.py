@@ -35,7 +35,10 @@ def attach(app: Any, agent: Agent, outlet: Outlet) -> ThreadPoolExecutor:
         worker = asyncio.create_task(work(stream, waiting))
         try:
             async for event in stream.events():
-                await waiting.put(event)
+                if waiting.full():
+                    await waiting.put(event)
+                else:
+                    waiting.put_nowait(event)
         finally:
             worker.cancel()
 

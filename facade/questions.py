@@ -101,7 +101,7 @@ class Questions:
                 await self._look([request_id])
                 if future.done():
                     break
-            sent = await self._producer.send(topic, request_id.encode(), value, headers)
+            sent = await self._producer.send(topic, self.channel.encode(), value, headers)
             sent.add_done_callback(lambda sent: _fail(future, sent))
             QUESTION_TRIES.labels(topic).inc()
             last = number == TRIES - 1

@@ -95,7 +95,7 @@ ALERTS = Topic(
 )
 REQUESTS_DATA = Topic(
     "requests.data",
-    key="request_id",
+    key="reply_to",  # the asking facade instance, so that its questions share batches
     schema=requests.ValidateEvents,
     writers=("facade",),
     readers=("verdicts",),
