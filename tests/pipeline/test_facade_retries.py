@@ -37,7 +37,7 @@ class Notes:
 
     async def send(self, topic: str, key: bytes, value: bytes, headers: Headers) -> Any:
         told = {name: text.decode() for name, text in headers}
-        assert (topic, key.decode()) == ("requests.data", told[REQUEST_ID])
+        assert (topic, key.decode()) == ("requests.data", told[REPLY_TO])
         assert ValidateEvents.model_validate_json(value) == QUESTION
         self.headers.append(told)
         self._sent(told)
