@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import threading
-import time
 import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -13,6 +12,7 @@ from typing import Any
 import httpx
 import orjson
 import pytest
+import redis
 from aiokafka.errors import NotLeaderForPartitionError
 from confluent_kafka import Consumer, TopicPartition
 from confluent_kafka.admin import (  # type: ignore[attr-defined]
@@ -241,8 +241,16 @@ def test_a_worker_that_comes_late_still_answers(
 
     asking = threading.Thread(target=keep_asking)
     asking.start()
-    with validating(settings, log):
-        time.sleep(6)
+    with validating(settings, log) as worker:
+        wait_for(lambda: f'"pid":{worker.pid},' in heartbeats(settings), 30)
+        before = len(answers)
+        wait_for(lambda: len(answers) >= before + 100, 30)
     stop.set()
     asking.join(40)
     assert answers and set(answers) == {200}
+
+
+def heartbeats(settings: Settings) -> str:
+    """The rows of all workers, as they lie in Redis."""
+    with redis.Redis.from_url(settings.redis_url) as client:
+        return "".join((client.get(key) or b"").decode() for key in client.scan_iter("workers:*"))

@@ -170,8 +170,8 @@ class Trade(Base):
     amount1_raw: Raw | None = None
 
 
-class PairTrades(Base):
-    """One block's trades of the pairs that one partition of pair.trades owns; replaces what it held of that block."""
+class View(Base):
+    """What one block says to the keys that one partition owns; it replaces all that the partition held of that block."""
 
     chain_id: Uint64
     number: Uint64 | None = None
@@ -179,6 +179,11 @@ class PairTrades(Base):
     revision: Uint64
     status: Literal["complete", "partial", "removed", "clock"]
     timestamp: int | None = None
+
+
+class PairTrades(View):
+    """One block's trades of the pairs of one partition."""
+
     pairs: dict[str, list[Trade]]
     """`chain_id:token0:token1` → trades in order; an empty list where an earlier revision had some."""
 
@@ -206,14 +211,9 @@ class WalletMove(Base):
     status: Flag | None = None
 
 
-class WalletActivity(Base):
-    """One block's activity of the wallets that one partition of wallet.activity owns; replaces what it held of that block."""
+class WalletActivity(View):
+    """One block's activity of the wallets of one partition."""
 
-    chain_id: Uint64
-    number: Uint64 | None = None
-    revision: Uint64
-    status: Literal["complete", "partial", "removed", "clock"]
-    timestamp: int | None = None
     median_gas_price_wei: Uint64 | None = None
     wallets: dict[str, list[WalletMove]]
     """`chain_id:address` → what it did, in order; an empty list where an earlier revision had some."""
