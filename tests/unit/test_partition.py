@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from aiokafka.partitioner import murmur2 as aiokafkas
 from hypothesis import given
 from hypothesis import strategies as st
 
-from topics.partition import partition
+from topics.partition import murmur2, partition
 
 # org.apache.kafka.common.utils.UtilsTest.testMurmur2
 JAVA = {
@@ -25,10 +26,15 @@ def test_partition_is_javas(key: bytes, partitions: int) -> None:
     assert partition(key, partitions) == (JAVA[key] & 0x7FFFFFFF) % partitions
 
 
-@pytest.mark.parametrize(("key", "murmur2"), [(b"kafka", 0xD067CF64), (b"", 0x106E08D9), (b"1234", 0x9FC97B14)])
-def test_partition_is_librdkafkas(key: bytes, murmur2: int) -> None:
+@pytest.mark.parametrize(("key", "hashed"), [(b"kafka", 0xD067CF64), (b"", 0x106E08D9), (b"1234", 0x9FC97B14)])
+def test_partition_is_librdkafkas(key: bytes, hashed: int) -> None:
     """The values of librdkafka's own unit test of murmur2."""
-    assert partition(key, 2**31 - 1) == (murmur2 & 0x7FFFFFFF) % (2**31 - 1)
+    assert partition(key, 2**31 - 1) == (hashed & 0x7FFFFFFF) % (2**31 - 1)
+
+
+@given(st.binary(max_size=200))
+def test_the_facades_producer_hashes_alike(key: bytes) -> None:
+    assert murmur2(key) == aiokafkas(key) & 0xFFFFFFFF
 
 
 @given(st.binary(max_size=64), st.integers(1, 1000))
