@@ -27,8 +27,8 @@ def missed_checks(age_s: float) -> int:
 
 
 def success_rate(handled: int, failed: int) -> float:
-    """The part of what a worker handled that did not fail; 1.0 before it has handled anything."""
-    return 1.0 if handled <= 0 else max(0.0, 1 - failed / handled)
+    """The part of its records that a worker handled without failing on them; 1.0 before there were any."""
+    return handled / (handled + failed) if handled or failed else 1.0
 
 
 def is_stuck(lag: int, idle_s: float) -> bool:

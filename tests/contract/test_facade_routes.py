@@ -43,7 +43,7 @@ def test_no_worker_is_unhealthy(http: httpx.Client, seen: redis.Redis) -> None:
 
 def test_health_is_that_of_real_heartbeats(http: httpx.Client, seen: redis.Redis) -> None:
     now = time.time()
-    beat(seen, "DATA_PROCESSING.validate", now, started=now - 130, handled=10, failed=3)
+    beat(seen, "DATA_PROCESSING.validate", now, started=now - 130, handled=7, failed=3)
     beat(seen, "BLOCKCHAIN_INTELLIGENCE", now, started=now - 3700)
     answer = http.get("/api/python/health")
     body = answer.json()
@@ -58,7 +58,7 @@ def test_health_is_that_of_real_heartbeats(http: httpx.Client, seen: redis.Redis
 def test_one_failing_service_is_degraded_and_all_are_unhealthy(http: httpx.Client, seen: redis.Redis) -> None:
     now = time.time()
     beat(seen, "DATA_PROCESSING.validate", now)
-    beat(seen, "NLP_TRANSLATION", now, handled=10, failed=4)  # a success rate of 0.6
+    beat(seen, "NLP_TRANSLATION", now, handled=6, failed=4)  # a success rate of 0.6
     answer = http.get("/api/python/health")
     assert (answer.status_code, answer.json()["status"]) == (200, "degraded")
     assert answer.json()["services"]["NLP_TRANSLATION"]["status"] == "unhealthy"
