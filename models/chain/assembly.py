@@ -239,8 +239,7 @@ class Assembly:
         if held is None:
             return verdict, []
         held.unpack()
-        self._renew_if_removed(held)
-        conflicts, changed = [], rejected > 0
+        conflicts, changed = [], self._renew_if_removed(held) or rejected > 0
         for name, value in header.items():
             if name not in held.header:
                 held.header[name] = value
@@ -341,9 +340,11 @@ class Assembly:
         top = self._top.get(key[0], [])
         return len(top) == HELD_BLOCKS and key[1] < top[0]
 
-    def _renew_if_removed(self, held: Held) -> None:
-        if held.status == "removed":
-            held.status, held.header, held.rejected = "partial", {}, 0
+    def _renew_if_removed(self, held: Held) -> bool:
+        if held.status != "removed":
+            return False
+        held.status, held.header, held.rejected = "partial", {}, 0
+        return True
 
     def _changed(self, held: Held, offset: int, now: float) -> None:
         held.revision, held.changed_at = offset, now

@@ -494,6 +494,14 @@ def test_a_block_is_removed_and_another_fork_takes_its_number() -> None:
     assert [event["log_index"] for event in new["events"]] == [7]
 
 
+def test_a_removed_block_does_not_come_back_in_secret() -> None:
+    state = validator()
+    take(envelope(status="removed"), state=state)
+    assert take(envelope(status="partial"), state=state, first=1).outputs == []
+    back = last(state.handle([], NOW + 2))
+    assert (back["status"], back["events"], back["revision"]) == ("partial", [], 1)
+
+
 def test_a_removal_of_a_block_never_seen_is_a_revision_too() -> None:
     result = take(envelope(status="removed", hash=FORKS[1]))
     assert (last(result)["status"], result.dead_letters) == ("removed", [])
