@@ -56,7 +56,7 @@ def _row(name: str, there: dict[str, int], held: dict[str, records.Spans]) -> di
         "key": "as it came" if dead else topic.key,
         "partitions": there.get(name),
         "max_bytes": max_bytes(name),
-        "writers": list(topic.readers[:1] if dead else topic.writers),
+        "writers": [reader for reader in topic.readers if reader != "consumers"] if dead else list(topic.writers),
         "readers": ["operators"] if dead else list(topic.readers),
         "records": sum(end - first for first, end in held[name].values()) if name in held else None,
         "doc": f"What was refused of {topic.name}, with the reason in its headers." if dead else topic.doc,

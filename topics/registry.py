@@ -53,7 +53,7 @@ CHAIN_BLOCKS = Topic(
     key="chain_id",
     schema=chain.Block,
     writers=("validate",),
-    readers=("mev", "consumers"),
+    readers=("mev", "blocks", "consumers"),
     doc="Validated blocks. A later revision of a block replaces an earlier one.",
     max_bytes=8 * MIB,
     dead_letters=True,
@@ -63,7 +63,7 @@ PAIR_TRADES = Topic(
     key="partition",
     schema=chain.PairTrades,
     writers=("validate",),
-    readers=("prices",),
+    readers=("consumers",),
     doc="The trades of each block by pair; a record replaces its block's contribution in its partition.",
     max_bytes=8 * MIB,
 )
@@ -72,7 +72,7 @@ WALLET_ACTIVITY = Topic(
     key="partition",
     schema=chain.WalletActivity,
     writers=("validate",),
-    readers=("fraud", "wallets"),
+    readers=("consumers",),
     doc="What each wallet did in each block; a record replaces its block's contribution in its partition.",
     max_bytes=8 * MIB,
 )

@@ -51,6 +51,11 @@ def test_the_readme_table_is_the_list_of_agents() -> None:
         assert {metric.removesuffix("_total") for metric in shown} <= known
 
 
+def test_topics_name_the_agents_that_read_them() -> None:
+    read = {(agent.topic.name, agent.name) for worker in WORKERS.values() for agent in worker.agents()}
+    assert read == {(topic.name, name) for topic in TOPICS.values() for name in topic.readers if name != "consumers"}
+
+
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_links_and_paths_lead_somewhere(path: Path) -> None:
     for target in re.findall(r"\]\(([^)#]+)\)", path.read_text()):
