@@ -11,7 +11,7 @@ import logging
 import threading
 import time
 from collections.abc import Sequence
-from typing import Protocol, cast
+from typing import NoReturn, Protocol, cast
 
 from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
 from mode import Service
@@ -30,7 +30,7 @@ from agents.runtime import (
 from base import metrics
 from base.settings import Settings
 from topics import clients
-from topics.headers import Headers
+from topics.headers import Headers, get
 from topics.tail import read_tail
 
 log = logging.getLogger("soba.runtime")
@@ -184,7 +184,9 @@ class Stateful:
             if committed is None:
                 committed = max(0, consumer.committed([TopicPartition(topic, partition)], timeout=10)[0].offset)
             tail = read_tail(self._settings, self._agent.restored_from.name, partition, self._agent.tail)
-            return count, committed, [value for message in tail if (value := message.value())]
+            # Only what this agent wrote: others may have put anything there.
+            ours = [message for message in tail if get(_headers(message), "ce_source") == self._agent.name.encode()]
+            return count, committed, [value for message in ours if (value := message.value())]
 
         count, committed, tail = self._outlet.retry(self._agent.name, find)
         state = self._agent.make(partition, count)
@@ -204,6 +206,8 @@ class ConsumeFeed(Service):
         self._work: Work = Stateless(agent, outlet) if isinstance(agent, Agent) else Stateful(agent, settings, outlet)
         self._thread = threading.Thread(target=self._run, name=agent.name, daemon=True)
         self._positions: Positions = {}
+        self._done: Positions = {}
+        """What may be committed: positions, held back where a block is open."""
         self._committed: Positions = {}
         self._mean_bytes = 1024.0
 
@@ -229,19 +233,30 @@ class ConsumeFeed(Service):
                 log.info("%s: stopping in mid-batch", self._agent.name)
             consumer.close()
         except Exception as error:
-            log.error("%s: unforeseen", self._agent.name, exc_info=error)
-            leave(EXIT_FAILING, f"{self._agent.name}: {type(error).__name__}: {error}")
+            self._leave(error)
+
+    def _leave(self, error: Exception) -> NoReturn:
+        log.error("%s: unforeseen", self._agent.name, exc_info=error)
+        leave(EXIT_FAILING, f"{self._agent.name}: {type(error).__name__}: {error}")
 
     def _consume(self, consumer: Consumer) -> None:
         commit_at = time.monotonic() + COMMIT_EVERY_S
         while not self._outlet.stopping.is_set():
-            batch = self._batch(consumer)
-            self._positions.update(self._work.process(consumer, batch))
-            self._outlet.activity.progress_at = time.time()
+            self.do(consumer)
             if time.monotonic() >= commit_at:
                 self._commit(consumer)
                 self._measure_lag(consumer)
                 commit_at = time.monotonic() + COMMIT_EVERY_S
+
+    def do(self, consumer: Consumer) -> None:
+        """Do one batch, and note what may be committed of it.
+
+        Raises:
+            Stopped: the worker stops in mid-batch.
+        """
+        self._positions.update(self._work.process(consumer, self._batch(consumer)))
+        self._note_done()
+        self._outlet.activity.progress_at = time.time()
 
     def _batch(self, consumer: Consumer) -> Batch:
         """What is there, after waiting at most a tick for the first record."""
@@ -265,12 +280,15 @@ class ConsumeFeed(Service):
         self._mean_bytes = max(1.0, size / len(messages))
         return batch
 
-    def _commit(self, consumer: Consumer) -> None:
-        """Commit what is done, floors of open work held back. A failure is only told: the next commit says the same and more."""
-        wanted: Positions = {}
+    def _note_done(self) -> None:
+        """Note what may be committed, now that all of it is confirmed: a batch that breaks off later must not move it."""
         for partition, position in self._positions.items():
             floor = self._work.floor(partition)
-            wanted[partition] = position if floor is None else min(floor, position)
+            self._done[partition] = position if floor is None else min(floor, position)
+
+    def _commit(self, consumer: Consumer) -> None:
+        """Commit what is done. A failure is only told: the next commit says the same and more."""
+        wanted = dict(self._done)
         offsets = [
             TopicPartition(self._agent.topic.name, partition, offset)
             for partition, offset in wanted.items()
@@ -295,7 +313,12 @@ class ConsumeFeed(Service):
         metrics.LAG.labels(self._agent.name).set(lag)
 
     def _on_assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
-        self._work.assigned(consumer, [where.partition for where in partitions])
+        try:
+            self._work.assigned(consumer, [where.partition for where in partitions])
+        except Stopped:
+            self._outlet.stopping.set()
+        except Exception as error:  # librdkafka's callback would hide what it was
+            self._leave(error)
 
     def _on_revoke(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         self._commit(consumer)
@@ -305,8 +328,8 @@ class ConsumeFeed(Service):
         gone = [where.partition for where in partitions]
         self._work.revoked(gone)
         for partition in gone:
-            self._positions.pop(partition, None)
-            self._committed.pop(partition, None)
+            for held in (self._positions, self._done, self._committed):
+                held.pop(partition, None)
 
 
 def _record(message: Message) -> Record:
@@ -315,7 +338,11 @@ def _record(message: Message) -> Record:
         partition=int(message.partition() or 0),
         offset=int(message.offset() or 0),
         key=message.key(),
-        headers=cast(Headers, message.headers() or []),  # librdkafka gives bytes, its stubs say str too
+        headers=_headers(message),
         raw=message.value() or b"",
         value=None,
     )
+
+
+def _headers(message: Message) -> Headers:
+    return cast(Headers, message.headers() or [])  # librdkafka gives bytes, its stubs say str too

@@ -45,15 +45,15 @@ def handle(batch: Sequence[Record], rows: Rows) -> Result:
             if finding.id not in kept
         ]
         result.outputs += [_output(key, finding, record) for finding in (*findings, *taken_back)]
-        if findings or before is not None:
-            now = held[key] = MevRow(
-                chain_id=block.chain_id,
-                number=block.number,
-                revision=block.revision,
-                status=block.status,
-                findings=findings,
-            )
-            written[key] = Row(MEV, key, block.revision, now, _pointers(key, block, findings))
+        # Also where nothing was found: the row is what an older revision, told late, is measured against.
+        now = held[key] = MevRow(
+            chain_id=block.chain_id,
+            number=block.number,
+            revision=block.revision,
+            status=block.status,
+            findings=findings,
+        )
+        written[key] = Row(MEV, key, block.revision, now, _pointers(key, block, findings))
     result.rows = list(written.values())
     return result
 
@@ -68,12 +68,12 @@ def _output(key: str, finding: Finding, record: Record) -> Output:
 
 
 def _pointers(key: str, block: Block, findings: Sequence[Finding]) -> tuple[Pointer, ...]:
-    """Where the row is looked up: by chain, by each transaction, by attackers and victims' senders, by pool."""
+    """Where the row is looked up: by chain, by each transaction, by attackers, by pool; nowhere but by its key if empty."""
+    if not findings:
+        return ()
     chain, number = block.chain_id, block.number
-    senders = {one.hash.lower(): one.from_address.lower() for one in block.transactions if one.from_address}
     hashes = {hash for one in findings for hash in (*one.front, *one.victims, *one.back)}
-    victims = {senders[hash] for one in findings for hash in one.victims if hash in senders}
-    addresses = victims.union(*(one.attackers for one in findings))
+    addresses = {address for one in findings for address in one.attackers}
     pools = {pool for one in findings for pool in one.pools}
     return (
         Pointer(MEV_BY_CHAIN, str(chain), number),

@@ -162,7 +162,7 @@ class Outlet:
                 return pipe.execute()
 
         found = self.retry(agent, once)
-        return {(t, k): table_rows.parse(t.schema, v) for (t, k), v in zip(names, found, strict=True)}
+        return {name: _row(name, stored) for name, stored in zip(names, found, strict=True)}
 
     def close(self) -> None:
         """Stop retrying; let go of the connections."""
@@ -261,11 +261,11 @@ class Runner:
         self._cache: OrderedDict[RowName, BaseModel | None] = OrderedDict()
         self._limit = DeadLetterLimit()
         self._lock = threading.Lock()
+        self._stale = threading.Event()
 
     def assigned(self) -> None:
-        """Partitions have changed hands: rows may have been written by others since."""
-        with self._lock:
-            self._cache.clear()
+        """Partitions have changed hands: rows may have been written by others since. The next batch forgets what it knew."""
+        self._stale.set()
 
     def process(self, raw: Sequence[Record]) -> None:
         """Do a batch whose values are still bytes. When this returns, everything that should come of it is confirmed.
@@ -274,6 +274,9 @@ class Runner:
             Stopped: the worker stops; do not acknowledge.
         """
         with self._lock:
+            if self._stale.is_set():
+                self._stale.clear()
+                self._cache.clear()
             batch, letters = self._parse(raw)
             if letters:
                 self._outlet.give(self.agent.name, Result(dead_letters=letters))
@@ -359,6 +362,16 @@ def refuse_for_error(agent: str, record: Record, error: Exception, outlet: Outle
     if limit.error():
         leave(EXIT_DEAD_LETTERS, f"{agent}: too many records fail in our own code, the last with {detail}")
     outlet.give(agent, Result(dead_letters=[DeadLetter(record, "handler_error", "", detail, record.raw)]))
+
+
+def _row(name: RowName, stored: bytes | None) -> BaseModel | None:
+    """The row, or None where there is none that today's schema can read: it will be written anew."""
+    table, key = name
+    try:
+        return table_rows.parse(table.schema, stored)
+    except ValidationError as error:
+        log.error("%s: the row of %s does not fit its schema and counts as absent: %s", table.name, key, error)
+        return None
 
 
 def check_sizes(result: Result) -> None:

@@ -26,6 +26,7 @@ NAME = "validate"
 REFUSED = {
     "conflicting_duplicate": "another event of this transaction and log index is already there and says something else",
     "other_fork": "the block held under this number has another hash",
+    "too_large": "its block would be assembled of more than 5,000 events; send it as a complete envelope",
     "too_late": "512 newer blocks of its chain are held",
     "misplaced": "sent to its chain's partition once and still not there; do producers use murmur2_random?",
 }

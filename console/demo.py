@@ -155,7 +155,11 @@ def _replay(running: System, sample: Sample, pace: float, began: float) -> list[
         producer.flush(5)
     first = None if tally.first_finding_at is None else tally.first_finding_at - began
     print(summary(screen, running.http, bool(settings.api_keys), first, stored), flush=True)
-    problems = [*run.unsent, *failures(tally), *_ends(running), *_lookup(running.http, settings, tally)]
+    for name, count in running.launcher.restarts.items():
+        if count:
+            print(f"{name} ended and was started again ({count} {'time' if count == 1 else 'times'})", flush=True)
+    gone = [f"{name} ended for good (dead-letter limit)" for name in running.launcher.given_up]
+    problems = [*run.unsent, *failures(tally), *gone, *_lookup(running.http, settings, tally)]
     for problem in problems:
         print(f"FAILED: {problem}", flush=True)
     return problems
@@ -209,12 +213,6 @@ def failures(tally: Tally) -> list[str]:
     if tally.lost and not missing and not silent:
         out.append(f"{tally.lost} events are neither valid nor rejected")
     return out
-
-
-def _ends(running: System) -> list[str]:
-    """Processes that ended while they should have run."""
-    restarted = [f"{name} ended ({count} restarts)" for name, count in running.launcher.restarts.items() if count]
-    return restarted + [f"{name} ended for good (dead-letter limit)" for name in running.launcher.given_up]
 
 
 def _lookup(http: str, settings: Settings, tally: Tally) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import sys
 import time
 from collections import Counter, deque
@@ -105,13 +106,18 @@ def reasons(rejected: Counter[str]) -> str:
     return f"{rejected.total():,}: {parts}" if parts else ""
 
 
-def line_of(finding: Finding) -> str:
-    """A finding in one line, with its transactions in full."""
+WIDE = 180
+"""Columns that a finding with its transactions in full needs."""
+
+
+def line_of(finding: Finding, full: bool = True) -> str:
+    """A finding in one line, with its transactions in full or, for a narrow terminal, their ends."""
     victims = f"{len(finding.victims)} victim" + ("s" if len(finding.victims) != 1 else "")
-    return (
-        f"{finding.kind}  block {finding.block_number}  front {', '.join(finding.front)}  {victims}"
-        f"  back {', '.join(finding.back)}"
+    front, back = (
+        ", ".join(hash if full else f"{hash[:10]}…{hash[-4:]}" for hash in hashes)
+        for hashes in (finding.front, finding.back)
     )
+    return f"{finding.kind}  block {finding.block_number}  front {front}  {victims}  back {back}"
 
 
 def summary(screen: Screen, http: str, keyed: bool, first_finding_s: float | None, stored: bool) -> str:
@@ -126,8 +132,10 @@ def summary(screen: Screen, http: str, keyed: bool, first_finding_s: float | Non
         ("blocks", f"{len(tally.blocks)}"),
         ("findings", f"{len(found)} sandwiches"),
     ]  # fmt: skip
-    lines = ["", title, *(f"  {name:<10} {text}" for name, text in rows)]
-    lines += [f"    {line_of(finding)}" for finding in found]
+    full = not sys.stdout.isatty() or shutil.get_terminal_size().columns >= WIDE
+    # The long list first: what scrolls away is what can be looked up.
+    lines = ["", *(line_of(finding, full) for finding in found)]
+    lines += ["", title, *(f"  {name:<10} {text}" for name, text in rows)]
     lines.append(f"  {'alerts':<10} {len(tally.standing_alerts)}")
     if first_finding_s is not None:
         lines.append(f"  time to first finding: {first_finding_s:.1f} s")

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import orjson
 from confluent_kafka import Consumer, KafkaError, TopicPartition
+from pydantic import ValidationError
 
 from base.settings import ROOT, Settings
 from console import records
@@ -163,7 +164,13 @@ class Tally:
         return [finding for finding in self.found if finding.id not in told]
 
     def take(self, record: records.Seen) -> News | None:
-        """Note one record; what it tells of the sample, when that is new."""
+        """Note one record; what it tells of the sample, when that is new. What fits no schema is not of the sample."""
+        try:
+            return self._take(record)
+        except (ValidationError, ValueError, KeyError, TypeError, AttributeError):
+            return None
+
+    def _take(self, record: records.Seen) -> News | None:
         if record.topic == CHAIN_BLOCKS.name:
             return self._block(record)
         if record.topic == MEV_FINDINGS.name:

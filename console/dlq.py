@@ -65,8 +65,13 @@ def show(
             print(records.as_json(seen).decode(), flush=True)
         else:
             print(about(seen), flush=True)
-            sys.stdout.buffer.write(seen.value + b"\n\n")
-            sys.stdout.buffer.flush()
+            if sys.stdout.isatty():
+                # A producer must not be able to write to an operator's terminal.
+                text = seen.value.decode(errors="backslashreplace")
+                print("".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text), end="\n\n")
+            else:
+                sys.stdout.buffer.write(seen.value + b"\n\n")
+                sys.stdout.buffer.flush()
     if not found and not json:
         print("no dead letters")
 

@@ -199,5 +199,5 @@ class Launcher:
 def _reason(rc: int | None) -> str:
     if rc is not None and rc < 0:
         return signal.Signals(-rc).name
-    known = {70: "code 70: a broker or Redis stayed away", os.EX_USAGE: "code 64: wrong usage"}
+    known = {70: "code 70: it could not go on as it was", os.EX_USAGE: "code 64: wrong usage"}
     return known.get(rc or 0, f"code {rc}")

@@ -18,6 +18,8 @@ from topics.schemas.chain import Block, Transaction
 
 HELD_BLOCKS = 512
 """Blocks of a chain that late events can still change; a reorg deeper than this has not been seen on a major chain."""
+ASSEMBLED_EVENTS = 5_000
+"""Events that a block may be assembled of: at 2 kB, which no event exceeds, well below what chain.blocks takes."""
 SWEEP = 32
 """How many blocks beyond the held ones may wait to be forgotten together."""
 QUIET_S = 2.0
@@ -25,7 +27,7 @@ OPEN_S = 5.0
 
 Identity = tuple[str, int | str]
 BlockId = tuple[int, int]
-Verdict = Literal["new", "duplicate", "conflicting_duplicate", "other_fork", "too_late", "replayed"]
+Verdict = Literal["new", "duplicate", "conflicting_duplicate", "other_fork", "too_late", "too_large", "replayed"]
 
 HEADER_FIELDS = ("hash", "parent_hash", "timestamp", "base_fee", "miner")
 _DECIMAL_FIELDS = frozenset((*AMOUNT_FIELDS, "amount_in", "amount_out", "gas_price", "sqrt_price_x96"))
@@ -193,6 +195,8 @@ class Assembly:
         known = held.events.get(key)
         if known is not None:
             return "duplicate" if same_content(known, event) else "conflicting_duplicate"
+        if len(held.events) >= ASSEMBLED_EVENTS:
+            return "too_large"
         self._renew_if_removed(held)
         header = held.header
         if header.get("hash") is None and event.block_hash is not None:
@@ -239,6 +243,8 @@ class Assembly:
         if held is None:
             return verdict, []
         held.unpack()
+        if len(held.events) + len(events) > ASSEMBLED_EVENTS:
+            return "too_large", []
         conflicts, changed = [], self._renew_if_removed(held) or rejected > 0
         for name, value in header.items():
             if name not in held.header:

@@ -1,4 +1,4 @@
-"""A production worker with one fault put into it: `SOBA_TEST_FAULT=place:count:what`.
+"""A production worker with faults put into it: `SOBA_TEST_FAULT=place:count:what`, several with spaces between.
 
 `place` is where (a function of the runtime), `count` at which call, `what` one of: kill (SIGKILL, before the call), after
 (SIGKILL, after the call), lost (the connection breaks), odd (an exception nobody foresees). A `poison` place makes the handlers
@@ -20,6 +20,7 @@ import agents.runtime
 import agents.stream
 import topics.clients
 from agents import app, validate
+from base.settings import get_settings
 
 PLACES: dict[str, tuple[Any, str]] = {
     "read": (agents.runtime.Outlet, "read"),
@@ -32,6 +33,7 @@ PLACES: dict[str, tuple[Any, str]] = {
     "batch": (agents.consume.ConsumeFeed, "_batch"),
     "restore": (agents.consume.Stateful, "_restore"),
 }
+FIRED = "fired"
 POISON = "0x" + "66" * 20
 
 
@@ -46,6 +48,7 @@ def inject(place: str, count: int, what: str) -> None:
         calls += 1
         if calls != count:
             return real(*args, **kwargs)
+        fired(f"{place}:{count}:{what}")
         if what == "after":
             real(*args, **kwargs)
         if what in ("kill", "after"):
@@ -59,6 +62,12 @@ def inject(place: str, count: int, what: str) -> None:
         raise RuntimeError("injected")
 
     setattr(owner, name, faulty)
+
+
+def fired(fault: str) -> None:
+    """Leave a note for the test: a fault that never happened proves nothing."""
+    with (get_settings().data_dir / FIRED).open("a") as notes:
+        notes.write(f"{sys.argv[1]} {fault}\n")
 
 
 def poison() -> None:
@@ -83,9 +92,10 @@ def main() -> None:
     fault = os.environ.get("SOBA_TEST_FAULT", "")
     if fault == "poison":
         poison()
-    elif fault:
-        place, count, what = fault.split(":")
-        inject(place, int(count), what)
+    else:
+        for one in fault.split():
+            place, count, what = one.split(":")
+            inject(place, int(count), what)
     app.run(sys.argv[1])
 
 

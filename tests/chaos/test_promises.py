@@ -21,7 +21,7 @@ from base.settings import Settings
 from console.local.servers import LocalServers
 from tests.chaos.crew import NAMES, Crew
 from tests.chaos.events import records
-from tests.chaos.faulty import POISON
+from tests.chaos.faulty import FIRED, POISON
 from tests.chaos.witness import Witness
 from tests.conftest import wait_for
 from topics.admin import create
@@ -149,9 +149,11 @@ FAULTS = [
     ("commit:1:kill", "read:1:kill", ""),
     ("restore:1:after", "parse:1:kill", ""),
     # Kafka or Redis gone at that very moment
-    ("produce:1:lost", "read:1:lost", "write:1:lost"),
-    ("produce:2:lost", "write:1:lost", "produce:2:lost"),
-    ("produce:3:lost", "produce:2:lost", ""),
+    (
+        "produce:1:lost produce:3:lost produce:5:lost",
+        "read:1:lost write:1:lost produce:1:lost",
+        "write:1:lost produce:1:lost",
+    ),
     # an exception that nobody foresees
     ("produce:3:odd", "read:1:odd", "give:1:odd"),
     ("commit:1:odd", "produce:2:odd", "write:1:odd"),
@@ -174,6 +176,11 @@ def test_faults_everywhere_change_nothing(arena: Arena, crew: Crew) -> None:
         chains.append(next(CHAINS))
         arena.produce(chains[-1])
         arena.settle(crew, chains[-1])
+        notes = arena.logs / FIRED
+        assert set(notes.read_text().splitlines()) == {
+            f"{n} {one}" for n, all in victims.items() for one in all.split()
+        }
+        notes.unlink()
     for chain_id in chains:
         arena.settle(crew, chain_id)
     assert {code for _, code in crew.ends} == {-signal.SIGKILL, EXIT_FAILING}

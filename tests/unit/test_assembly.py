@@ -170,3 +170,13 @@ def test_the_first_transaction_of_a_hash_wins_in_either_envelope() -> None:
 def test_a_new_block_holds_nothing() -> None:
     held = Held(1, 2)
     assert (held.id, held.open, held.ordered()) == ((1, 2), False, [])
+
+
+def test_a_block_is_assembled_of_so_many_events_and_no_more() -> None:
+    """A block that grows without end would in the end not fit chain.blocks, and stop its partition."""
+    blocks = Assembly()
+    with patch.object(assembly, "ASSEMBLED_EVENTS", 2):
+        assert [add(blocks, 7, n, log_index=n) for n in (0, 1)] == ["new", "new"]
+        assert [add(blocks, 7, 2, log_index=1), add(blocks, 7, 3, log_index=2)] == ["duplicate", "too_large"]
+        assert blocks.partial(1, 7, {}, [], [event(7, log_index=3)], 0, 9, NOW) == ("too_large", [])
+    assert len(blocks.blocks[1, 7].events) == 2

@@ -93,7 +93,7 @@ def test_a_child_that_cannot_be_started_is_tried_later(tree: Tree, monkeypatch: 
         patch.setattr(child, "start", lambda: (_ for _ in ()).throw(OSError("no memory")))
         tree.launcher.step(0.0)
         tree.launcher.step(100.0)
-    assert "one ended (code 70: a broker or Redis stayed away)" in tree.said[0]
+    assert "one ended (code 70: it could not go on as it was)" in tree.said[0]
     assert "one cannot be started (no memory)" in tree.said[-1] and tree.launcher.restarts == {"one": 0}
     tree.launcher.step(100.0 + LONGEST_DELAY)
     assert tree.launcher.restarts == {"one": 1}

@@ -94,14 +94,23 @@ def test_a_finding_its_row_and_where_it_is_looked_up() -> None:
     assert {(pointer.index.name, pointer.key, pointer.score) for pointer in row.pointers} == {
         ("mev_by_chain", "1", 7),
         *(("mev_by_transaction", f"1:{hash_of(name)}", 7) for name in "fvb"),
-        *(("mev_by_address", f"1:{address(name)}", 7) for name in ("bot", "c", "victim")),
+        *(("mev_by_address", f"1:{address(name)}", 7) for name in ("bot", "c")),
         ("mev_by_pool", f"1:{VICTIM['pool']}", 7),
     }
 
 
-def test_a_block_without_findings_leaves_nothing() -> None:
+def test_a_block_without_findings_leaves_an_empty_row_that_nothing_points_to() -> None:
     result = Runtime(mev.AGENT).run(records([made(NOTHING, 5)]))
-    assert (result.outputs, result.rows) == ([], [])
+    assert result.outputs == []
+    assert [(row.key, row.version, row.value.findings, row.pointers) for row in result.rows] == [("1:7", 5, [], ())]  # type: ignore[attr-defined]
+
+
+def test_an_older_revision_told_late_changes_nothing() -> None:
+    """A zombie tells of a sandwich after the block's removal, of which nothing was known but the removal."""
+    runtime = Runtime(mev.AGENT)
+    runtime.run(records([made(NOTHING, 20, status="removed")]))
+    late = runtime.run(records([made(ONE, 15, status="partial")]))
+    assert (late.outputs, late.rows) == ([], [])
 
 
 def test_a_revision_confirms_changes_and_takes_back() -> None:
@@ -195,7 +204,9 @@ base = [
         {**one, "from_address": address(SENDERS[bytes.fromhex(one["transaction_hash"][-2:]).decode()][0])},
     )
 ]
-change = st.sampled_from(sorted(values)).flatmap(lambda name: st.tuples(st.integers(0, 99), st.just(name), values[name]))
+change = st.sampled_from(sorted(values)).flatmap(
+    lambda name: st.tuples(st.integers(0, 99), st.just(name), values[name])
+)
 
 
 def changed(changes: list[tuple[int, str, Any]], doubled: int) -> list[dict[str, Any]]:
