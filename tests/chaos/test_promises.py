@@ -151,7 +151,7 @@ FAULTS = [
     # Kafka or Redis gone at that very moment
     (
         "produce:1:lost produce:3:lost produce:5:lost",
-        "read:1:lost write:1:lost produce:1:lost",
+        "write:1:lost produce:1:lost",
         "write:1:lost produce:1:lost",
     ),
     # an exception that nobody foresees
