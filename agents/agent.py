@@ -122,8 +122,9 @@ class State(Protocol):
 class Partitioned:
     """An agent with state, an object a partition, always fed by batch consume.
 
-    `make(partition, partitions)` builds the state; it is restored from the last `tail` records that it wrote to the same
-    partition number of `restored_from`.
+    `make(partition, partitions)` builds the state; it is restored from what it wrote last to the same partition number of
+    `restored_from`: as few records as `enough` is content with, told their `ce_id`s and the committed offset of `topic`, and never
+    more than `tail`.
     """
 
     name: str
@@ -131,3 +132,4 @@ class Partitioned:
     make: Callable[[int, int], State]
     restored_from: Topic
     tail: int
+    enough: Callable[[Sequence[str], int], bool]

@@ -37,7 +37,9 @@ log = logging.getLogger("soba.runtime")
 
 TICK_S = 0.25
 COMMIT_EVERY_S = 0.5
-BATCH = 5_000
+BATCH = 4_000
+"""Records done at once: fewer than a restart looks back, so that what one batch left undone is found."""
+TAIL_STEP = 512
 BATCH_BYTES = 16 * 1024 * 1024
 """A batch holds about this much at the most, however large its records are."""
 
@@ -183,16 +185,25 @@ class Stateful:
             committed = start
             if committed is None:
                 committed = max(0, consumer.committed([TopicPartition(topic, partition)], timeout=10)[0].offset)
-            tail = read_tail(self._settings, self._agent.restored_from.name, partition, self._agent.tail)
-            # Only what this agent wrote: others may have put anything there.
-            ours = [message for message in tail if get(_headers(message), "ce_source") == self._agent.name.encode()]
-            return count, committed, [value for message in ours if (value := message.value())]
+            return count, committed, self._tail(partition, committed)
 
         count, committed, tail = self._outlet.retry(self._agent.name, find)
         state = self._agent.make(partition, count)
         self._outlet.give(self._agent.name, state.restore(tail, committed))
         self._states[partition] = state
         log.info("%s: partition %d restored from %d records", self._agent.name, partition, len(tail))
+
+    def _tail(self, partition: int, committed: int) -> list[bytes]:
+        """What this agent wrote last, oldest first: few records, and twice as many until they are enough."""
+        records, name = TAIL_STEP, self._agent.name.encode()
+        while True:
+            found = read_tail(self._settings, self._agent.restored_from.name, partition, records)
+            # Others may have put anything there.
+            ours = [message for message in found if get(_headers(message), "ce_source") == name]
+            ids = [(get(_headers(message), "ce_id") or b"").decode() for message in ours]
+            if len(found) < records or records >= self._agent.tail or self._agent.enough(ids, committed):
+                return [value for message in ours if (value := message.value())]
+            records *= 2
 
 
 class ConsumeFeed(Service):

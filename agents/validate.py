@@ -14,7 +14,7 @@ from pydantic import BaseModel
 
 from agents.agent import DeadLetter, Output, Partitioned, Record, Result
 from models.chain import rules, views
-from models.chain.assembly import HEADER_FIELDS, Assembly, Held
+from models.chain.assembly import HEADER_FIELDS, HELD_BLOCKS, Assembly, Held
 from topics import codecs
 from topics.headers import CARRIED, ORIGIN, REROUTED, cloud_event, place
 from topics.partition import partition
@@ -258,4 +258,21 @@ def _fault(verdict: str, field: str = "") -> Fault:
     return Fault(field=field, code=verdict, message=REFUSED[verdict])
 
 
-AGENT = Partitioned(name=NAME, topic=CHAIN_EVENTS, make=Validator, restored_from=CHAIN_BLOCKS, tail=4_096)
+def enough(ids: Sequence[str], committed: int) -> bool:
+    """Whether the last records of chain.blocks, with these ids, are all that a restart needs.
+
+    They hold all blocks of every chain that late events can change, and begin well before those whose views may be missing.
+    """
+    numbers: dict[str, set[str]] = {}
+    revisions: list[int] = []
+    for id in ids:
+        chain_id, number, revision = id.split(":")
+        numbers.setdefault(chain_id, set()).add(number)
+        revisions.append(int(revision))
+    older = revisions[: len(revisions) // 2]
+    return all(len(found) >= HELD_BLOCKS for found in numbers.values()) and max(older, default=-1) < committed
+
+
+AGENT = Partitioned(
+    name=NAME, topic=CHAIN_EVENTS, make=Validator, restored_from=CHAIN_BLOCKS, tail=4_096, enough=enough
+)

@@ -16,6 +16,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from agents import validate
 from agents.agent import DeadLetter, Output, Record, Result
 from agents.validate import AGENT, Validator
 from models.chain import assembly
@@ -684,3 +685,13 @@ def test_counts_tell_what_became_of_events() -> None:
     take([swap(), swap(), swap(log_index=1)], envelope(chain_id=ELSEWHERE), state=state)
     assert state.take_counts() == {"new": 2, "duplicate": 1, "rerouted": 1}
     assert state.take_counts() == {}
+
+
+def test_a_restart_reads_back_as_far_as_it_must() -> None:
+    """512 blocks of every chain, and half as many records again from before what is committed."""
+    one = [f"1:{number}:{number}" for number in range(600)]
+    assert validate.enough(one, committed=300) and not validate.enough(one, committed=299)
+    assert not validate.enough(one[:511], committed=10_000)
+    assert not validate.enough([*one, "2:5:700"], committed=10_000)
+    assert not validate.enough([*one[:500], *["1:7:900"] * 100], committed=10_000)
+    assert validate.enough([], committed=0)
