@@ -164,11 +164,6 @@ class Outlet:
         found = self.retry(agent, once)
         return {name: _row(name, stored) for name, stored in zip(names, found, strict=True)}
 
-    def close(self) -> None:
-        """Stop retrying; let go of the connections."""
-        self.stopping.set()
-        self._redis.close()
-
     def _produce(self, outputs: list[Output]) -> None:
         """Produce and wait for all acknowledgements. What failed stays in `outputs` for the next try.
 
