@@ -1,9 +1,10 @@
 """Feed an agent from a Faust stream, closing the traps that research/streams.md section 2 measured.
 
-The stream's own acknowledgements are off, and ours come after the batch: Faust's `take` and plain iteration acknowledge in a
-`finally`, so a SIGTERM in mid-batch would lose it. A batch is whatever came while the last one was done, so an idle agent answers
-at once and a busy one takes many together (docs/decisions/0002). Batches run in a thread of their own, so the loop keeps its
-heartbeats while a handler computes or waits for a broker. No exception reaches Faust: it would restart the agent and hang it.
+Events are taken from the stream's channel, not by iterating the stream: Faust's `take` and plain iteration acknowledge in a
+`finally`, so a SIGTERM in mid-batch would lose it. Here each event is acknowledged after its batch. A batch is whatever came while
+the last one was done, so an idle agent answers at once and a busy one takes many together (docs/decisions/0002). Batches run in a
+thread of their own, so the loop keeps its heartbeats while a handler computes or waits for a broker. No exception reaches Faust: it
+would restart the agent and hang it.
 """
 
 from __future__ import annotations
@@ -29,29 +30,22 @@ def attach(app: Any, agent: Agent, outlet: Outlet) -> ThreadPoolExecutor:
     async def assigned(*_: Any, **__: Any) -> None:
         runner.assigned()
 
-    async def run(stream: Any) -> None:
-        stream.enable_acks = False
-        waiting: asyncio.Queue[Any] = asyncio.Queue(2 * agent.batch)
-        worker = asyncio.create_task(work(stream, waiting))
-        try:
-            async for event in stream.events():
-                if waiting.full():
-                    await waiting.put(event)
-                else:
-                    waiting.put_nowait(event)
-        finally:
-            worker.cancel()
+    def current(event: Any) -> bool:
+        return bool(event.message.generation_id == app.consumer_generation_id)
 
-    async def work(stream: Any, waiting: asyncio.Queue[Any]) -> None:
-        loop = asyncio.get_running_loop()
+    async def run(stream: Any) -> None:
+        channel, loop = stream.channel, asyncio.get_running_loop()
         try:
             while True:
-                events = [await waiting.get()]
-                while len(events) < agent.batch and not waiting.empty():
-                    events.append(waiting.get_nowait())
+                events = [await channel.get()]
+                while len(events) < agent.batch and not channel.empty():
+                    events.append(channel.queue.get_nowait())
+                # What an assignment before this one read is read again by whoever has its partition now, perhaps by us.
+                events = [event for event in events if current(event)]
                 await loop.run_in_executor(thread, runner.process, [_record(event) for event in events])
                 for event in events:
-                    await stream.ack(event)
+                    if current(event):
+                        event.ack()
         except Stopped:
             log.info("%s: stopping in mid-batch", agent.name)
         except Exception as error:
