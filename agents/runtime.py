@@ -103,6 +103,8 @@ class Activity:
     progress_at: float = field(default_factory=time.time)
     lags: dict[str, int] = field(default_factory=dict)
     """Records between each agent's position and the end of its topic."""
+    restoring: dict[str, float] = field(default_factory=dict)
+    """Partitions whose state is being restored (`validate/0`), and since when; their records wait meanwhile."""
 
     @property
     def lag(self) -> int:
