@@ -18,7 +18,6 @@ from mode import Service
 
 from agents.agent import Agent, Partitioned, Record, Result, State
 from agents.runtime import (
-    EXIT_FAILING,
     DeadLetterLimit,
     Outlet,
     Runner,
@@ -28,6 +27,7 @@ from agents.runtime import (
     refuse_for_error,
 )
 from base import metrics
+from base.exits import EXIT_FAILING
 from base.settings import Settings
 from topics import clients
 from topics.headers import Headers, get

@@ -31,6 +31,7 @@ from redis.retry import Retry
 
 from agents.agent import Agent, DeadLetter, Output, Record, Result, RowName, Rows
 from base import metrics
+from base.exits import EXIT_DEAD_LETTERS, EXIT_FAILING
 from base.settings import Settings
 from tables import rows as table_rows
 from topics import clients
@@ -39,10 +40,6 @@ from topics.registry import DEAD_LETTER_SUFFIX, max_bytes
 
 log = logging.getLogger("soba.runtime")
 
-EXIT_FAILING = 70
-"""A broker or Redis failed for longer than retrying makes sense, or something unforeseen: start me again."""
-EXIT_DEAD_LETTERS = 71
-"""Our own code refuses too much: starting again would not help."""
 RETRY_FOR_S = 120.0
 CONSECUTIVE_ERRORS = 10
 ERRORS_IN_WINDOW, WINDOW = 100, 10_000

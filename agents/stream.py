@@ -15,7 +15,8 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from agents.agent import Agent, Record
-from agents.runtime import EXIT_FAILING, Outlet, Runner, Stopped, leave
+from agents.runtime import Outlet, Runner, Stopped, leave
+from base.exits import EXIT_FAILING
 
 log = logging.getLogger("soba.runtime")
 

@@ -12,8 +12,8 @@ from typing import TypeVar
 import pytest
 
 from base.settings import Settings, variables
-from console.local import kafka_server
 from console.local.servers import LocalServers
+from topics.clients import LARGEST
 
 T = TypeVar("T")
 _KEPT = {"SOBA_CACHE", "SOBA_MAVEN_URL", "SOBA_TESTCONTAINERS", "SOBA_VENV", "SOBA_PYTHON"}
@@ -48,8 +48,7 @@ def _containers(stack: contextlib.ExitStack) -> dict[str, str]:
     from testcontainers.community.kafka import KafkaContainer
     from testcontainers.community.redis import RedisContainer
 
-    largest = str(kafka_server.LARGEST)
-    kafka = KafkaContainer().with_kraft().with_env("KAFKA_MESSAGE_MAX_BYTES", largest)
+    kafka = KafkaContainer().with_kraft().with_env("KAFKA_MESSAGE_MAX_BYTES", str(LARGEST))
     stack.enter_context(kafka)
     redis = stack.enter_context(RedisContainer())
     host, port = redis.get_container_host_ip(), redis.get_exposed_port(6379)

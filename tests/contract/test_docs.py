@@ -10,12 +10,14 @@ import typer
 
 from agents.agent import Agent
 from agents.app import WORKERS
-from agents.runtime import CONSECUTIVE_ERRORS, ERRORS_IN_WINDOW, EXIT_DEAD_LETTERS, EXIT_FAILING, WINDOW
+from agents.runtime import CONSECUTIVE_ERRORS, ERRORS_IN_WINDOW, WINDOW
 from base import metrics
+from base.exits import EXIT_DEAD_LETTERS, EXIT_FAILING
 from base.settings import ROOT, variables
 from console.cli import COMMANDS
 from console.reference import pages
 from tables.registry import TABLES
+from topics.clients import LARGEST
 from topics.registry import TOPICS
 
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), ROOT / "samples" / "README.md"])
@@ -92,3 +94,8 @@ def test_exit_codes_and_ports_are_those_of_the_workers() -> None:
     assert f"{ERRORS_IN_WINDOW * 100 // WINDOW} % of the last {WINDOW:,}" in page
     for worker in WORKERS.values():
         assert re.search(rf"`{worker.name}`\s+{worker.port}", page), worker.name
+
+
+def test_the_broker_of_compose_takes_what_clients_send() -> None:
+    told = dict(re.findall(r"(\w+_BYTES): (\d+)", text("docker-compose.kafka.yml")))
+    assert told == {"KAFKA_MESSAGE_MAX_BYTES": str(LARGEST), "KAFKA_REPLICA_FETCH_MAX_BYTES": str(LARGEST)}

@@ -21,6 +21,7 @@ from console.local import kafka_server, redis_server, runfile
 from console.local.errors import AlreadyRunning
 from console.local.servers import LocalServers
 from tests.conftest import wait_for
+from topics.clients import LARGEST
 
 pytestmark = pytest.mark.pipeline
 
@@ -73,7 +74,7 @@ def test_redis_keeps_every_acknowledged_write(own: LocalServers) -> None:
 
 def test_kafka_keeps_acknowledged_records_and_takes_the_largest(own: LocalServers) -> None:
     topic, largest = "kept", 16 << 20
-    config = {"max.message.bytes": str(kafka_server.LARGEST)}
+    config = {"max.message.bytes": str(LARGEST)}
     admin = AdminClient({"bootstrap.servers": own.brokers})
     admin.create_topics([NewTopic(topic, 1, 1, config=config)])[topic].result()
     producer = Producer({"bootstrap.servers": own.brokers, "message.max.bytes": largest + 4096})

@@ -11,8 +11,9 @@ from pathlib import Path
 import psutil
 import pytest
 
+from base.exits import EXIT_DEAD_LETTERS
 from console.local.errors import AlreadyRunning, LocalError
-from console.local.launcher import DEAD_LETTER_LIMIT, FACADE, FIRST_DELAY, KAFKA, LONGEST_DELAY, REDIS, WORKER, Launcher
+from console.local.launcher import FACADE, FIRST_DELAY, KAFKA, LONGEST_DELAY, REDIS, WORKER, Launcher
 from console.local.process import Child, created_at
 from console.local.runfile import RunFile, read, running
 from tests.conftest import wait_for
@@ -123,7 +124,7 @@ def test_a_child_that_keeps_ending_shows_what_it_said_last(tree: Tree) -> None:
 
 
 def test_the_dead_letter_limit_is_reported_and_left_ended(tree: Tree) -> None:
-    child = tree.python("wrong", f"raise SystemExit({DEAD_LETTER_LIMIT})")
+    child = tree.python("wrong", f"raise SystemExit({EXIT_DEAD_LETTERS})")
     wait_for(lambda: not child.alive)
     for now in (0.0, 1e6, 2e6):
         tree.launcher.step(now)
