@@ -43,10 +43,14 @@ def attach(app: Any, agent: Agent, outlet: Outlet) -> ThreadPoolExecutor:
                     events.append(channel.queue.get_nowait())
                 # What an assignment before this one read is read again by whoever has its partition now, perhaps by us.
                 events = [event for event in events if current(event)]
+                if outlet.stopping.is_set():
+                    raise Stopped
                 await loop.run_in_executor(thread, runner.process, [_record(event) for event in events])
                 for event in events:
                     if current(event):
                         event.ack()
+        except StopAsyncIteration:
+            return  # what Faust throws into the channel of a stream that it stops
         except Stopped:
             log.info("%s: stopping in mid-batch", agent.name)
         except Exception as error:
