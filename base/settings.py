@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal
 import psutil
 from dotenv import dotenv_values
 from pydantic import AliasChoices, Field, SecretStr, field_validator, model_validator
+from pydantic_core import PydanticKnownError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -46,7 +47,7 @@ class Settings(BaseSettings):
 
     brokers: str = Field("", validation_alias=_names("brokers"))
     """Kafka bootstrap servers, comma separated; empty: the local Kafka of `soba up`."""
-    kafka: dict[str, str] = Field(default_factory=dict, validation_alias=_names("kafka"))
+    kafka: Annotated[dict[str, str], NoDecode] = Field(default_factory=dict, validation_alias=_names("kafka"))
     """Security of Kafka clients by librdkafka's names, as JSON (security.protocol, sasl.*, ssl.*)."""
     redis_url: str = Field("", validation_alias=_names("redis_url", "REDIS_URL"))
     """Redis; empty: `redis_host`, else the local Redis of `soba up`."""
@@ -76,7 +77,7 @@ class Settings(BaseSettings):
     """The whole budget of a question, tries included."""
     rate_limit_per_minute: int = Field(100, ge=1, validation_alias=_names("rate_limit_per_minute"))
     """HTTP requests a minute that each key (or address, without keys) may send to a route."""
-    rate_limits: dict[str, Annotated[int, Field(ge=1)]] = Field(
+    rate_limits: Annotated[dict[str, Annotated[int, Field(ge=1)]], NoDecode] = Field(
         default_factory=dict, validation_alias=_names("rate_limits")
     )
     """Other limits for single routes, as JSON: the route as docs/http.md writes it, to requests a minute."""
@@ -87,6 +88,17 @@ class Settings(BaseSettings):
         if not isinstance(value, str):
             return value
         return [part.strip() for part in value.split(",") if part.strip()]
+
+    @field_validator("kafka", "rate_limits", mode="before")
+    @classmethod
+    def _object(cls, value: object) -> object:
+        # pydantic-settings' own reading of JSON fails without naming the variable.
+        if not isinstance(value, str):
+            return value
+        try:
+            return json.loads(value)
+        except ValueError as error:
+            raise PydanticKnownError("json_invalid", {"error": str(error)}) from None
 
     @field_validator("log_level", mode="before")
     @classmethod
@@ -112,7 +124,9 @@ class Settings(BaseSettings):
             try:
                 lines = Path(path).expanduser().read_text().split()
             except OSError as error:
-                raise ValueError(f"SOBA_API_KEYS_FILE cannot be read: {error}") from error
+                raise ValueError(
+                    f"SOBA_API_KEYS_FILE cannot be read: {path}: {error.strerror}; name a file with one key a line, or unset it"
+                ) from error
             given = _given(values, "api_keys") or ()
             keys = given.split(",") if isinstance(given, str) else list(given)
             values = {name: value for name, value in values.items() if name != "SOBA_API_KEYS"}
@@ -150,9 +164,7 @@ def load(env_file: Path | None = ENV_FILE) -> Settings:
     """
     settings = Settings(_env_file=env_file)
     running = running_addresses(settings.data_dir)
-    return settings.model_copy(
-        update={name: value for name, value in running.items() if not getattr(settings, name)}
-    )
+    return settings.model_copy(update={name: value for name, value in running.items() if not getattr(settings, name)})
 
 
 def running_addresses(data_dir: Path) -> dict[str, str]:
@@ -178,9 +190,7 @@ def origins(settings: Settings, env_file: Path | None = ENV_FILE) -> dict[str, s
     return {field: _origin(settings, field, in_file, running) for field in Settings.model_fields}
 
 
-def _origin(
-    settings: Settings, field: str, in_file: Mapping[str, str | None], running: Mapping[str, str]
-) -> str:
+def _origin(settings: Settings, field: str, in_file: Mapping[str, str | None], running: Mapping[str, str]) -> str:
     for name in _variables(field):
         if _lookup(os.environ, name):
             return name
@@ -192,6 +202,17 @@ def _origin(
     if field == "api_keys" and settings.api_keys_file:
         return _origin(settings, "api_keys_file", in_file, running)
     return "run.json" if running.get(field) and running[field] == getattr(settings, field) else "default"
+
+
+def set_by(variable: str) -> str:
+    """The variable that gave a field its value, where pydantic names the field's first one: `SOBA_PORT` may be `PORT`."""
+    for field in Settings.model_fields:
+        names = _variables(field)
+        if variable in names:
+            in_file = dotenv_values(ENV_FILE) if ENV_FILE.exists() else {}
+            given = (name for values in (os.environ, in_file) for name in names if _lookup(values, name))
+            return next(given, variable)
+    return variable
 
 
 def _lookup(values: Mapping[str, str | None], name: str) -> str | None:

@@ -2,6 +2,7 @@
 
 import importlib
 import sys
+from collections.abc import Iterator
 from typing import Any
 
 import typer
@@ -49,9 +50,7 @@ class LazyGroup(TyperGroup):
         return super().resolve_command(ctx, args)
 
 
-app = typer.Typer(
-    cls=LazyGroup, no_args_is_help=True, add_completion=True, pretty_exceptions_enable=False, name="soba"
-)
+app = typer.Typer(cls=LazyGroup, no_args_is_help=True, add_completion=True, pretty_exceptions_enable=False, name="soba")
 
 
 @app.callback()
@@ -81,9 +80,22 @@ def explain(error: Exception) -> str:
     if kind.__module__.startswith("console.local"):
         return str(error).replace("\n", "\n      ")
     if kind.__name__ == "ValidationError" and getattr(error, "title", "") == "Settings":
-        errors: Any = error
-        rows = [f"{'.'.join(str(part) for part in row['loc'])}: {row['msg']}" for row in errors.errors()]
-        return "\n      ".join(["a setting is not valid:", *rows, "bin/soba config shows what is set"])
-    if kind.__name__ == "SettingsError":  # a value that should be JSON and is not
-        return f"a setting is not valid: {error}\n      bin/soba config shows what is set"
+        last = "set it anew in the environment or in .env, or unset it: then its default holds"
+        return "\n      ".join(["a setting is not valid:", *_wrong_settings(error), last])
     return ""
+
+
+_SECRET = ("KAFKA", "API_KEYS", "REDIS_URL")
+"""Ends of variables whose values a message must not show."""
+
+
+def _wrong_settings(error: Any) -> Iterator[str]:
+    """A line for each variable: what is wrong with it and what to give."""
+    from base.settings import set_by
+    from base.wording import wording
+
+    for row in error.errors():
+        first, *path = row["loc"] or ("",)
+        if first.endswith(_SECRET):
+            del row["input"]
+        yield str(wording({**row, "loc": (set_by(first), *path) if first else ()}))

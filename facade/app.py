@@ -20,9 +20,10 @@ from starlette.responses import Response
 
 from base.logs import setup_logging
 from base.settings import Settings, get_settings
+from base.wording import wording
 from facade.browsers import OpenModeGuard
 from facade.context import connect, opened
-from facade.errors import ApiError, expected, failure, unavailable
+from facade.errors import ApiError, failure, refused, unavailable
 from facade.keys import Keys, is_loopback
 from facade.limits import HEADERS as LIMIT_HEADERS
 from facade.middleware import Watch
@@ -121,17 +122,13 @@ async def _kafka_away(request: Request, error: Any) -> Response:
 
 async def _path(request: Request, error: Any) -> Response:
     """Only paths are left to FastAPI's own validation: bodies and queries are read in facade.requests."""
-    details = [
-        {"field": str(fault["loc"][-1]), "fault": fault["msg"], "expected": expected(fault)} for fault in error.errors()
-    ]
-    message = "; ".join(f"{detail['field']}: {detail['fault']}" for detail in details)
-    return await _told(request, ApiError("invalid_request", message, details))
+    return await _told(request, refused([wording({**fault, "loc": fault["loc"][-1:]}) for fault in error.errors()]))
 
 
 async def _http(request: Request, error: Any) -> Response:
     """What the router itself says: no such path, or not with this method."""
     code = {404: "not_found", 405: "method_not_allowed"}.get(error.status_code, "internal")
-    message = f"no route {request.method} {request.url.path}"
+    message = f"no route {request.method} {request.url.path}; GET / lists the routes"
     return await _told(request, ApiError(code, message, headers=error.headers))
 
 

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 from pydantic import ValidationError
-from pydantic_core import ErrorDetails, to_json
+from pydantic_core import to_json
 from starlette.responses import Response
+
+from base.wording import Wording, wording
+
+NAMED = 3
+"""How many faults a message names; `details` has all."""
 
 CODES: dict[str, tuple[int, str]] = {
     "malformed_json": (400, "The body is not JSON."),
@@ -41,36 +47,20 @@ def unavailable(message: str, details: Any = None) -> ApiError:
 
 
 def invalid(field: str, fault: str, expected: str) -> ApiError:
-    """422 for one field."""
-    return ApiError("invalid_request", f"{field}: {fault}", [{"field": field, "fault": fault, "expected": expected}])
+    """422 for one field; `expected` is what to give, as a noun."""
+    return refused([Wording(field, fault, expected)])
 
 
 def invalid_fields(error: ValidationError, where: str) -> ApiError:
     """422 for everything a schema has against a body or a query; `where` names it when no field can."""
-    details = [
-        {"field": _field(fault, where), "fault": fault["msg"], "expected": expected(fault)}
-        for fault in error.errors(include_url=False, include_context=True, include_input=False)
-    ]
-    return ApiError("invalid_request", "; ".join(f"{d['field']}: {d['fault']}" for d in details[:3]), details)
+    return refused([replace(told, field=told.field or where) for told in map(wording, error.errors(include_url=False))])
 
 
-def _field(fault: ErrorDetails, where: str) -> str:
-    return ".".join(str(part) for part in fault["loc"]) or where
-
-
-def expected(fault: ErrorDetails) -> str:
-    """What would have been right, in a few words."""
-    kind, context = fault["type"], fault.get("ctx") or {}
-    if kind == "missing":
-        return "a value; the field is required"
-    if "expected" in context:
-        return str(context["expected"])
-    if "pattern" in context:
-        return f"text that matches {context['pattern']}"
-    limits = {"ge": "at least", "gt": "more than", "le": "at most", "lt": "less than"}
-    told = [f"{words} {context[name]}" for name, words in limits.items() if name in context]
-    told += [f"at most {context['max_length']} elements"] if "max_length" in context else []
-    return ", ".join(told) or fault["msg"].removeprefix("Input should be ").removeprefix("Value error, ")
+def refused(faults: Sequence[Wording]) -> ApiError:
+    """422 for these faults: the first ones as the message, all of them as details."""
+    details = [{"field": one.field, "fault": one.fault, "expected": one.fix} for one in faults]
+    more = f"; and {len(faults) - NAMED} more" if len(faults) > NAMED else ""
+    return ApiError("invalid_request", "; ".join(map(str, faults[:NAMED])) + more, details)
 
 
 def now() -> str:

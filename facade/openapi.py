@@ -102,7 +102,7 @@ def _failure(status: int) -> dict[str, Any]:
 
 
 def _example(code: str, message: str) -> dict[str, Any]:
-    details = [{"field": "limit", "fault": "Input should be a valid integer", "expected": "a valid integer"}]
+    details = [{"field": "limit", "fault": '"ten" is not an integer', "expected": "a whole number such as 10"}]
     error = {
         "code": code,
         "message": message,

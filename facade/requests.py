@@ -98,7 +98,7 @@ def body(schema: type[M]) -> Callable[[Request], Awaitable[M]]:
             # pydantic's parser keeps integers of any size, which base units need.
             value = from_json(bytes(raw), allow_inf_nan=False)
         except ValueError as error:
-            raise ApiError("malformed_json", f"the body is not JSON: {error}") from None
+            raise ApiError("malformed_json", f"the body is not JSON ({error}); send one JSON object") from None
         try:
             return schema.model_validate(value)
         except ValidationError as error:
@@ -135,11 +135,24 @@ def parameters(schema: type[BaseModel]) -> dict[str, Any]:
                 "in": "query",
                 "required": name in told.get("required", ()),
                 "description": field.pop("description", ""),
-                "schema": field,
+                "schema": _given(field),
             }
             for name, field in told["properties"].items()
         ]
     }
+
+
+def _given(field: dict[str, Any]) -> dict[str, Any]:
+    """The schema of a parameter that is there: one that is null is simply left out."""
+    options = [option for option in field.pop("anyOf", ()) if option != {"type": "null"}]
+    if len(options) == 1:
+        field |= options[0]
+        field.pop("default", None)
+    elif options:
+        field["anyOf"] = options
+    if "const" in field:
+        field["enum"] = [field.pop("const")]
+    return field
 
 
 def _moment(value: object) -> datetime:

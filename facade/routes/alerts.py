@@ -9,13 +9,14 @@ from fastapi import APIRouter, Depends, Request
 from pydantic import Field
 from starlette.responses import Response
 
+from base.wording import shown
 from facade.answers import Alerts, looked_up
 from facade.context import Here
 from facade.errors import invalid
 from facade.gate import needs
 from facade.requests import Listing, Moment, listed, parameters, query, tagged
 from tables.registry import ALERTS_BY_CHAIN
-from topics.schemas.alerts import Alert
+from topics.schemas.alerts import KINDS, Alert
 
 router = APIRouter(tags=["NLP_TRANSLATION"], dependencies=[needs("read")])
 
@@ -27,6 +28,7 @@ class Filters(Listing):
     """Filters of the latest alerts; together they narrow."""
 
     lang: Annotated[str, Field(description="The language of `text`; available: " + ", ".join(LANGUAGES))] = "en"
+    kind: Annotated[str | None, Field(description="Only those of this kind", json_schema_extra={"enum": [*KINDS]})] = None
     severity: Literal["info", "low", "medium", "high", "critical"] | None = None
     since: Annotated[Moment | None, Field(description="Raised from this time on: RFC 3339 or unix")] = None
 
@@ -40,7 +42,9 @@ class Filters(Listing):
 async def latest(request: Request, told: Annotated[Filters, Depends(query(Filters))], here: Here) -> Response:
     """Retracted alerts are left out."""
     if told.lang.lower() not in LANGUAGES:
-        raise invalid("lang", f"alerts are not rendered in {told.lang!r}", "one of: " + ", ".join(LANGUAGES))
+        raise invalid("lang", f"alerts are not rendered in {shown(told.lang)}", "one of: " + ", ".join(LANGUAGES))
+    if told.kind is not None and told.kind not in KINDS:
+        raise invalid("kind", f"{shown(told.kind)} is none of the allowed values", "one of: " + ", ".join(KINDS))
 
     def fitting(alert: Alert) -> list[Alert]:
         return [alert] if _fits(alert, told) else []
@@ -53,6 +57,7 @@ async def latest(request: Request, told: Annotated[Filters, Depends(query(Filter
 def _fits(alert: Alert, told: Filters) -> bool:
     return bool(
         alert.status != "retracted"
+        and (told.kind is None or alert.kind == told.kind)
         and (told.severity is None or alert.severity == told.severity)
         # An alert without a time is not known to be recent.
         and (told.since is None or (alert.processed_at and datetime.fromisoformat(alert.processed_at) >= told.since))

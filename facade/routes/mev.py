@@ -16,7 +16,7 @@ from facade.requests import Listing, Lookup, Moment, awaited, listed, parameters
 from facade.routes.paths import BlockNumber, Hash
 from tables import readers
 from tables.registry import MEV, MEV_BY_ADDRESS, MEV_BY_CHAIN, MEV_BY_POOL, MEV_BY_TRANSACTION, Index, MevRow
-from topics.schemas.mev import Finding
+from topics.schemas.mev import Finding, Kind
 
 router = APIRouter(tags=["BLOCKCHAIN_INTELLIGENCE"], dependencies=[needs("read")])
 
@@ -24,7 +24,7 @@ router = APIRouter(tags=["BLOCKCHAIN_INTELLIGENCE"], dependencies=[needs("read")
 class Filters(Listing):
     """Filters of the latest findings; together they narrow."""
 
-    kind: Annotated[str | None, Field(description="sandwich")] = None
+    kind: Annotated[Kind | None, Field(description="Only findings of this kind")] = None
     address: Annotated[str | None, Field(description="An attacker")] = None
     pool: str | None = None
     since: Annotated[Moment | None, Field(description="Blocks from this time on: RFC 3339 or unix")] = None

@@ -166,7 +166,7 @@ def alert_row(chain_id: int, number: int, severity: str = "high", status: str = 
     id = f"{chain_id}:{number}:{severity}"
     alert = Alert(
         id=id,
-        kind="sandwich",
+        kind="mev.sandwich",
         args={"pool": POOL},
         severity=severity,
         entity=f"{chain_id}:{number}",

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import httpx
 import pytest
@@ -32,6 +32,7 @@ from tests.contract.facade import (
     validating,
     write,
 )
+from topics.schemas.mev import Kind
 
 pytestmark = pytest.mark.pipeline
 
@@ -46,6 +47,13 @@ def test_it_tells_of_codes_and_routes(http: httpx.Client, document: Any) -> None
     assert "example" in asked["application/json"]
     named = {parameter["name"] for parameter in document["paths"]["/api/mev"]["get"]["parameters"]}
     assert named == {"chainId", "limit", "cursor", "kind", "address", "pool", "since"}
+    kinds = {
+        path: parameter["schema"]["enum"]
+        for path in ("/api/mev", "/api/alerts")
+        for parameter in document["paths"][path]["get"]["parameters"]
+        if parameter["name"] == "kind"
+    }
+    assert kinds == {"/api/mev": [*get_args(Kind)], "/api/alerts": [f"mev.{kind}" for kind in get_args(Kind)]}
     assert json.dumps(document).count('"security"') == len(document["paths"]) - len(BARE)
     listed = {route["path"] for route in http.get("/").json()["routes"]}
     assert listed == set(document["paths"])

@@ -215,7 +215,7 @@ def test_filters_narrow_together(http: httpx.Client, store: redis.Redis) -> None
     assert blocks(pool=POOL) == [3, 2, 1]
     assert blocks(kind="sandwich", since="1970-01-01T00:20:00Z") == [2]
     assert blocks(since="1000") == [2, 1]
-    assert blocks(kind="arbitrage") == []
+    assert blocks(kind="sandwich") == [3, 2, 1]
     assert blocks(kind="", address="", pool="", since="") == [3, 2, 1]
 
 
@@ -230,5 +230,6 @@ def test_alerts(http: httpx.Client, store: redis.Redis) -> None:
 
     assert found(lang="en") == [2, 1]
     assert found(severity="high") == [1]
+    assert found(kind="mev.sandwich") == [2, 1]
     assert found(since="2025-12-31T00:00:00Z") == [1]
     assert found(since="2026-01-02") == []

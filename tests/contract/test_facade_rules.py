@@ -29,42 +29,47 @@ def test_a_success_is_an_object_in_the_envelope(http: httpx.Client) -> None:
 
 @pytest.mark.parametrize("raw", [b'{"event"', b"", b"\xff\xfe", b'{"event": NaN}', b'{"event": 1} x'])
 def test_a_body_that_is_not_json_is_malformed(http: httpx.Client, raw: bytes) -> None:
-    failed(http.post("/api/python/data/validate-blockchain-event", content=raw), 400, "malformed_json")
+    error = failed(http.post("/api/python/data/validate-blockchain-event", content=raw), 400, "malformed_json")
+    assert error["message"].startswith("the body is not JSON (") and error["message"].endswith("send one JSON object")
 
 
 def test_a_missing_field_is_named_with_what_was_expected(http: httpx.Client) -> None:
     error = failed(http.post("/api/python/data/process-event-stream", json={"event": {}}), 422, "invalid_request")
     assert error["details"] == [
-        {"field": "events", "fault": "Field required", "expected": "a value; the field is required"}
+        {"field": "events", "fault": "it is missing", "expected": "a value (the field is required)"}
     ]
+    assert error["message"] == "events: it is missing; give a value (the field is required)"
 
 
 def test_a_wrong_field_is_named(http: httpx.Client) -> None:
     error = failed(http.post("/api/python/data/process-event-stream", json={"events": 3}), 422, "invalid_request")
-    assert error["details"] == [
-        {"field": "events", "fault": "Input should be a valid list", "expected": "a valid list"}
-    ]
+    assert error["details"] == [{"field": "events", "fault": "3 is not a list", "expected": "a list: [...]"}]
     error = failed(http.post("/api/python/data/process-event-stream", json=[1]), 422, "invalid_request")
-    assert error["details"][0]["field"] == "body"
+    assert error["message"] == 'body: [1] is not an object; give an object such as {"name": "value"}'
 
 
 @pytest.mark.parametrize(
     ("path", "field", "expected"),
     [
-        ("/api/blocks/latest", "number", "a valid integer"),
+        ("/api/blocks/latest", "number", "a whole number"),
         ("/api/blocks/-1", "number", "at least 0"),
         ("/api/mev?limit=0", "limit", "at least 1"),
         ("/api/mev?since=yesterday", "since", "RFC 3339 or unix"),
         ("/api/mev?cursor=abc", "cursor", "`cursor` of an earlier page"),
-        ("/api/alerts?severity=dire", "severity", "'info', 'low', 'medium', 'high' or 'critical'"),
+        ("/api/alerts?severity=dire", "severity", "one of: info, low, medium, high, critical"),
+        ("/api/alerts?kind=sandwich", "kind", "mev.sandwich"),
+        ("/api/mev?kind=banana", "kind", "sandwich"),
         ("/api/alerts?lang=de", "lang", "one of: en"),
-        ("/api/blocks/1?wait=soon", "wait", "a valid integer"),
-        ("/api/blocks/1?chainId=x", "chainId", "a valid integer"),
+        ("/api/blocks/1?wait=soon", "wait", "a whole number"),
+        ("/api/blocks/1?chainId=x", "chainId", "a whole number"),
     ],
 )
 def test_a_wrong_parameter_is_named(http: httpx.Client, path: str, field: str, expected: str) -> None:
-    (detail,) = failed(http.get(path), 422, "invalid_request")["details"]
+    error = failed(http.get(path), 422, "invalid_request")
+    (detail,) = error["details"]
     assert detail["field"] == field and expected in detail["expected"], detail
+    assert error["message"] == f"{field}: {detail['fault']}; give {detail['expected']}"
+    assert "Input should" not in error["message"]
 
 
 def test_a_body_over_one_mebibyte_is_too_large(http: httpx.Client) -> None:

@@ -70,14 +70,31 @@ def test_config_prints_origins(capsys: pytest.CaptureFixture[str], monkeypatch: 
     assert told["meaningless"] == ["ML_MODELS_URL"]
 
 
-def test_a_wrong_setting_is_explained(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SOBA_PORT", "many")
+@pytest.mark.parametrize(
+    ("variable", "value", "said"),
+    [
+        ("SOBA_PORT", "many", 'SOBA_PORT: "many" is not an integer; give a whole number such as 10'),
+        ("PORT", "70000", 'PORT: "70000" is too large; give a number of at most 65535'),
+        ("LOG_LEVEL", "loud", 'LOG_LEVEL: "LOUD" is none of the allowed values; give one of: DEBUG, INFO, WARN, ERROR'),
+        ("SOBA_KAFKA", "{", "SOBA_KAFKA: it is not JSON ("),
+        ("SOBA_KAFKA", '{"sasl.password": 5}', "SOBA_KAFKA.sasl.password: it is not text; give text"),
+        ("SOBA_RATE_LIMITS", "100", "SOBA_RATE_LIMITS: 100 is not an object; give an object"),
+        (
+            "SOBA_RATE_LIMITS",
+            '{"/api/mev": 0}',
+            "SOBA_RATE_LIMITS./api/mev: 0 is too small; give a number of at least 1",
+        ),
+        ("SOBA_API_KEYS_FILE", "/none", "SOBA_API_KEYS_FILE cannot be read: /none: No such file or directory; name a"),
+    ],
+)
+def test_a_wrong_setting_is_explained(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, variable: str, value: str, said: str
+) -> None:
+    monkeypatch.setenv(variable, value)
     assert run("config") == 1
-    assert "a setting is not valid:\n      SOBA_PORT: Input should be a valid integer" in capsys.readouterr().err
-    monkeypatch.setenv("SOBA_PORT", "1")
-    monkeypatch.setenv("SOBA_KAFKA", "{")
-    assert run("config") == 1
-    assert "a setting is not valid" in capsys.readouterr().err
+    first, second, last = capsys.readouterr().err.splitlines()
+    assert first == "soba: a setting is not valid:" and second.startswith(f"      {said}"), second
+    assert "unset it" in last
 
 
 def test_an_error_of_ours_keeps_its_stack_trace() -> None:

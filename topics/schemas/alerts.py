@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, get_args
 
 from pydantic import BaseModel
 
+from topics.schemas import mev
 from topics.schemas.fields import Uint64
+
+KINDS = tuple(f"mev.{kind}" for kind in get_args(mev.Kind))
+"""Every kind of alert: one for each kind of finding."""
 
 
 class Alert(BaseModel):

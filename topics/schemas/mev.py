@@ -8,6 +8,9 @@ from pydantic import BaseModel, Field
 
 from topics.schemas.fields import Address, Hash, PoolId, Raw, Token, Uint64
 
+Kind = Literal["sandwich"]
+"""Every kind of finding: the one list of them."""
+
 
 class TokenAmount(BaseModel):
     """An amount of one token in base units; negative is a loss."""
@@ -39,7 +42,7 @@ class Finding(BaseModel):
     block_timestamp: Uint64 | None = None
     revision: Uint64
     status: Literal["provisional", "final", "retracted"]
-    kind: Literal["sandwich"]
+    kind: Kind
     front: list[Hash]
     victims: list[Hash]
     back: list[Hash]
