@@ -17,6 +17,7 @@ from collections.abc import Iterable
 from pydantic import BaseModel
 from redis.asyncio import Redis
 from redis.asyncio.client import PubSub
+from redis.exceptions import ConnectionError as Disconnected
 from redis.exceptions import RedisError
 
 from base.metrics import QUESTION_TIMEOUTS, QUESTION_TRIES
@@ -34,6 +35,8 @@ FACTOR = 1.5
 JITTER = 0.1
 QUIET_S = 1.0
 """How long the listener waits for a message before it looks whether its connection lives."""
+PONG_S = 1.0
+"""How long anything may take to come after a ping: a connection that is half open takes what is sent and never answers."""
 RESUBSCRIBE_S = 0.2
 
 
@@ -134,7 +137,12 @@ class Questions:
         message = await channel.get_message(timeout=QUIET_S)
         if message is None:
             await channel.ping()
-        elif message["type"] == "message":
+            message = await channel.get_message(timeout=PONG_S)
+            if message is None:
+                # What cut this connection has cut the idle ones too, and each would cost somebody its time limit.
+                await self._redis.connection_pool.disconnect(inuse_connections=False)
+                raise Disconnected("no pong")
+        if message["type"] == "message":
             for request_id, value in heard(message["data"]):
                 self._resolve(request_id, value)
         elif message["type"] == "subscribe":

@@ -13,12 +13,14 @@ import redis
 from aiokafka.errors import KafkaConnectionError
 
 from base.settings import Settings
+from facade import questions as module
 from facade.context import connect
 from facade.errors import ApiError
 from facade.questions import JITTER, TRIES, Questions, pauses
 from facade.requests import Trace
 from tables.registry import answer_key
 from tables.rows import Answer, stage
+from tests.pipeline.proxy import proxied
 from topics.headers import REPLY_TO, REQUEST_ID, TRACEPARENT, Headers
 from topics.schemas.requests import ValidateEvents, Verdicts
 
@@ -144,6 +146,45 @@ def test_what_was_published_while_the_channel_was_away_is_looked_up(settings: Se
     began = time.monotonic()
     during(settings, producer, lambda questions: questions.ask("requests.data", QUESTION, "cut", "t"), 20)
     assert len(producer.headers) == 1 and time.monotonic() - began < 4  # long before a repeat
+
+
+def test_a_connection_that_hangs_is_noticed_and_what_it_swallowed_is_looked_up(
+    settings: Settings, store: redis.Redis
+) -> None:
+    with proxied(settings) as proxy:
+
+        def hang(headers: dict[str, str]) -> None:
+            proxy.hang()
+            answered(store, headers)
+
+        async def ask(questions: Questions) -> bytes:
+            await asyncio.gather(*(questions._redis.ping() for _ in range(5)))  # idle ones hang as well
+            return await questions.ask("requests.data", QUESTION, "hung", "t")
+
+        producer = Notes(hang)
+        began = time.monotonic()
+        during(proxy.settings, producer, ask, 30)
+        assert len(producer.headers) == 1 and time.monotonic() - began < 5  # before a repeat
+
+
+def test_a_quiet_connection_that_lives_is_kept(
+    settings: Settings, store: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "QUIET_S", 0.02)
+
+    def pings() -> int:
+        return int(store.info("commandstats").get("cmdstat_ping", {}).get("calls", 0))
+
+    def listeners() -> set[str]:
+        return {client["id"] for client in store.client_list(_type="pubsub")}
+
+    async def wait(questions: Questions) -> None:
+        before, first = listeners(), pings()
+        while pings() < first + 5:
+            await asyncio.sleep(0.01)
+        assert listeners() == before != set()
+
+    during(settings, Notes(), wait)
 
 
 def test_two_who_ask_the_same_both_hear(settings: Settings, store: redis.Redis) -> None:
