@@ -6,7 +6,7 @@ import base64
 import json
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -135,10 +135,11 @@ def read(
     start: dict[int, int],
     stop: dict[int, int] | None = None,
     idle_s: float | None = None,
+    caught_up: Callable[[], None] | None = None,
 ) -> Iterator[Seen]:
     """Records from `start` by partition: up to `stop`, or on and on; ends after `idle_s` without one.
 
-    Commits nothing.
+    Commits nothing. `caught_up` is called once, when all partitions were read to their ends.
 
     Raises KafkaException when the broker refuses.
     """
@@ -160,6 +161,9 @@ def read(
             if (error := message.error()) is not None:
                 if error.code() == KafkaError._PARTITION_EOF:
                     unfinished.discard(message.partition() or 0)
+                    if not unfinished and caught_up is not None:
+                        caught_up()
+                        caught_up = None
                 elif error.code() == KafkaError._ALL_BROKERS_DOWN:
                     print(f"Kafka at {settings.brokers} is away; waiting for it", file=sys.stderr)
                 elif not error.retriable() and error.code() != KafkaError._TRANSPORT:

@@ -28,7 +28,7 @@ class Filters(Listing):
     """Filters of the latest alerts; together they narrow."""
 
     lang: Annotated[str, Field(description="The language of `text`; available: " + ", ".join(LANGUAGES))] = "en"
-    kind: Annotated[str | None, Field(description="Only those of this kind", json_schema_extra={"enum": [*KINDS]})] = None
+    kind: Annotated[str | None, Field(description="One of its kinds", json_schema_extra={"enum": [*KINDS]})] = None
     severity: Literal["info", "low", "medium", "high", "critical"] | None = None
     since: Annotated[Moment | None, Field(description="Raised from this time on: RFC 3339 or unix")] = None
 

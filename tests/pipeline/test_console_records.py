@@ -6,6 +6,8 @@ They use alerts, which no agent reads, and reasons and entities of their own: th
 from __future__ import annotations
 
 import json
+import re
+import signal
 import subprocess
 import sys
 import uuid
@@ -107,8 +109,28 @@ def test_lines_arrive_byte_for_byte_under_their_key(soba: Soba, tmp_path: Path, 
     found = soba(*read[:3], str(last["offset"]), *read[4:], "-n", "1")
     assert rows(found[1])[0] == last
 
-    code, out, _ = soba(*read, "-n", "4", "--timeout", "3")
-    assert (code, len(rows(out))) == (1, 3)
+    code, out, err = soba(*read, "-n", "4", "--timeout", "3")
+    assert (code, len(rows(out)), err) == (1, 3, "")
+
+
+def test_a_search_without_a_find_says_so_and_prints_no_json(
+    soba: Soba, child_env: dict[str, str], tmp_path: Path, entity: str
+) -> None:
+    file = tmp_path / "lines"
+    file.write_text(f'{{"entity": "{entity}"}}\n')
+    assert soba("produce", "alerts", file)[0] == 0
+    read = ("consume", "alerts", "--from", "earliest", "--json", "--filter", f"entity={entity}x")
+    code, out, err = soba(*read, "--timeout", "1")
+    assert (code, out) == (0, "")
+    assert re.fullmatch(rf"[\d,]+ records? of alerts read, none matches --filter entity={entity}x\n", err), err
+    # Without a time limit it says so as soon as it has read everything, and goes on.
+    with subprocess.Popen(
+        [sys.executable, "-m", "console", *read], cwd=ROOT, env=child_env, stderr=subprocess.PIPE, text=True
+    ) as waiting:
+        assert waiting.stderr is not None
+        assert "none matches" in (line := waiting.stderr.readline()) and "waiting for new ones" in line
+        waiting.send_signal(signal.SIGINT)
+        assert "none matches" in waiting.stderr.read() and waiting.wait(10) == 130
 
 
 def test_failures_are_named_by_line(soba: Soba, tmp_path: Path, entity: str) -> None:

@@ -7,7 +7,7 @@ import json
 
 import pytest
 
-from console.consume import matches, parse_filter
+from console.consume import Search, matches, parse_filter
 from console.dlq import about
 from console.local.errors import LocalError
 from console.produce import key_of, lines_of
@@ -94,9 +94,7 @@ def test_text_is_cut_and_says_so() -> None:
 
 
 def test_filters_look_into_fields_and_lists() -> None:
-    value = parsed(
-        b'{"number": 17, "status": "complete", "hash": null, "events": [{"to": "0xAb"}, {"to": "0xcd"}]}'
-    )
+    value = parsed(b'{"number": 17, "status": "complete", "hash": null, "events": [{"to": "0xAb"}, {"to": "0xcd"}]}')
     for text in ("number=17", "status=complete", "hash=null", "events.to=0xab", "events.to=0xCD"):
         assert matches(value, [parse_filter(text)]), text
     for text in ("number=18", "nothing=1", "events=1", "status.x=complete"):
@@ -105,6 +103,19 @@ def test_filters_look_into_fields_and_lists() -> None:
     assert matches(parsed(b'[{"chain_id": 5}, {"chain_id": 6}]'), [parse_filter("chain_id=6")])
     with pytest.raises(LocalError):
         parse_filter("number")
+
+
+def test_a_search_that_finds_nothing_says_why() -> None:
+    assert Search("alerts", "latest", []).nothing() == "nothing new came to alerts; --from earliest shows what is there"
+    assert Search("alerts", "earliest", []).nothing() == "alerts holds no records"
+    assert Search("alerts", "7", []).nothing() == "alerts holds no records from offset 7 on"
+    search = Search("alerts", "earliest", [parse_filter("a.b=1"), parse_filter("nmuber=5")])
+    for value in (b'{"a": {"b": 2}, "number": 5}', b"not json"):
+        assert not search.fits(value)
+    assert search.nothing() == (
+        "2 records of alerts read, none matches --filter a.b=1 --filter nmuber=5"
+        " (none has a field nmuber; --json shows the fields)"
+    )
 
 
 def test_where_to_begin() -> None:
