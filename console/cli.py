@@ -3,7 +3,7 @@
 import importlib
 import sys
 from collections.abc import Iterator
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 from typer.core import TyperCommand, TyperGroup
@@ -53,8 +53,25 @@ class LazyGroup(TyperGroup):
 app = typer.Typer(cls=LazyGroup, no_args_is_help=True, add_completion=True, pretty_exceptions_enable=False, name="soba")
 
 
+def _version(asked: bool) -> None:
+    """`soba 0.1.0 (commit 1a2b3c4)`; a `+` behind the commit when files differ from it."""
+    if not asked:
+        return
+    from base.settings import ROOT
+    from base.version import version
+    from console.figures import commit
+
+    # An installed package may lie inside the checkout of something else.
+    print(f"soba {version()}" + (f" (commit {commit()})" if (ROOT / ".git").exists() else ""))
+    raise typer.Exit
+
+
 @app.callback()
-def _soba() -> None:
+def _soba(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and end.")
+    ] = False,
+) -> None:
     """Soba: blocks in, findings and answers out."""
 
 

@@ -20,6 +20,7 @@ from starlette.responses import Response
 
 from base.logs import setup_logging
 from base.settings import Settings, get_settings
+from base.version import version
 from base.wording import wording
 from facade.browsers import OpenModeGuard
 from facade.context import connect, opened
@@ -46,7 +47,7 @@ def create_app(settings: Settings) -> FastAPI:
             yield
 
     # No /docs: its page would load scripts from a CDN; the document itself is at /openapi.json.
-    app = FastAPI(title="Soba", version="0.1.0", lifespan=lifespan, docs_url=None, redoc_url=None)
+    app = FastAPI(title="Soba", version=version(), lifespan=lifespan, docs_url=None, redoc_url=None)
     for router in ROUTERS:
         app.include_router(router)
     describe(app)

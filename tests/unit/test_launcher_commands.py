@@ -2,8 +2,10 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import psutil
@@ -52,6 +54,20 @@ def test_help_names_every_command_and_imports_none_of_them() -> None:
 def test_every_command_can_be_imported_and_has_help(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(name, "--help") == 0
     assert "Usage: soba" in capsys.readouterr().out
+
+
+def test_the_version_is_that_of_the_package_and_names_the_commit(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    declared = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    assert run("--version") == 0
+    assert re.fullmatch(rf"soba {re.escape(declared)}( \(commit [0-9a-f]{{4,}}\+?\))?\n", capsys.readouterr().out)
+    # Installed, without its source tree, the version is the package's and there is no commit.
+    monkeypatch.setattr("base.settings.ROOT", tmp_path)
+    monkeypatch.setattr("base.version.ROOT", tmp_path)
+    monkeypatch.setattr("importlib.metadata.version", lambda name: f"9.9 of {name}")
+    assert run("--version") == 0
+    assert capsys.readouterr().out == "soba 9.9 of soba\n"
 
 
 def test_an_unknown_command_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
