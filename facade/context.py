@@ -16,6 +16,7 @@ from redis.exceptions import ConnectionError as Disconnected
 from base.settings import Settings
 from facade.kafka import Producer
 from facade.keys import Keys
+from facade.limits import WrongKeys
 from facade.questions import Questions
 
 TRIES_AGAIN = 4
@@ -31,6 +32,7 @@ class Context:
     producer: Producer
     questions: Questions
     keys: Keys
+    wrong_keys: WrongKeys
 
 
 def connect(settings: Settings) -> Redis:
@@ -56,7 +58,8 @@ async def opened(settings: Settings) -> AsyncIterator[Context]:
     try:
         await producer.start()
         await questions.start()
-        yield Context(settings, redis, producer, questions, Keys(settings, redis))
+        wrong_keys = WrongKeys(redis, settings.rate_limit_per_minute)
+        yield Context(settings, redis, producer, questions, Keys(settings, redis), wrong_keys)
     finally:
         await questions.stop()
         await producer.stop()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from dataclasses import dataclass
 from typing import cast
 
@@ -51,3 +52,29 @@ async def take(redis: Redis, caller: str, route: str, limit: int) -> Allowance:
     answer = cast(list[int], await redis.eval(TAKE, 1, f"rate:{caller}:{route}", limit, WINDOW_MS))
     taken, remaining, reset_ms = answer
     return Allowance(bool(taken), limit, remaining, max(1, math.ceil(reset_ms / 1000)))
+
+
+class WrongKeys:
+    """Requests without a right key, counted by address and in Redis for all replicas.
+
+    Where an address has used up its places, even a right key is refused until one comes free: else a guesser would still
+    learn which one is right. Each replica remembers whom it refuses, so that a request with a right key costs nothing more.
+    """
+
+    def __init__(self, redis: Redis, limit: int) -> None:
+        self._redis, self._limit = redis, limit
+        self._until: dict[str, float] = {}
+
+    def refused(self, address: str) -> Allowance | None:
+        """What to tell an address that is refused now."""
+        left = self._until.get(address, 0.0) - time.monotonic()
+        return Allowance(False, self._limit, 0, math.ceil(left)) if left > 0 else None
+
+    async def count(self, address: str) -> Allowance:
+        """Count one."""
+        allowance = await take(self._redis, f"address:{address}", "unauthorized", self._limit)
+        if not allowance.remaining:
+            now = time.monotonic()
+            self._until = {other: until for other, until in self._until.items() if until > now}
+            self._until[address] = now + allowance.reset_s
+        return allowance

@@ -14,9 +14,11 @@ import pytest
 import redis
 
 from base.settings import ROOT, Settings
+from facade import limits
 from facade.context import connect
 from facade.keys import STORE, Keys, is_loopback
 from facade.openapi import BARE
+from tests.conftest import wait_for
 from tests.contract.facade import failed, serving
 
 pytestmark = pytest.mark.pipeline
@@ -178,6 +180,49 @@ def test_the_rate_limit_is_by_caller_and_route(busy: Settings, store: redis.Redi
     finally:
         for key in store.keys("rate:key:*"):
             store.delete(key)
+
+
+@pytest.fixture
+def unlimited(store: redis.Redis) -> Iterator[None]:
+    """Nobody has used up anything, before and after."""
+
+    def forget() -> None:
+        for key in store.keys("rate:*"):
+            store.delete(key)
+
+    forget()
+    yield
+    forget()
+
+
+def test_keys_cannot_be_tried_without_end(busy: Settings, kept: Callable[..., str], unlimited: None) -> None:
+    right = bearer(kept("right", "read"))
+    strict = busy.model_copy(update={"rate_limit_per_minute": 3})
+    with serving(strict) as client, serving(strict) as replica:
+        # On whichever route, with a wrong key or with none.
+        failed(client.get("/api/mev", headers=bearer("guess-1")), 401, "unauthorized")
+        failed(client.get("/api/alerts"), 401, "unauthorized")
+        assert client.get("/api/mev", headers=right).status_code == 200
+        failed(replica.get("/api/mev", headers=bearer("guess-3")), 401, "unauthorized")
+        for caller in (bearer("guess-4"), right, {}):  # a right one would be told apart
+            refused = client.get("/api/mev", headers=caller) if caller else client.get("/api/mev")
+            failed(refused, 429, "rate_limited")
+            assert 1 <= int(refused.headers["retry-after"]) <= 60
+            assert (refused.headers["ratelimit-limit"], refused.headers["ratelimit-remaining"]) == ("3", "0")
+        failed(replica.get("/api/mev", headers=right), 429, "rate_limited")
+        elsewhere = {**right, "X-Forwarded-For": "192.0.2.7"}  # as a proxy on this machine says it
+        assert client.get("/api/mev", headers=elsewhere).status_code == 200
+        assert client.get("/health").status_code == 200
+
+
+def test_who_tried_too_many_keys_may_go_on_later(
+    busy: Settings, kept: Callable[..., str], unlimited: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "WINDOW_MS", 1_000)
+    right = bearer(kept("right", "read"))
+    with serving(busy.model_copy(update={"rate_limit_per_minute": 3})) as client:
+        wait_for(lambda: client.get("/api/mev", headers=bearer("guess")).status_code == 429)
+        wait_for(lambda: client.get("/api/mev", headers=right).status_code == 200)
 
 
 def test_a_route_may_have_a_limit_of_its_own(busy: Settings, store: redis.Redis) -> None:
