@@ -23,8 +23,7 @@ def config(as_json: Annotated[bool, typer.Option("--json", help="One JSON object
         return
     width = max(map(len, rows))
     for name, row in rows.items():
-        value = row["value"] if isinstance(row["value"], str) else json.dumps(row["value"])
-        print(f"{name:{width}}  {value or '-':32}  {row['origin']}")
+        print(f"{name:{width}}  {as_variable(row['value']) or '-':32}  {row['origin']}")
     for name in meaningless():
         print(f"{name} is set but has no meaning here: services are reached through Kafka; remove it")
 
@@ -38,4 +37,13 @@ def shown(settings: Settings, name: str) -> Any:
         return {key: "***" if any(word in key for word in _SECRET) else text for key, text in value.items()}
     if name == "redis_url" and (password := urlsplit(value).password):
         return value.replace(f":{password}@", ":***@")
-    return value if isinstance(value, int | float | str | tuple | None) else str(value)
+    return value if isinstance(value, int | float | str | tuple | dict | None) else str(value)
+
+
+def as_variable(value: Any) -> str:
+    """A value as its variable is written: an object as JSON, a list with commas, nothing as nothing."""
+    if isinstance(value, dict):
+        return json.dumps(value) if value else ""
+    if isinstance(value, list | tuple):
+        return ",".join(value)
+    return "" if value is None else str(value)

@@ -157,6 +157,28 @@ def test_config_shows_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "redis://me:***@there:1/0" in text and '"sasl.username": "me"' in text
 
 
+def test_config_prints_values_as_their_variables_are_written(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = {
+        "SOBA_RATE_LIMITS": '{"/api/mev": 7, "/api/blocks/{number}": 8}',
+        "SOBA_KAFKA": '{"security.protocol": "SSL"}',
+        "SOBA_CORS_ORIGINS": "http://a,http://b",
+        "SOBA_REPLY_TIMEOUT_S": "2.5",
+    }
+    for name, text in given.items():
+        monkeypatch.setenv(name, text)
+    config.config(as_json=False)
+    lines = {line.split()[0]: line for line in capsys.readouterr().out.splitlines()}
+    for name, text in given.items():
+        assert f"  {text} " in lines[name.removeprefix("SOBA_").lower()]
+    assert lines["api_keys"].split() == ["api_keys", "-", "default"]
+    assert lines["worker_port"].split() == ["worker_port", "-", "default"]
+    config.config(as_json=True)
+    told = json.loads(capsys.readouterr().out)["settings"]
+    assert told["rate_limits"]["value"] == json.loads(given["SOBA_RATE_LIMITS"])
+
+
 def test_a_child_gets_changes_through_its_environment() -> None:
     environment = Settings(_env_file=None).environment(brokers="a:1", port=0)
     assert (environment["SOBA_BROKERS"], environment["SOBA_PORT"]) == ("a:1", "0")
