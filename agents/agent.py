@@ -5,6 +5,7 @@ A handler has no Kafka, Redis or clock: it takes records and the rows it named, 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Protocol
@@ -81,6 +82,8 @@ class Result:
     rows: list[Row] = field(default_factory=list)
     dead_letters: list[DeadLetter] = field(default_factory=list)
     answers: list[Answer] = field(default_factory=list)
+    taken: Counter[str] = field(default_factory=Counter)
+    """For metrics, where a record holds many elements: how many were not refused, by what became of them."""
 
 
 def no_rows(batch: Sequence[Record]) -> list[RowName]:
@@ -108,8 +111,11 @@ class Agent:
 class State(Protocol):
     """What an agent keeps for one partition."""
 
-    def restore(self, tail: Iterable[bytes], committed: int) -> Result:
-        """Take back what the agent wrote last (`tail`, oldest first); return what may not have been given out."""
+    def restore(self, tail: Iterable[bytes], committed: int, whole: bool) -> Result:
+        """Take back what the agent wrote last (`tail`, oldest first); return what may not have been given out.
+
+        The records of its topic below the offset `committed` are done with; `whole` is whether nothing was written before `tail`.
+        """
 
     def handle(self, batch: Sequence[Record], now: float) -> Result:
         """Make of a batch, which may be empty, what should come of it at `now` (unix seconds). A raise changes nothing."""
@@ -124,7 +130,7 @@ class Partitioned:
 
     `make(partition, partitions)` builds the state; it is restored from what it wrote last to the same partition number of
     `restored_from`: as few records as `enough` is content with, told their `ce_id`s and the committed offset of `topic`, and never
-    more than `tail`.
+    more than `tail`. `made_at` tells from such a `ce_id` the offset in `topic` of the record that the agent had read last.
     """
 
     name: str
@@ -133,3 +139,4 @@ class Partitioned:
     restored_from: Topic
     tail: int
     enough: Callable[[Sequence[str], int], bool]
+    made_at: Callable[[str], int]

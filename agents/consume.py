@@ -11,6 +11,7 @@ import logging
 import threading
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import NoReturn, Protocol, cast
 
 from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
@@ -27,7 +28,7 @@ from agents.runtime import (
     refuse_for_error,
 )
 from base import metrics
-from base.exits import EXIT_FAILING
+from base.exits import EXIT_FAILING, EXIT_MISFIT
 from base.settings import Settings
 from topics import clients
 from topics.headers import Headers, get
@@ -85,6 +86,14 @@ class Stateless:
 
     def floor(self, partition: int) -> int | None:
         return None
+
+
+@dataclass(frozen=True, slots=True)
+class _Tail:
+    """What an agent wrote last to a partition, oldest first, and whether it is all that is there."""
+
+    values: list[bytes]
+    whole: bool
 
 
 class Stateful:
@@ -150,7 +159,9 @@ class Stateful:
             self._counted[partition] = fresh[-1].offset + 1
             self._limit.fine(len(fresh))
             self._outlet.activity.handled += len(fresh)
-            metrics.EVENTS_IN.labels(self._agent.name).inc(len(fresh))
+            metrics.EVENTS_IN.labels(self._agent.name).inc(sum(result.taken.values()) + len(result.dead_letters))
+            for verdict, many in result.taken.items():
+                metrics.VERDICTS.labels(self._agent.name, verdict).inc(many)
             metrics.BATCH_SIZE.labels(self._agent.name).observe(len(fresh))
             metrics.HANDLER_SECONDS.labels(self._agent.name).observe(time.perf_counter() - began)
         return result
@@ -178,31 +189,38 @@ class Stateful:
 
     def _restore(self, consumer: Consumer, partition: int, start: int | None = None) -> None:
         """Build a partition's state from what was written last, to read on from `start` (None: what is committed)."""
-        topic = self._agent.topic.name
+        topic, name = self._agent.topic.name, f"{self._agent.name}/{partition}"
 
-        def find() -> tuple[int, int, list[bytes]]:
+        def find() -> tuple[int, int, _Tail]:
             count = len(consumer.list_topics(topic, timeout=10).topics[topic].partitions)
-            committed = start
-            if committed is None:
-                committed = max(0, consumer.committed([TopicPartition(topic, partition)], timeout=10)[0].offset)
-            return count, committed, self._tail(partition, committed)
+            where = TopicPartition(topic, partition)
+            committed = max(0, consumer.committed([where], timeout=10)[0].offset) if start is None else start
+            _, end = consumer.get_watermark_offsets(where, timeout=10)
+            return count, committed, self._tail(partition, committed, end)
 
+        self._outlet.activity.restoring[name] = time.time()
         count, committed, tail = self._outlet.retry(self._agent.name, find)
         state = self._agent.make(partition, count)
-        self._outlet.give(self._agent.name, state.restore(tail, committed))
+        self._outlet.give(self._agent.name, state.restore(tail.values, committed, tail.whole))
         self._states[partition] = state
-        log.info("%s: partition %d restored from %d records", self._agent.name, partition, len(tail))
+        del self._outlet.activity.restoring[name]
+        log.info("%s: restored from %d records", name, len(tail.values))
 
-    def _tail(self, partition: int, committed: int) -> list[bytes]:
+    def _tail(self, partition: int, committed: int, end: int) -> _Tail:
         """What this agent wrote last, oldest first: few records, and twice as many until they are enough."""
+        topic, source = self._agent.topic.name, self._agent.restored_from.name
         records, name = TAIL_STEP, self._agent.name.encode()
         while True:
-            found = read_tail(self._settings, self._agent.restored_from.name, partition, records)
+            found = read_tail(self._settings, source, partition, records)
             # Others may have put anything there.
             ours = [message for message in found if get(_headers(message), "ce_source") == name]
             ids = [(get(_headers(message), "ce_id") or b"").decode() for message in ours]
-            if len(found) < records or records >= self._agent.tail or self._agent.enough(ids, committed):
-                return [value for message in ours if (value := message.value())]
+            if (newest := max(map(self._agent.made_at, ids), default=-1)) >= end:
+                why = f"{source}/{partition} was made from offset {newest} of {topic}, which ends at {end}"
+                leave(EXIT_MISFIT, f"{why}: {topic} is another topic now; delete {source} too (docs/operations.md)")
+            whole = len(found) < records
+            if whole or records >= self._agent.tail or self._agent.enough(ids, committed):
+                return _Tail([value for message in ours if (value := message.value())], whole)
             records *= 2
 
 

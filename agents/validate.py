@@ -41,21 +41,20 @@ class Validator:
         self.assembly = Assembly()
         self.hours: dict[int, int] = {}
         """The newest chain hour that was told to the views, by chain."""
-        self.counts: dict[str, int] = {}
-        """Events by what became of them, since `take_counts`."""
 
     # What the runtime calls
 
-    def restore(self, tail: Iterable[bytes], committed: int) -> Result:
+    def restore(self, tail: Iterable[bytes], committed: int, whole: bool) -> Result:
         """Take back this partition's tail of chain.blocks; return the views that may not have been sent.
 
-        `committed` is the offset up to which chain.events was done with: views of blocks below it are confirmed.
+        `committed` is the offset up to which chain.events was done with: views of blocks below it are confirmed. `whole` is
+        whether the tail is all of the partition.
         """
         result = Result()
         for value in tail:
             head = orjson.loads(value)
             self.assembly.restore(head["chain_id"], head["number"], head["revision"], value, committed)
-        for held in sorted(self.assembly.restored(), key=lambda held: held.revision):
+        for held in sorted(self.assembly.restored(whole), key=lambda held: held.revision):
             if held.revision >= committed:
                 self._views(result, held, codecs.decode_block(held.emitted or b""))
             elif (timestamp := held.header.get("timestamp")) is not None:
@@ -74,11 +73,6 @@ class Validator:
     def floor(self) -> int | None:
         """The lowest offset still needed; None when everything handled is in chain.blocks."""
         return self.assembly.floor()
-
-    def take_counts(self) -> dict[str, int]:
-        """Events by what became of them since the last call."""
-        counts, self.counts = self.counts, {}
-        return counts
 
     # Taking in
 
@@ -108,23 +102,25 @@ class Validator:
         verdict = self.assembly.event(event, chain_id, fields["block_number"], raw.record.offset, now)
         if verdict in REFUSED:
             return _refuse(result, raw, [_fault(verdict)], index)
-        self._count(verdict)
+        result.taken[verdict] += 1
+        return None
 
     def _envelope(self, raw: _Bytes, envelope: codecs.Envelope, now: float, result: Result) -> None:
-        if envelope.hash is None:  # its events may know
-            envelope.hash = next(
-                (h for e in envelope.events if (h := getattr(e, "block_hash", None)) is not None), None
-            )
         faults = rules.header_errors(envelope, now)
         if faults:
             return _refuse(result, raw, faults)
+        if envelope.hash is None:
+            envelope.hash = _hash_of(envelope, now)
         chain_id, number, offset = envelope.chain_id, envelope.number, raw.record.offset
         if not self._ours(chain_id):
             return self._send_on(result, raw, chain_id, None)
         header = {name: value for name in HEADER_FIELDS if (value := getattr(envelope, name)) is not None}
         if envelope.status == "removed":
             verdict = self.assembly.removed(chain_id, number, envelope.hash, offset, now)
-            return _refuse(result, raw, [_fault(verdict)]) if verdict in REFUSED else self._count(verdict)
+            if verdict in REFUSED:
+                return _refuse(result, raw, [_fault(verdict)])
+            result.taken[verdict] += 1
+            return None
         context = rules.Context(now, chain_id, number, envelope.hash, header.get("timestamp"))
         events, refused = _judge(envelope.events, lambda e: rules.errors(e, context), codecs.event_faults)
         transactions, bad_transactions = _judge(
@@ -138,13 +134,15 @@ class Validator:
         if verdict in REFUSED:
             return _refuse(result, raw, [_fault(verdict)])
         if verdict == "replayed":  # its dead letters were confirmed before the block; perhaps it was refused as a whole
-            return self._count(verdict, len(events))
+            result.taken[verdict] += len(events)
+            return None
         refused += [(events[place][0], [_fault("conflicting_duplicate")]) for place in conflicts]
         for index, why in refused:
             _refuse(result, raw, why, index, "events")
         for index, why in bad_transactions:
             _refuse(result, raw, why, index, "transactions")
-        self._count(verdict, len(events) - len(conflicts))
+        result.taken[verdict] += len(events) - len(conflicts)
+        return None
 
     def _ours(self, chain_id: int) -> bool:
         return self._owner(str(chain_id)) == self.partition
@@ -158,7 +156,8 @@ class Validator:
         origin = (ORIGIN, place(raw.record.topic, raw.record.partition, raw.record.offset, _index(index, "")).encode())
         key = str(chain_id).encode()
         result.sent_on.append(Output(CHAIN_EVENTS.name, key, raw.of(index), [*headers, (REROUTED, b"1"), origin]))
-        self._count("rerouted")
+        result.taken["rerouted"] += 1
+        return None
 
     # Giving out
 
@@ -205,9 +204,6 @@ class Validator:
     def _owner(self, key: str) -> int:
         return partition(key.encode(), self.partitions)
 
-    def _count(self, what: str, many: int = 1) -> None:
-        self.counts[what] = self.counts.get(what, 0) + many
-
 
 class _Bytes:
     """The bytes of a record and of its elements, which are looked for only when one is refused or sent on."""
@@ -229,6 +225,15 @@ def _refuse(result: Result, raw: _Bytes, faults: Sequence[Fault], index: int | N
     detail = "; ".join(f"{fault.field}: {fault.message}" if fault.field else fault.message for fault in faults)
     first, where = faults[0], _index(index, part)
     result.dead_letters.append(DeadLetter(raw.record, first.code, first.field, detail, raw.of(index, part), where))
+
+
+def _hash_of(envelope: Any, now: float) -> str | None:
+    """The block hash that an envelope does not say, by its first valid event that does."""
+    context = rules.Context(now, envelope.chain_id, envelope.number, None, envelope.timestamp)
+    for event in envelope.events:
+        if getattr(event, "block_hash", None) is not None and not rules.errors(event, context):
+            return str(event.block_hash)
+    return None
 
 
 def _index(index: int | None, part: str) -> str | None:
@@ -266,13 +271,26 @@ def enough(ids: Sequence[str], committed: int) -> bool:
     numbers: dict[str, set[str]] = {}
     revisions: list[int] = []
     for id in ids:
-        chain_id, number, revision = id.split(":")
-        numbers.setdefault(chain_id, set()).add(number)
-        revisions.append(int(revision))
+        chain_id, number, _ = id.split(":")
+        revisions.append(made_at(id))
+        known = numbers.setdefault(chain_id, set())
+        if revisions[-1] < committed:
+            known.add(number)
     older = revisions[: len(revisions) // 2]
     return all(len(found) >= HELD_BLOCKS for found in numbers.values()) and max(older, default=-1) < committed
 
 
+def made_at(id: str) -> int:
+    """The offset in chain.events at which a record of chain.blocks with this `ce_id` was made: its revision."""
+    return int(id.rpartition(":")[2])
+
+
 AGENT = Partitioned(
-    name=NAME, topic=CHAIN_EVENTS, make=Validator, restored_from=CHAIN_BLOCKS, tail=4_096, enough=enough
+    name=NAME,
+    topic=CHAIN_EVENTS,
+    make=Validator,
+    restored_from=CHAIN_BLOCKS,
+    tail=4_096,
+    enough=enough,
+    made_at=made_at,
 )

@@ -35,6 +35,11 @@ SERVICE_HEALTH = Gauge(
 
 # Workers.
 EVENTS_IN = Counter("soba_events_in_total", "Elements taken by an agent: events, not records.", ["agent"])
+VERDICTS = Counter(
+    "soba_verdicts_total",
+    "Events that an agent did not refuse, by what became of them: new, duplicate, replayed, rerouted.",
+    ["agent", "verdict"],
+)
 EVENTS_OUT = Counter("soba_events_out_total", "Records produced by an agent.", ["agent", "topic"])
 REJECTED = Counter("soba_rejected_total", "Elements refused by a schema or a rule.", ["agent", "reason"])
 DEAD_LETTERS = Counter("soba_dead_letters_total", "Records written to dead-letter topics.", ["agent"])

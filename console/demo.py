@@ -158,7 +158,7 @@ def _replay(running: System, sample: Sample, pace: float, began: float) -> list[
     for name, count in running.launcher.restarts.items():
         if count:
             print(f"{name} ended and was started again ({count} {'time' if count == 1 else 'times'})", flush=True)
-    gone = [f"{name} ended for good (dead-letter limit)" for name in running.launcher.given_up]
+    gone = [f"{name} ended for good" for name in running.launcher.given_up]
     problems = [*run.unsent, *failures(tally), *gone, *_lookup(running.http, settings, tally)]
     for problem in problems:
         print(f"FAILED: {problem}", flush=True)

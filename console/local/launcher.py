@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from base.exits import EXIT_DEAD_LETTERS, EXIT_FAILING
+from base.exits import EXIT_DEAD_LETTERS, EXIT_FAILING, EXIT_MISFIT
 from console.local.process import Child
 from console.local.runfile import RunFile
 
@@ -20,6 +20,10 @@ STEADY = 30.0
 QUESTIONABLE = 3
 """After so many quick ends in a row the user is shown what its log says."""
 
+_FOR_GOOD = {
+    EXIT_DEAD_LETTERS: "too many records made its code fail (dead-letter limit); see bin/soba dlq list and {log}",
+    EXIT_MISFIT: "what lies in its topics does not fit together; the end of {log} says what to do",
+}
 _TICK = 0.1
 # What stops first has the highest order: facade, workers, Redis, Kafka.
 KAFKA, REDIS, WORKER, FACADE = 0, 1, 10, 20
@@ -79,7 +83,7 @@ class Launcher:
 
     @property
     def given_up(self) -> list[str]:
-        """Children that ended for good (dead-letter limit)."""
+        """Children that ended for good."""
         return [name for name, row in self._all.items() if row.given_up]
 
     def child(self, name: str) -> Child:
@@ -124,11 +128,10 @@ class Launcher:
         self._report(f"{name} started again (pid {row.child.pid})")
 
     def _ended(self, name: str, row: _Supervised, now: float) -> None:
-        if row.child.rc == EXIT_DEAD_LETTERS:
+        if row.child.rc in _FOR_GOOD:
             row.given_up = True
             self._report(
-                f"{name} ended for good: too many records made its code fail (dead-letter limit).\n"
-                f"  See bin/soba dlq list and {row.child.log}; the other services go on."
+                f"{name} ended for good: {_FOR_GOOD[row.child.rc].format(log=row.child.log)}; the other services go on."
             )
             return
         row.failures = 0 if now - row.started >= STEADY else row.failures + 1

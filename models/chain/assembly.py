@@ -108,8 +108,8 @@ class Held:
         """Note that `value` is what chain.blocks will hold; keep the block as those bytes."""
         if self.emitted is not None:
             self.earlier.append(self.emitted)
-        self.emitted, self.packed, self.first_offset = value, True, -1
-        self.events, self.transactions = {}, {}
+        self.emitted, self.first_offset = value, -1
+        self.repack()
 
     def unpack(self) -> None:
         """Have `events` and `transactions` again after `pack`."""
@@ -118,6 +118,10 @@ class Held:
             self.events = {identity(event): event for event in block.events}
             self.transactions = {t.hash: t for t in block.transactions}
             self.packed = False
+
+    def repack(self) -> None:
+        """Keep it as `emitted` alone again: nothing in it has changed."""
+        self.packed, self.events, self.transactions = True, {}, {}
 
 
 def identity(event: Any) -> Identity:
@@ -153,6 +157,10 @@ class Assembly:
         """The `HELD_BLOCKS` highest numbers seen, by chain, as a heap: a set that grows by record, however records are batched."""
         self._restored: dict[BlockId, int] = {}
         """Revisions of blocks that a restart found in chain.blocks, held or not."""
+        self._unknown_below: dict[int, int] = {}
+        """By chain, the number below which blocks may be in chain.blocks that a restart has not read."""
+        self._unpacked: dict[BlockId, Held] = {}
+        """Closed blocks that were unpacked to look into them."""
 
     # Restoring
 
@@ -173,8 +181,15 @@ class Assembly:
             self._count(held)
         self.heads[chain_id] = max(number, self.heads.get(chain_id, number))
 
-    def restored(self) -> Iterator[Held]:
-        """After the last `restore`: the newest `HELD_BLOCKS` of each chain, headers read from their values; the rest let go."""
+    def restored(self, whole: bool) -> Iterator[Held]:
+        """After the last `restore`: the newest `HELD_BLOCKS` of each chain, headers read from their values; the rest let go.
+
+        `whole` is whether there was nothing in chain.blocks before what was restored. Where there was, a block below those
+        restored cannot be told from one that is there already: begun anew it would lose what it had.
+        """
+        if not whole:
+            for chain_id, number in self.blocks:
+                self._unknown_below[chain_id] = min(number, self._unknown_below.get(chain_id, number))
         for key in [key for key in self.blocks if self._below(key)]:
             del self.blocks[key]
         for held in self.blocks.values():
@@ -190,7 +205,7 @@ class Assembly:
         held, verdict = self._open_for(chain_id, number, event.block_hash, offset)
         if held is None:
             return verdict
-        held.unpack()
+        self._unpack(held)
         key = identity(event)
         known = held.events.get(key)
         if known is not None:
@@ -223,7 +238,7 @@ class Assembly:
             if known is not event and not same_content(known, event):
                 conflicts.append(index)
             _strip(event, header)
-        held.unpack()
+        self._unpack(held)
         transactions_by_hash = _by_hash(transactions)
         before = (held.status, held.header, held.rejected, held.transactions, held.events)
         after = ("complete", header, rejected + len(conflicts), transactions_by_hash, found)
@@ -242,10 +257,10 @@ class Assembly:
         held, verdict = self._open_for(chain_id, number, header.get("hash"), offset)
         if held is None:
             return verdict, []
-        held.unpack()
+        self._unpack(held)
         if len(held.events) + len(events) > ASSEMBLED_EVENTS:
             return "too_large", []
-        conflicts, changed = [], self._renew_if_removed(held) or rejected > 0
+        conflicts, changed = [], self._renew_if_removed(held) or held.revision < 0
         for name, value in header.items():
             if name not in held.header:
                 held.header[name] = value
@@ -261,11 +276,11 @@ class Assembly:
                 changed = True
             elif not same_content(known, event):
                 conflicts.append(index)
+        if not changed:  # sent again, and what was refused of it counted the first time
+            return "duplicate", conflicts
         held.rejected += rejected + len(conflicts)
-        if changed or conflicts or held.revision < 0:
-            self._changed(held, offset, now)
-            return "new", conflicts
-        return "duplicate", conflicts
+        self._changed(held, offset, now)
+        return "new", conflicts
 
     def removed(self, chain_id: int, number: int, block_hash: str | None, offset: int, now: float) -> Verdict:
         """Take a block back, unless another fork's block is held."""
@@ -277,7 +292,7 @@ class Assembly:
             return "other_fork"
         if held.status == "removed":
             return "duplicate"
-        held.unpack()
+        self._unpack(held)
         held.status, held.rejected, held.events, held.transactions = "removed", 0, {}, {}
         if block_hash is not None:
             held.header["hash"] = block_hash
@@ -287,7 +302,11 @@ class Assembly:
     # Closing
 
     def closing(self, now: float) -> list[Held]:
-        """The open blocks that close now, oldest first."""
+        """At the end of a batch: the open blocks that close now, oldest first."""
+        for held in self._unpacked.values():
+            if not held.open:
+                held.repack()
+        self._unpacked.clear()
         return sorted(
             (
                 held
@@ -333,6 +352,11 @@ class Assembly:
                 return None, "other_fork"
         return held, "new"
 
+    def _unpack(self, held: Held) -> None:
+        if held.packed:
+            held.unpack()
+            self._unpacked[held.id] = held
+
     def _count(self, held: Held) -> None:
         held.counted = True
         top = self._top.setdefault(held.chain_id, [])
@@ -342,9 +366,9 @@ class Assembly:
             heappushpop(top, held.number)
 
     def _below(self, key: BlockId) -> bool:
-        """Whether a block is lower than `HELD_BLOCKS` others of its chain."""
+        """Whether a block is lower than `HELD_BLOCKS` others of its chain, or than all that a restart could read of it."""
         top = self._top.get(key[0], [])
-        return len(top) == HELD_BLOCKS and key[1] < top[0]
+        return (len(top) == HELD_BLOCKS and key[1] < top[0]) or key[1] < self._unknown_below.get(key[0], -1)
 
     def _renew_if_removed(self, held: Held) -> bool:
         if held.status != "removed":

@@ -100,9 +100,7 @@ def _ordered(block: Block) -> Iterable[tuple[int, str, Swap]]:
             yield places[hash], hash, swap
 
 
-def _actors(
-    swap: Swap, transaction: Transaction | None, nobody: frozenset[str]
-) -> tuple[str | None, frozenset[str]]:
+def _actors(swap: Swap, transaction: Transaction | None, nobody: frozenset[str]) -> tuple[str | None, frozenset[str]]:
     signed_by = (transaction.from_address if transaction else None) or swap.from_address
     called = (transaction.to_address if transaction else None) or swap.to_address
     sender = signed_by.lower() if signed_by else None

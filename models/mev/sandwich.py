@@ -46,9 +46,7 @@ def finding(block: Block, bundle: list[Round], histories: dict[str, History]) ->
         protocols=sorted({leg.protocol for one in bundle for leg in one.fronts if leg.protocol}),
         profit=profit(bundle),
         losses=[
-            loss
-            for one in bundle
-            for loss in victim_losses(histories[one.pool], one.pool, attackers, one.victims)
+            loss for one in bundle for loss in victim_losses(histories[one.pool], one.pool, attackers, one.victims)
         ],
         confidence=confidence,
         evidence=evidence,

@@ -95,7 +95,7 @@ def test_a_restored_block_refuses_what_it_holds_and_takes_what_came_later() -> N
 
     again = Assembly()
     again.restore(1, 1, 7, value, committed=3)
-    assert [held.number for held in again.restored()] == [1]
+    assert [held.number for held in again.restored(whole=True)] == [1]
     assert add(again, 1, 3) == "replayed"
     assert add(again, 1, 7, amount_in="9") == "replayed"
     assert add(again, 1, 8, log_index=1) == "duplicate"
@@ -123,9 +123,41 @@ def test_a_revision_is_the_same_bytes_whether_or_not_a_restart_lies_before_it() 
 
     two = Assembly()
     two.restore(1, 1, 5, first, committed=3)
-    assert len(list(two.restored())) == 1
+    assert len(list(two.restored(whole=True))) == 1
     add(two, 1, 7, log_index=2)
     assert give_out(one) == give_out(two)
+
+
+def test_what_a_restart_could_not_read_is_not_begun_anew() -> None:
+    """Where chain.blocks holds more than was read, a block below it may be there already, complete."""
+
+    def restored(whole: bool) -> Assembly:
+        again = Assembly()
+        for number in (5, 6):
+            head = {"chain_id": 1, "number": number, "status": "complete", "revision": number}
+            again.restore(1, number, number, encode_block(head, []), committed=10)
+        assert len(list(again.restored(whole))) == 2
+        return again
+
+    assert add(restored(whole=True), 4, 10) == "new"
+    cut = restored(whole=False)
+    assert add(cut, 4, 10) == "too_late"
+    assert [add(cut, number, 11) for number in (5, 7)] == ["new", "new"]
+    assert cut.event(event(1), 2, 1, 12, NOW) == "new"  # nothing is known of that chain
+
+
+def test_a_duplicate_leaves_a_block_packed() -> None:
+    blocks = Assembly()
+    add(blocks, 1, 0)
+    close(blocks, NOW + 2)
+    assert add(blocks, 1, 1) == "duplicate"
+    assert not blocks.blocks[1, 1].packed
+    close(blocks, NOW + 2)
+    assert blocks.blocks[1, 1].packed and not blocks.blocks[1, 1].events
+    assert add(blocks, 1, 2, log_index=1) == "new"
+    assert close(blocks, NOW + 4) == [(1, 2)]
+    blocks.blocks[1, 1].unpack()
+    assert len(blocks.blocks[1, 1].events) == 2
 
 
 def test_a_value_of_an_older_revision_does_not_bring_it_back() -> None:
@@ -133,7 +165,7 @@ def test_a_value_of_an_older_revision_does_not_bring_it_back() -> None:
     for revision in (5, 9, 5):
         head = {"chain_id": 1, "number": 1, "status": "complete", "revision": revision}
         again.restore(1, 1, revision, encode_block(head, []), committed=0)
-    (held,) = again.restored()
+    (held,) = again.restored(whole=True)
     assert held.revision == 9
     assert add(again, 1, 9) == "replayed"
     assert add(again, 1, 10) == "new"

@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 from confluent_kafka import TopicPartition
 
-from agents import validate
-from agents.consume import ConsumeFeed
+from agents import consume, validate
+from agents.consume import ConsumeFeed, Stateful
 from agents.runtime import Activity, Stopped
+from base.exits import EXIT_MISFIT
 from base.settings import Settings
 
 
@@ -57,3 +58,62 @@ def test_a_stop_in_mid_batch_commits_nothing_of_it(monkeypatch: pytest.MonkeyPat
         feed.do(consumer)  # type: ignore[arg-type]
     feed._on_revoke(consumer, [TopicPartition("chain.events", 0)])  # type: ignore[arg-type]
     assert consumer.offsets == [0]
+
+
+class Written:
+    """A record of chain.blocks made from offset 7 of chain.events."""
+
+    def headers(self) -> list[tuple[str, bytes]]:
+        return [("ce_source", b"validate"), ("ce_id", b"1:1:7")]
+
+    def value(self) -> bytes:
+        return b'{"chain_id":1,"number":1,"status":"complete","revision":7,"events":[],"rejected":0,"transactions":[]}'
+
+
+class Topics:
+    """A consumer of a topic of one partition that ends at `end`, nothing committed."""
+
+    def __init__(self, end: int) -> None:
+        self._end = end
+
+    def list_topics(self, topic: str, timeout: float) -> Any:
+        return type("Metadata", (), {"topics": {topic: type("Topic", (), {"partitions": {0: None}})()}})()
+
+    def committed(self, where: list[TopicPartition], timeout: float) -> list[TopicPartition]:
+        return where
+
+    def get_watermark_offsets(self, where: TopicPartition, timeout: float) -> tuple[int, int]:
+        return 0, self._end
+
+
+class Given:
+    """An outlet that keeps what it is given."""
+
+    def __init__(self) -> None:
+        self.activity = Activity()
+        self.restoring_while_given: list[str] = []
+
+    def retry(self, agent: str, call: Any) -> Any:
+        return call()
+
+    def give(self, agent: str, result: Any) -> list[int]:
+        self.restoring_while_given = list(self.activity.restoring)
+        return []
+
+
+def test_a_worker_does_not_start_on_blocks_of_another_topic(monkeypatch: pytest.MonkeyPatch) -> None:
+    """chain.events was made anew: its offsets begin again, and every event would seem to be a replay."""
+
+    def left(code: int, why: str) -> None:
+        raise SystemExit(f"{code} {why}")
+
+    monkeypatch.setattr(consume, "leave", left)
+    monkeypatch.setattr(consume, "read_tail", lambda *_: [Written()])
+    outlet: Any = Given()
+    work = Stateful(validate.AGENT, Settings(_env_file=None, brokers="127.0.0.1:1"), outlet)
+    with pytest.raises(
+        SystemExit, match=f"{EXIT_MISFIT} chain.blocks/0 was made from offset 7 of chain.events, which ends at 7"
+    ):
+        work.assigned(Topics(end=7), [0])  # type: ignore[arg-type]
+    work.assigned(Topics(end=8), [0])  # type: ignore[arg-type]
+    assert outlet.restoring_while_given == ["validate/0"] and not outlet.activity.restoring

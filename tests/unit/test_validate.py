@@ -121,7 +121,7 @@ class Feeder:
         self.world = world
         self.state = validator()
         self.committed = self.position = committed
-        self.world.give(self.state.restore(world.blocks[-AGENT.tail :], committed))
+        self.world.give(self.state.restore(world.blocks[-AGENT.tail :], committed, len(world.blocks) < AGENT.tail))
 
     def step(self, many: int, now: float, most: int | None = None) -> None:
         batch = self.log[self.position : self.position + many]
@@ -630,10 +630,10 @@ def test_restoring_sends_views_again_only_of_what_may_not_have_been_sent() -> No
     first = take(envelope(inside(swap())), state=state)
     second = take(envelope(inside(swap(NUMBER + 1)), number=NUMBER + 1), state=state, first=1)
     tail = [output.value for output in (*first.outputs, *second.outputs)]
-    again = validator().restore(tail, committed=1)
+    again = validator().restore(tail, committed=1, whole=True)
     assert (again.outputs, again.dead_letters) == ([], [])
     assert [output.value for output in again.after] == [output.value for output in second.after]
-    assert validator().restore(tail, committed=2).after == []
+    assert validator().restore(tail, committed=2, whole=True).after == []
 
 
 def test_restoring_names_what_every_revision_read_had_named() -> None:
@@ -644,7 +644,7 @@ def test_restoring_names_what_every_revision_read_had_named() -> None:
         for offset, token in enumerate(tokens, start=3)
     ]
     zombie, older, newest = revisions[1], revisions[0], revisions[2]
-    again = validator().restore([older, newest, zombie], committed=5)
+    again = validator().restore([older, newest, zombie], committed=5, whole=True)
     pairs = {key: len(trades) for value in decoded(again.after) for key, trades in value.get("pairs", {}).items()}
     assert pairs == {f"1:{min(WETH, t)}:{max(WETH, t)}": int(t == tokens[2]) for t in tokens}
 
@@ -662,7 +662,7 @@ def test_a_replay_that_has_not_reached_the_newest_blocks_is_not_late() -> None:
         state = validator()
         # Of that batch only the newer blocks were confirmed.
         state.restore(
-            [output.value for output in undisturbed.outputs if json.loads(output.value)["number"] != NUMBER], 0
+            [output.value for output in undisturbed.outputs if json.loads(output.value)["number"] != NUMBER], 0, True
         )
         again = take(*log, state=state)
     assert reasons(again) == reasons(undisturbed) == []
@@ -676,22 +676,42 @@ def test_a_replay_makes_no_dead_letters_of_what_was_refused_as_a_whole() -> None
     assert reasons(take(late, state=state, first=1)) == [("other_fork", None)]
     second = take(swap(log_index=1), state=state, first=2)
     again = validator()
-    again.restore([output.value for output in (*first.outputs, *second.outputs)], committed=1)
+    again.restore([output.value for output in (*first.outputs, *second.outputs)], committed=1, whole=True)
     assert reasons(take(late, state=again, first=1)) == []
 
 
-def test_counts_tell_what_became_of_events() -> None:
+def test_a_partial_envelope_sent_again_changes_nothing() -> None:
     state = validator()
-    take([swap(), swap(), swap(log_index=1)], envelope(chain_id=ELSEWHERE), state=state)
-    assert state.take_counts() == {"new": 2, "duplicate": 1, "rerouted": 1}
-    assert state.take_counts() == {}
+    value = envelope(inside(swap()), inside(swap(log_index=1, amount_in="0")), status="partial")
+    assert reasons(take(value, value, state=state)) == [("amount_positive", "1")] * 2
+    closed = state.handle([], NOW + 10)
+    assert (last(closed)["rejected"], last(closed)["revision"]) == (1, 0)
+    more = take(envelope(inside(swap(log_index=2)), {"event_type": "swap"}, status="partial"), state=state, first=2)
+    assert reasons(more) == [("missing_field", "1")]
+    assert last(state.handle([], NOW + 20))["rejected"] == 2
+
+
+def test_an_envelope_takes_its_hash_from_no_refused_event() -> None:
+    refused = inside(swap(amount_in="0", block_hash=FORKS[1]))
+    good = inside(swap(log_index=1, block_hash=FORKS[2]))
+    result = take(envelope(refused, good))
+    assert reasons(result) == [("wrong_block", "0")]
+    assert last(result)["hash"] == FORKS[2] and len(last(result)["events"]) == 1
+
+
+def test_counts_tell_what_became_of_events() -> None:
+    result = take([swap(), swap(), swap(log_index=1)], envelope(chain_id=ELSEWHERE))
+    assert result.taken == {"new": 2, "duplicate": 1, "rerouted": 1}
 
 
 def test_a_restart_reads_back_as_far_as_it_must() -> None:
     """512 blocks of every chain, and half as many records again from before what is committed."""
     one = [f"1:{number}:{number}" for number in range(600)]
-    assert validate.enough(one, committed=300) and not validate.enough(one, committed=299)
+    assert validate.enough(one, committed=512)
+    later = [f"1:{number}:{number}" for number in range(600, 2_000)]
+    assert validate.enough([*one, *later], committed=1_000) and not validate.enough([*one, *later], committed=999)
     assert not validate.enough(one[:511], committed=10_000)
+    assert not validate.enough(one, committed=511)  # what is read again does not make an older event late
     assert not validate.enough([*one, "2:5:700"], committed=10_000)
     assert not validate.enough([*one[:500], *["1:7:900"] * 100], committed=10_000)
     assert validate.enough([], committed=0)
