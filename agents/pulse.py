@@ -37,7 +37,7 @@ class Pulse(Service):
         self._service = service
         self._app_id = app_id
         self._wanted_port = port if settings.worker_port is None else settings.worker_port
-        self._host = settings.host
+        self._host = settings.worker_host
         self._activity = activity
         self._faust = app
         self._redis = redis.asyncio.Redis.from_url(settings.redis_url, socket_timeout=5, socket_connect_timeout=5)
@@ -77,6 +77,9 @@ class Pulse(Service):
     async def _beat(self) -> None:
         while not self.should_stop:
             self._measure_lag()
+            if not self._activity.lag:
+                # So that a worker is not called stuck for the one record that comes after an hour of none.
+                self._activity.progress_at = time.time()
             try:
                 async with self._redis.pipeline(transaction=False) as pipe:
                     row = self._row()
@@ -104,6 +107,7 @@ class Pulse(Service):
             failed=activity.failed,
             dead_letters=activity.dead_letters,
             lag=activity.lag,
+            restoring_since=self._restoring_since,
         )
 
     def _measure_lag(self) -> None:
@@ -122,21 +126,26 @@ class Pulse(Service):
             metrics.LAG.labels(name).set(lag)
 
     @property
+    def _restoring_since(self) -> float | None:
+        return min(self._activity.restoring.values(), default=None)
+
+    @property
     def _stuck(self) -> bool:
-        return health.is_stuck(self._activity.lag, time.time() - self._activity.progress_at)
+        now, activity = time.time(), self._activity
+        return health.is_stuck(activity.lag, now - activity.progress_at, now - (self._restoring_since or now))
 
     async def _health(self, request: web.Request) -> web.Response:
         """Alive: this loop answers, and what waits is being done."""
-        status = 503 if self._stuck else 200
-        return web.json_response(
-            {"status": "stuck" if self._stuck else "healthy", "service": self._service, "lag": self._activity.lag},
-            status=status,
-        )
+        stuck = self._stuck
+        body = {"status": "stuck" if stuck else "healthy", "service": self._service, "lag": self._activity.lag}
+        return web.json_response(body, status=503 if stuck else 200)
 
     async def _ready(self, request: web.Request) -> web.Response:
-        """Ready: partitions are assigned (or none are left over) and Redis heard us lately."""
-        ready = time.time() - self._beaten_at < 3 * BEAT_S and self._faust.rebalancing is False
-        return web.json_response({"ready": ready}, status=200 if ready else 503)
+        """Ready: partitions are assigned (or none are left over) and restored, and Redis heard us lately."""
+        restoring = sorted(self._activity.restoring)
+        heard = time.time() - self._beaten_at < 3 * BEAT_S
+        ready = heard and self._faust.rebalancing is False and not restoring
+        return web.json_response({"ready": ready, "restoring": restoring}, status=200 if ready else 503)
 
     async def _metrics(self, request: web.Request) -> web.Response:
         body = await asyncio.to_thread(generate_latest)
@@ -144,13 +153,13 @@ class Pulse(Service):
 
 
 def _listen(host: str, port: int) -> socket.socket:
-    for candidate in (port, 0):
-        listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            listener.bind((host, candidate))
-            listener.listen(64)
-            return listener
-        except OSError:
-            listener.close()
-    raise OSError(f"no port on {host} to listen on")
+    """A listener on this port, or on a free one where it is taken.
+
+    Raises:
+        OSError: this machine has no such address.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family)
+    except OSError:
+        return socket.create_server((host, 0), family=family)

@@ -1,8 +1,9 @@
 """When a service is healthy: one rule for workers, the facade, the page and the docs.
 
 A worker beats every 5 s and is checked every 30 s. It is healthy with a success rate of at least 0.7, fewer than 3 missed
-checks, and when it is not stuck. A service is healthy when each of its parts (Faust apps) has a healthy worker, degraded
-when only some have, unhealthy when none has; the whole is judged by its services in the same way.
+checks, and when it is not stuck. With 3 missed checks it is gone, and of no interest any more once another does its part.
+A service is healthy when each of its parts (Faust apps) has a healthy worker, degraded when only some have, unhealthy when
+none has; the whole is judged by its services in the same way.
 """
 
 from __future__ import annotations
@@ -16,8 +17,9 @@ CHECK_S = 30.0
 MISSED_LIMIT = 3
 SUCCESS_RATE = 0.7
 STUCK_S = 30.0
-"""Records waiting and none finished for so long. It is the whole budget of a question: whoever asks has given up by then,
-so a longer wait would call a worker healthy that answers nobody. Batches and restarts of a broker take a few seconds."""
+"""Records waiting and none finished, or a partition being restored, for so long. It is the whole budget of a question: whoever
+asks has given up by then, so a longer wait would call a worker healthy that answers nobody. Batches, restores and restarts of a
+broker take a few seconds."""
 STATUS_VALUE: dict[Status, float] = {"healthy": 1.0, "degraded": 0.5, "unhealthy": 0.0}
 
 
@@ -31,14 +33,22 @@ def success_rate(handled: int, failed: int) -> float:
     return handled / (handled + failed) if handled or failed else 1.0
 
 
-def is_stuck(lag: int, idle_s: float) -> bool:
-    """Whether a worker for which `lag` records wait, and which last finished one `idle_s` ago, does nothing any more."""
-    return lag > 0 and idle_s > STUCK_S
+def is_stuck(lag: int, idle_s: float, restoring_s: float) -> bool:
+    """Whether a worker does nothing any more.
+
+    `lag` records wait for it, it last finished one `idle_s` ago, and has been restoring a partition for `restoring_s`.
+    """
+    return (lag > 0 and idle_s > STUCK_S) or restoring_s > STUCK_S
+
+
+def is_gone(age_s: float) -> bool:
+    """Whether a worker whose last heartbeat is `age_s` old is no longer expected to beat again."""
+    return missed_checks(age_s) >= MISSED_LIMIT
 
 
 def is_healthy(age_s: float, rate: float, stuck: bool) -> bool:
     """Whether a worker whose last heartbeat is `age_s` old, with this success rate, is healthy."""
-    return missed_checks(age_s) < MISSED_LIMIT and rate >= SUCCESS_RATE and not stuck
+    return not is_gone(age_s) and rate >= SUCCESS_RATE and not stuck
 
 
 def together(parts: Iterable[bool | Status]) -> Status:

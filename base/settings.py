@@ -71,6 +71,8 @@ class Settings(BaseSettings):
     partitions: int = Field(2, ge=1, validation_alias=_names("partitions"))
     """Partitions of topics that are created (15 suits a cluster)."""
     replication: int = Field(1, ge=1, validation_alias=_names("replication"))
+    worker_host: str = Field("127.0.0.1", validation_alias=_names("worker_host"))
+    """Address of the workers' health and metrics, which need no key: not `host`, which may be for others."""
     worker_port: int | None = Field(None, ge=0, le=65535, validation_alias=_names("worker_port"))
     """Port of a worker's health and metrics; unset: that of its service; 0 picks a free one."""
     reply_timeout_s: float = Field(30.0, gt=0, validation_alias=_names("reply_timeout_s"))

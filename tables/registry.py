@@ -66,6 +66,8 @@ class WorkerRow(BaseModel):
     failed: int
     dead_letters: int
     lag: int
+    restoring_since: float | None = None
+    """When the oldest restore of a partition that is under way began."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -85,10 +85,12 @@ def _service_of(worker: Seen) -> str:
 
 
 def _service(seen: list[Seen], at: float) -> dict[str, Any]:
-    """One service by the last heartbeats of its workers."""
+    """One service by the last heartbeats of its workers, without those that are gone and replaced."""
+    good = [worker.row for worker in seen if worker.row is not None and _is_healthy(worker.row, at)]
+    served = {row.app_id for row in good}
+    seen = [worker for worker in seen if worker.app_id not in served or not health.is_gone(at - worker.beat_at)]
     rows = [worker.row for worker in seen if worker.row is not None]
-    good = [row for row in rows if _is_healthy(row, at)]
-    parts = {worker.app_id: False for worker in seen} | {row.app_id: True for row in good}
+    parts = {worker.app_id: worker.app_id in served for worker in seen}
     status = health.together(parts.values())
     up_s = at - min(row.started_at for row in good) if good else 0.0
     age_s = at - max(worker.beat_at for worker in seen)
@@ -104,7 +106,7 @@ def _service(seen: list[Seen], at: float) -> dict[str, Any]:
         "handled": handled,
         "failed": failed,
         "dead_letters": sum(row.dead_letters for row in rows),
-        "lag": sum(row.lag for row in good),
+        "lag": sum(row.lag for row in rows),
         "last_beat_seconds": round(age_s, 1),
         "missed_checks": health.missed_checks(age_s),
     }
@@ -112,7 +114,8 @@ def _service(seen: list[Seen], at: float) -> dict[str, Any]:
 
 def _is_healthy(row: WorkerRow, at: float) -> bool:
     # Both times are the worker's, so that neither its clock nor the age of its heartbeat makes it look stuck.
-    stuck = health.is_stuck(row.lag, row.beat_at - row.progress_at)
+    restoring_s = row.beat_at - (row.restoring_since or row.beat_at)
+    stuck = health.is_stuck(row.lag, row.beat_at - row.progress_at, restoring_s)
     return health.is_healthy(at - row.beat_at, health.success_rate(row.handled, row.failed), stuck)
 
 

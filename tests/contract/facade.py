@@ -198,12 +198,14 @@ def beat(
     failed: int = 0,
     idle: float = 0.0,
     lag: int = 0,
+    restoring: float | None = None,
+    instance: str = "test",
 ) -> None:
     """A heartbeat as the runtime writes it."""
     row = WorkerRow(
         service=app_id.partition(".")[0],
         app_id=app_id,
-        instance="test",
+        instance=instance,
         pid=1,
         port=1,
         started_at=started,
@@ -213,6 +215,7 @@ def beat(
         failed=failed,
         dead_letters=0,
         lag=lag,
+        restoring_since=None if restoring is None else at - restoring,
     )
-    write(client, Row(WORKERS, f"{app_id}:test", int(at * 1000), row))
-    client.zadd(WORKERS_SEEN, {f"{app_id}:test": at})
+    write(client, Row(WORKERS, f"{app_id}:{instance}", int(at * 1000), row))
+    client.zadd(WORKERS_SEEN, {f"{app_id}:{instance}": at})

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import threading
 import time
+from typing import Any
 
 import httpx
 import pytest
@@ -96,6 +97,34 @@ def test_a_worker_that_beats_but_does_nothing_is_unhealthy(
 ) -> None:
     beat(seen, "DATA_PROCESSING.validate", time.time(), idle=idle, lag=lag)
     assert http.get("/api/python/health").json()["status"] == status
+
+
+@pytest.mark.parametrize(("restoring", "status"), [(STUCK_S - 1, "healthy"), (STUCK_S + 1, "unhealthy")])
+def test_a_worker_whose_restore_hangs_is_unhealthy(
+    http: httpx.Client, seen: redis.Redis, restoring: float, status: str
+) -> None:
+    beat(seen, "DATA_PROCESSING.validate", time.time(), restoring=restoring)
+    assert http.get("/api/python/health").json()["status"] == status
+
+
+def test_a_worker_that_is_gone_and_replaced_is_left_out(http: httpx.Client, seen: redis.Redis) -> None:
+    now, part = time.time(), "DATA_PROCESSING.validate"
+
+    def told() -> dict[str, Any]:
+        service: dict[str, Any] = http.get("/api/python/health").json()["services"]["DATA_PROCESSING"]
+        return service
+
+    beat(seen, part, now - 91, handled=1, failed=9, lag=100, instance="gone")
+    assert (told()["status"], told()["workers"], told()["lag"], told()["failed"]) == ("unhealthy", 0, 100, 9)
+    beat(seen, part, now, handled=5, lag=2, instance="new")
+    assert (told()["status"], told()["workers"], told()["lag"], told()["failed"]) == ("healthy", 1, 2, 0)
+    # One that still beats is listed, whatever it does: its records wait as well.
+    beat(seen, part, now, idle=STUCK_S + 1, lag=40, instance="stuck")
+    beat(seen, part, now - 89, handled=7, lag=3, instance="late")
+    assert (told()["status"], told()["workers"], told()["lag"], told()["handled"]) == ("healthy", 2, 45, 12)
+    # A part that nobody healthy has is missed, whoever does the others.
+    beat(seen, "DATA_PROCESSING", now - 91, lag=1, instance="other")
+    assert (told()["status"], told()["lag"]) == ("degraded", 46)
 
 
 def test_an_old_heartbeat_does_not_make_a_worker_stuck(http: httpx.Client, seen: redis.Redis) -> None:
