@@ -201,10 +201,16 @@ async def listed(
         raise invalid("cursor", str(error), "`cursor` of an earlier page, as it came") from None
 
 
-async def awaited(read: Callable[[], Awaitable[T | None]], wait_ms: int) -> T | None:
-    """What `read` finds, asked again until it is there or the wait is over."""
-    deadline = time.monotonic() + min(wait_ms, LONGEST_WAIT_MS) / 1000
-    while (found := await read()) is None and (left := deadline - time.monotonic()) > 0:
+async def awaited(read: Callable[[], Awaitable[T | None]], told: Lookup, missing: str) -> T:
+    """What `read` finds, asked again until it is there or the wait is over.
+
+    Raises:
+        ApiError: `not_found`, with the words `missing`.
+    """
+    deadline = time.monotonic() + min(told.wait, LONGEST_WAIT_MS) / 1000
+    while (found := await read()) is None:
+        if (left := deadline - time.monotonic()) <= 0:
+            raise ApiError("not_found", missing)
         await asyncio.sleep(min(POLL_S, left))
     return found
 

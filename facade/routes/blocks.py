@@ -9,7 +9,6 @@ from starlette.responses import Response
 
 from facade.answers import looked_up
 from facade.context import Here
-from facade.errors import ApiError
 from facade.gate import needs
 from facade.requests import Lookup, awaited, parameters, query, tagged
 from facade.routes.paths import BlockNumber
@@ -31,8 +30,6 @@ async def block(
     request: Request, number: BlockNumber, told: Annotated[Lookup, Depends(query(Lookup))], here: Here
 ) -> Response:
     """404 when the block was never seen or has expired."""
-    key = f"{told.chain_id}:{number}"
-    found = await awaited(lambda: readers.row(here.redis, BLOCKS, BlockRow, key), told.wait)
-    if found is None:
-        raise ApiError("not_found", f"block {number} of chain {told.chain_id} is not in the table")
+    key, missing = f"{told.chain_id}:{number}", f"block {number} of chain {told.chain_id} is not in the table"
+    found = await awaited(lambda: readers.row(here.redis, BLOCKS, BlockRow, key), told, missing)
     return tagged(request, found.model_dump(mode="json", exclude_none=True))

@@ -10,7 +10,6 @@ from starlette.responses import Response
 
 from facade.answers import Findings, TransactionFindings, looked_up
 from facade.context import Here
-from facade.errors import ApiError
 from facade.gate import needs
 from facade.requests import Listing, Lookup, Moment, awaited, listed, parameters, query, tagged
 from facade.routes.paths import BlockNumber, Hash
@@ -49,9 +48,7 @@ async def of_transaction(
         key = f"{told.chain_id}:{wanted}"
         return (await readers.page(here.redis, MEV_BY_TRANSACTION, key, MevRow, named, 100, None)).items or None
 
-    found = await awaited(read, told.wait)
-    if found is None:
-        raise ApiError("not_found", f"no finding names transaction {hash} of chain {told.chain_id}")
+    found = await awaited(read, told, f"no finding names transaction {hash} of chain {told.chain_id}")
     data = {"chain_id": told.chain_id, "transaction_hash": wanted, "findings": _dumped(found)}
     return tagged(request, data)
 
@@ -66,10 +63,8 @@ async def of_block(
     request: Request, number: BlockNumber, told: Annotated[Lookup, Depends(query(Lookup))], here: Here
 ) -> Response:
     """An empty list when the block was looked at and nothing was found; 404 when it was not."""
-    key = f"{told.chain_id}:{number}"
-    found = await awaited(lambda: readers.row(here.redis, MEV, MevRow, key), told.wait)
-    if found is None:
-        raise ApiError("not_found", f"block {number} of chain {told.chain_id} is not in the table")
+    key, missing = f"{told.chain_id}:{number}", f"block {number} of chain {told.chain_id} is not in the table"
+    found = await awaited(lambda: readers.row(here.redis, MEV, MevRow, key), told, missing)
     return tagged(request, found.model_dump(mode="json", exclude_none=True))
 
 
