@@ -15,6 +15,8 @@ from facade.requests import Trace
 log = logging.getLogger("soba.facade")
 FACADE = "FACADE"
 """The `service` of routes that no service stands behind."""
+PROBES = frozenset({"/health", "/ready", "/metrics"})
+"""What machines ask every few seconds: nobody's requests, which would make a failing service look well."""
 
 
 def endpoint(scope: Any) -> str:
@@ -66,9 +68,10 @@ class Watch:
 
 def _count(scope: Scope, told: Trace, status: int, seconds: float) -> None:
     service, route = _service(scope), endpoint(scope)
-    REQUESTS.labels(service, route).inc()
-    REQUEST_SECONDS.labels(service).observe(seconds)
-    (REQUESTS_SUCCEEDED if status < 400 else REQUESTS_FAILED).labels(service).inc()
+    if route not in PROBES:
+        REQUESTS.labels(service, route).inc()
+        REQUEST_SECONDS.labels(service).observe(seconds)
+        (REQUESTS_SUCCEEDED if status < 400 else REQUESTS_FAILED).labels(service).inc()
     log.log(
         logging.INFO if service != FACADE else logging.DEBUG,
         "%s %s %d",

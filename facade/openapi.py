@@ -8,6 +8,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from facade.errors import CODES
+from facade.middleware import PROBES
 
 DESCRIPTION = """\
 Results of the pipeline by HTTP. Answers are `{"success": true, "data": {...}, "timestamp"}`, failures
@@ -17,7 +18,7 @@ Results of the pipeline by HTTP. Answers are `{"success": true, "data": {...}, "
 |---|---|---|
 """ + "\n".join(f"| `{code}` | {status} | {meaning} |" for code, (status, meaning) in CODES.items())
 
-BARE = frozenset({"/health", "/ready", "/metrics", "/api/python/health"})
+BARE = PROBES | {"/api/python/health"}
 """Routes without the envelope, without a key and without a rate limit."""
 
 _FAILURE: dict[str, Any] = {

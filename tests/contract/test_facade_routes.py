@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 import threading
 import time
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 import redis
 
 from base.health import STUCK_S
+from facade.middleware import PROBES
 from tables.readers import WORKERS_SEEN
 from tests.contract.facade import (
     ATTACKER,
@@ -148,6 +150,13 @@ def test_metrics_have_the_names_of_the_contract(http: httpx.Client) -> None:
     assert f"python_services_requests_success_total{{{service}}}" in text
     assert 'python_services_requests_failed_total{service="DATA_PROCESSING"}' in text
     assert "# HELP soba_dead_letters_total" in text
+
+
+def test_probes_are_not_counted_as_requests(http: httpx.Client) -> None:
+    for path in ("/health", "/ready", "/metrics", "/api/python/health", "/health"):
+        http.get(path)
+    counted = re.findall(r'python_services_requests_total\{endpoint="([^"]*)"', http.get("/metrics").text)
+    assert "/api/python/health" in counted and PROBES.isdisjoint(counted)
 
 
 def test_ready(http: httpx.Client) -> None:
