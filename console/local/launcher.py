@@ -120,6 +120,7 @@ class Launcher:
             row.child.start()
         except OSError as error:  # no memory or no processes left: later there may be
             row.due = now + LONGEST_DELAY
+            self._run.note_end(name, f"cannot be started: {error}", time.time() + LONGEST_DELAY)
             self._report(f"{name} cannot be started ({error}); trying again in {LONGEST_DELAY:.0f} s")
             return
         row.due = None
@@ -130,14 +131,16 @@ class Launcher:
     def _ended(self, name: str, row: _Supervised, now: float) -> None:
         if row.child.rc in _FOR_GOOD:
             row.given_up = True
-            self._report(
-                f"{name} ended for good: {_FOR_GOOD[row.child.rc].format(log=row.child.log)}; the other services go on."
-            )
+            why = _FOR_GOOD[row.child.rc].format(log=row.child.log)
+            self._run.note_end(name, why, None)
+            self._report(f"{name} ended for good: {why}; the other services go on.")
             return
         row.failures = 0 if now - row.started >= STEADY else row.failures + 1
         delay = min(LONGEST_DELAY, FIRST_DELAY * 2 ** min(row.failures, 10))
         row.due = now + delay
-        self._report(f"{name} ended ({_reason(row.child.rc)}); starting it again in {delay:.2g} s")
+        why = _reason(row.child.rc)
+        self._run.note_end(name, why, time.time() + delay)
+        self._report(f"{name} ended ({why}); starting it again in {delay:.2g} s")
         if row.failures == QUESTIONABLE and (last := row.child.tail(1)):
             self._report(f"  it keeps ending; the last line of {row.child.log}: {last}")
 

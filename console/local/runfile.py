@@ -4,6 +4,7 @@ import fcntl
 import json
 import os
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -54,6 +55,12 @@ class RunFile:
         row = {"pid": child.pid, "created": child.created, "restarts": restarts, "log": str(child.log)}
         self.state["processes"][child.name] = row
         self.save()
+
+    def note_end(self, name: str, why: str, again_at: float | None) -> None:
+        """Write down why a child has ended and when it is started again (unix seconds; None: never)."""
+        self.state["processes"][name] |= {"ended": why, "again_at": again_at}
+        with suppress(OSError):  # a full disk must not keep anything from being started again
+            self.save()
 
     def update(self, **values: Any) -> None:
         self.state.update(values)

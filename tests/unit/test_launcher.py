@@ -5,6 +5,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -95,9 +96,11 @@ def test_a_child_that_cannot_be_started_is_tried_later(tree: Tree, monkeypatch: 
         tree.launcher.step(0.0)
         tree.launcher.step(100.0)
     assert "one ended (code 70: it could not go on as it was)" in tree.said[0]
+    row = read(tree.data)["processes"]["one"]
+    assert row["ended"] == "cannot be started: no memory" and row["again_at"] > time.time() + LONGEST_DELAY / 2
     assert "one cannot be started (no memory)" in tree.said[-1] and tree.launcher.restarts == {"one": 0}
     tree.launcher.step(100.0 + LONGEST_DELAY)
-    assert tree.launcher.restarts == {"one": 1}
+    assert tree.launcher.restarts == {"one": 1} and "ended" not in read(tree.data)["processes"]["one"]
 
 
 def test_a_worker_waits_for_the_servers_it_needs(tree: Tree) -> None:
@@ -130,6 +133,8 @@ def test_the_dead_letter_limit_is_reported_and_left_ended(tree: Tree) -> None:
         tree.launcher.step(now)
     assert tree.launcher.given_up == ["wrong"] and tree.launcher.restarts == {"wrong": 0}
     assert len(tree.said) == 1 and "dead-letter limit" in tree.said[0]
+    row = read(tree.data)["processes"]["wrong"]
+    assert "dead-letter limit" in row["ended"] and row["again_at"] is None
 
 
 def test_a_stop_goes_from_the_facade_to_kafka(tree: Tree) -> None:

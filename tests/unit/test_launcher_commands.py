@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import sys
+import time
 import tomllib
 from pathlib import Path
 
@@ -15,6 +16,8 @@ from base.settings import ROOT, get_settings
 from console import cli, doctor, status, up
 from console.local import ports, runfile
 from console.local.errors import LocalError
+
+GONE = {"pid": 2**22 + 1, "created": 1.0, "restarts": 0, "log": "y.log"}
 
 
 @pytest.fixture(autouse=True)
@@ -37,8 +40,7 @@ def running(data: Path, **more: object) -> None:
     """A run.json as this process would have left it as a launcher."""
     me = {"pid": os.getpid(), "created": psutil.Process().create_time()}
     row = {**me, "restarts": 2, "log": "x.log"}
-    gone = {"pid": 2**22 + 1, "created": 1.0, "restarts": 0, "log": "y.log"}
-    state = {"launcher": me, "started": me["created"], "processes": {"one": row, "two": gone}, **more}
+    state = {"launcher": me, "started": me["created"], "processes": {"one": row, "two": GONE}, **more}
     (data / "run.json").write_text(json.dumps(state))
 
 
@@ -128,6 +130,46 @@ def test_status_of_nothing_and_of_something(data: Path, capsys: pytest.CaptureFi
     state = status.snapshot()
     assert [(row["name"], row["state"]) for row in state["processes"]] == [("one", "running"), ("two", "ended")]
     assert state["processes"][0]["memory_mb"] > 1 and state["processes"][0]["restarts"] == 2
+
+
+def test_status_says_of_each_process_that_is_down_what_comes_next(
+    data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    soon = time.time() + 7
+    processes = {
+        "validate": {**GONE, "ended": "SIGKILL", "again_at": soon},
+        "chain": {**GONE, "ended": "code 1", "again_at": time.time() - 1},
+        "language": {**GONE, "ended": "too many records made its code fail; see bin/soba dlq list", "again_at": None},
+        "facade": GONE,
+    }
+    running(data, http="http://127.0.0.1:1", processes=processes)
+    rows = {row["name"]: row for row in status.snapshot()["processes"]}
+    assert [row["state"] for row in rows.values()] == ["restarting", "restarting", "failed", "ended"]
+    assert rows["validate"]["again_in_seconds"] in (6, 7) and rows["validate"]["reason"] == "SIGKILL"
+    assert run("status") == 0
+    text = capsys.readouterr().out
+    assert "validate ended (SIGKILL) and is started again by itself in " in text and "y.log" in text
+    assert "chain ended (code 1) and is started again by itself as soon as what it needs answers" in text
+    assert "language ended for good: too many records" in text and "stop bin/soba up and start it again" in text
+    assert "facade has just ended: look again in a moment" in text
+    assert "http://127.0.0.1:1/api/python/health" in text
+
+
+def test_status_while_it_starts(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    running(data)
+    assert run("status") == 0
+    text = capsys.readouterr().out
+    assert "starting (pid" in text and "http       not there yet" in text and "None" not in text
+
+
+def test_status_of_nothing_says_how_to_start_and_what_is_left(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("status") == 1
+    text = capsys.readouterr().out
+    assert f"not running (data folder {data})" in text and "bin/soba up" in text and "bin/soba demo" in text
+    assert "left behind" not in text
+    running(data, launcher={"pid": os.getpid(), "created": 1.0})
+    assert run("status") == 1
+    assert f"left behind by a run that was killed: one (pid {os.getpid()}); the next start" in capsys.readouterr().out
 
 
 def test_a_stale_run_file_is_not_a_running_system(data: Path) -> None:
