@@ -1,6 +1,7 @@
 """`soba status`: what runs on the data folder."""
 
 import json
+import math
 import time
 from typing import Annotated, Any
 
@@ -64,7 +65,7 @@ def _process(name: str, row: dict[str, Any], watched: bool) -> dict[str, Any]:
     elif watched and "ended" in row:
         entry |= {"state": "failed" if row["again_at"] is None else "restarting", "reason": row["ended"]}
         if row["again_at"] is not None:
-            entry["again_in_seconds"] = max(0, round(row["again_at"] - time.time()))
+            entry["again_in_seconds"] = max(0, math.ceil(row["again_at"] - time.time()))
     return entry
 
 

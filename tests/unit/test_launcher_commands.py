@@ -13,7 +13,7 @@ import psutil
 import pytest
 
 from base.settings import ROOT, get_settings
-from console import cli, doctor, status, up
+from console import cli, doctor, reach, status, up
 from console.local import ports, runfile
 from console.local.errors import LocalError
 
@@ -135,7 +135,7 @@ def test_status_of_nothing_and_of_something(data: Path, capsys: pytest.CaptureFi
 def test_status_says_of_each_process_that_is_down_what_comes_next(
     data: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    soon = time.time() + 7
+    soon = time.time() + 6.3
     processes = {
         "validate": {**GONE, "ended": "SIGKILL", "again_at": soon},
         "chain": {**GONE, "ended": "code 1", "again_at": time.time() - 1},
@@ -211,8 +211,8 @@ def test_ports_are_different_and_those_of_the_last_run_where_free() -> None:
 
 
 def test_addresses_are_shown_without_passwords() -> None:
-    assert up._masked("redis://me:secret@there:1/0") == "redis://***@there:1/0"
-    assert up._masked("redis://there:1/0") == "redis://there:1/0"
+    assert reach.masked("redis://me:secret@there:1/0") == "redis://***@there:1/0"
+    assert reach.masked("redis://there:1/0") == "redis://there:1/0"
 
 
 def test_progress_on_a_terminal_and_elsewhere(capsys: pytest.CaptureFixture[str]) -> None:
