@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal
 import psutil
 from dotenv import dotenv_values
 from pydantic import AliasChoices, Field, SecretStr, field_validator, model_validator
-from pydantic_core import PydanticKnownError
+from pydantic_core import PydanticCustomError, PydanticKnownError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -106,6 +106,13 @@ class Settings(BaseSettings):
     @classmethod
     def _level(cls, value: object) -> object:
         return {"WARNING": "WARN", "CRITICAL": "ERROR"}.get(name := str(value).upper(), name)
+
+    @field_validator("redis_url", mode="after")
+    @classmethod
+    def _is_redis(cls, value: str) -> str:
+        if value and not value.startswith(("redis://", "rediss://", "unix://")):
+            raise PydanticCustomError("redis_url", "no address of a Redis", {"expected": "redis://host:port/0"})
+        return value
 
     @field_validator("data_dir", mode="after")
     @classmethod

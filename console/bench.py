@@ -20,7 +20,9 @@ import typer
 import uvloop
 
 from base.settings import ROOT, Settings, load
+from console import reach
 from console.figures import Figure, document, show
+from console.local.errors import LocalError
 from console.local.servers import LocalServers
 from facade.context import opened
 from facade.questions import Questions
@@ -49,8 +51,9 @@ def reply(
 ) -> None:
     """From a question's produce to its answer in hand, through Kafka, the validate worker and Redis; without HTTP.
 
-    Questions start on a schedule whether or not earlier ones were answered, and each is timed from its place in the
-    schedule, so that a stall counts for every question that it held up.
+    Questions start on a schedule, whether or not earlier ones were answered.
+
+    Each is timed from its place in the schedule, so that a stall counts for every question that it held up.
     """
     # The loop that serves HTTP in production, too: uvicorn takes uvloop by itself.
     loop = asyncio.Runner(loop_factory=uvloop.new_event_loop)
@@ -84,6 +87,10 @@ def reply(
 def _servers() -> Iterator[Settings]:
     """The servers that run, else ones of our own in a folder that is thrown away."""
     settings = load()
+    if settings.brokers:
+        reach.kafka(settings)
+    if settings.redis_url:
+        reach.redis(settings)
     if settings.brokers and settings.redis_url:
         yield settings
         return
@@ -138,7 +145,7 @@ async def _first_answer(questions: Questions) -> None:
                 await _ask(questions)
                 return
         await asyncio.sleep(0.2)
-    raise RuntimeError(f"the worker has not answered within {START_S:g} s; is `soba worker validate` able to start?")
+    raise LocalError(f"the worker has not answered within {START_S:g} s: see why with bin/soba worker validate")
 
 
 async def _offer(questions: Questions, rate: int, seconds: float) -> tuple[list[float], int, list[float]]:

@@ -46,8 +46,24 @@ class LazyGroup(TyperGroup):
             module, attribute = row[0].split(":")
             command = typer.main.get_command(getattr(importlib.import_module(module), attribute))
             command.help = command.help or row[1]
+            # Those are the root's; below it they only hide the options that matter.
+            command.params = [
+                one for one in command.params if one.name not in ("install_completion", "show_completion")
+            ]
             return args[0], command, args[1:]
         return super().resolve_command(ctx, args)
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except Exception as error:
+            # Typer tells of a wrong option in pydantic's words.
+            told: Any = error
+            if hasattr(told, "message") and hasattr(told.__cause__, "errors"):
+                from base.wording import wording
+
+                told.message = wording(told.__cause__.errors()[0]).said
+            raise
 
 
 app = typer.Typer(cls=LazyGroup, no_args_is_help=True, add_completion=True, pretty_exceptions_enable=False, name="soba")
@@ -96,6 +112,10 @@ def explain(error: Exception) -> str:
     kind: Any = type(error)
     if kind.__module__.startswith("console.local"):
         return str(error).replace("\n", "\n      ")
+    if kind.__name__ == "KafkaException":
+        return f"Kafka failed: {error.args[0].str()}\n      bin/soba doctor says whether it answers"
+    if kind.__module__.startswith("redis."):
+        return f"Redis failed: {error}\n      bin/soba doctor says whether it answers"
     if kind.__name__ == "ValidationError" and getattr(error, "title", "") == "Settings":
         last = "set it anew in the environment or in .env, or unset it: then its default holds"
         return "\n      ".join(["a setting is not valid:", *_wrong_settings(error), last])

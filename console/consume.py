@@ -95,7 +95,14 @@ def consume(
     topic: Annotated[str, typer.Argument(help="A topic's name.")],
     start: Annotated[str, typer.Option("--from", metavar="earliest|latest|OFFSET", help="Where to begin.")] = "latest",
     count: Annotated[int | None, typer.Option("-n", min=1, help="End after so many records.")] = None,
-    filter: Annotated[list[str], typer.Option("--filter", metavar="FIELD=VALUE", help="Only those; repeatable.")] = [],  # noqa: B006 (Typer reads it as a default and never keeps it)
+    filter: Annotated[
+        list[str],
+        typer.Option(
+            "--filter",
+            metavar="FIELD=VALUE",
+            help="Only those with this value, as in events.event_type=swap; repeatable.",
+        ),
+    ] = [],  # noqa: B006 (Typer reads it as a default and never keeps it)
     timeout: Annotated[float | None, typer.Option(min=0.1, help="End after so many silent seconds.")] = None,
     json: Annotated[bool, typer.Option("--json", help="One JSON object a line, whole values.")] = False,
 ) -> None:

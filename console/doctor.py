@@ -120,16 +120,20 @@ def _answer(name: str, place: str, ask: Callable[[], str], variables: str) -> Ch
     try:
         return Check(name, True, ask())
     except Exception as error:
-        detail = f"{place} {type(error).__name__}: {error}".strip()
+        detail = f"{place}: {error}" if place else str(error)
         return Check(name, False, detail, f"is it up? The address and access come from {variables}")
 
 
 def _brokers(settings: Settings) -> str:
+    from confluent_kafka import KafkaException
     from confluent_kafka.admin import AdminClient
 
-    # Raises KafkaException after the time limit; librdkafka's own log lines say nothing more.
+    # librdkafka's own log lines say nothing more.
     client = AdminClient({**settings.librdkafka(), "log_level": 0, "socket.timeout.ms": 3000})
-    metadata = client.list_topics(timeout=5)
+    try:
+        metadata = client.list_topics(timeout=5)
+    except KafkaException as error:
+        raise LocalError(error.args[0].str()) from error
     if not metadata.brokers:
         raise LocalError("no broker answers")
     return f"{len(metadata.brokers)} broker(s) at {settings.brokers}, {len(metadata.topics)} topics"

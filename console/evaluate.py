@@ -13,6 +13,7 @@ import typer
 
 from base.settings import ROOT
 from console.figures import Figure, show
+from console.local.errors import LocalError
 from ingest.decode import decode
 from ingest.files import find_blocks, read
 from ingest.raw import Malformed
@@ -100,7 +101,12 @@ def mev(
         typer.echo(str(error), err=True)
         raise typer.Exit(2) from None
     if out is not None:
-        out.write_bytes(b"".join(line + b"\n" for line in lines))
+        try:
+            out.write_bytes(b"".join(line + b"\n" for line in lines))
+        except OSError as error:
+            raise LocalError(
+                f"--out {out} cannot be written: {error.strerror}; name a file in a folder that exists"
+            ) from error
     for number, pair in score.missed:
         typer.echo(f"missed  block {number}: {' '.join(sorted(pair))}")
     for number, one in score.extras:

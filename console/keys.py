@@ -10,8 +10,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Annotated, TypeVar
 
 import typer
+from redis.exceptions import RedisError
 
 from base.settings import load
+from console import reach
 from facade.context import connect
 from facade.keys import SCOPES, Key, Keys, KeyTaken, Scope
 
@@ -63,11 +65,12 @@ def revoke(name: Annotated[str, typer.Argument(help="The key's name.")]) -> None
 def _run(work: Callable[[Keys], Awaitable[T]]) -> T:
     async def inside() -> T:
         settings = load()
-        if not settings.redis_url:
-            raise typer.BadParameter("no Redis is known; start `soba up`, or set REDIS_URL")
+        reach.redis_known(settings)
         redis = connect(settings)
         try:
             return await work(Keys(settings, redis))
+        except (RedisError, OSError) as error:
+            raise reach.no_redis(settings, error) from error
         finally:
             await redis.aclose()
 

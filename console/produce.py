@@ -134,6 +134,8 @@ def produce(
 @contextmanager
 def _source(file: Path | None) -> Iterator[BinaryIO]:
     if file is None or str(file) == "-":
+        if sys.stdin.isatty():
+            print("type JSON, one record a line; Ctrl-D ends", file=sys.stderr)
         yield sys.stdin.buffer
         return
     try:

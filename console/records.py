@@ -21,9 +21,9 @@ from confluent_kafka import (
     Message,
     TopicPartition,
 )
-from confluent_kafka.admin import AdminClient
 
 from base.settings import Settings, get_settings
+from console import reach
 from console.local.errors import LocalError
 from topics import clients
 from topics.headers import Headers
@@ -65,19 +65,8 @@ def connected() -> tuple[Settings, dict[str, int]]:
     Raises LocalError when there is none, with what to do.
     """
     settings = get_settings()
-    if not settings.brokers:
-        raise LocalError(
-            "no Kafka is known: nothing runs on this data folder.",
-            "Start it with bin/soba up (or bin/soba demo), or name a cluster: SOBA_BROKERS=host:port",
-        )
-    try:
-        metadata = AdminClient({**clients.common(settings), **QUIET}).list_topics(timeout=TIMEOUT_S)
-    except KafkaException as error:
-        raise LocalError(
-            f"Kafka at {settings.brokers} does not answer: {error.args[0].str()}.",
-            "Start it with bin/soba up, or set SOBA_BROKERS to a cluster that runs.",
-        ) from error
-    return settings, {name: len(topic.partitions) for name, topic in metadata.topics.items()}
+    reach.kafka_known(settings)
+    return settings, reach.kafka(settings)
 
 
 def known(topic: str, there: dict[str, int]) -> str:

@@ -4,17 +4,22 @@ from typing import Annotated
 
 import typer
 
+from base.settings import Settings, get_settings
+from console import reach
+
 worker = typer.Typer()
 serve = typer.Typer()
 
 
 @worker.command()
-def _worker(name: Annotated[str, typer.Argument(help="Its name, as in bin/soba status.")]) -> None:
+def _worker(name: Annotated[str, typer.Argument(help="validate, chain or language, as in bin/soba status.")]) -> None:
     """Run one worker in this process (it needs SOBA_BROKERS and REDIS_URL, or a running `soba up`)."""
     from agents.app import WORKERS, run
 
     if name not in WORKERS:
         raise typer.BadParameter(f"no worker {name!r}; there are: {', '.join(WORKERS)}")
+    # A worker cannot start without Kafka; what it would say by itself is a page long.
+    reach.broker_listens(_addressed())
     run(name)
 
 
@@ -23,4 +28,16 @@ def _serve() -> None:
     """Run the HTTP facade in this process (it needs SOBA_BROKERS and REDIS_URL, or a running `soba up`)."""
     from facade.app import run
 
+    _addressed()  # when they do not answer it serves all the same, and says so by 503
     run()
+
+
+def _addressed() -> Settings:
+    """The settings with an address of Kafka and of Redis.
+
+    Raises LocalError when one is missing.
+    """
+    settings = get_settings()
+    reach.kafka_known(settings)
+    reach.redis_known(settings)
+    return settings

@@ -1,5 +1,6 @@
 """`soba up`: the whole system as one process tree."""
 
+import errno
 import json
 import os
 import signal
@@ -10,14 +11,17 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from pathlib import Path
 
 import typer
 
 from base.settings import ROOT, Settings, get_settings, meaningless, origins
+from console import reach
 from console.local import ports
 from console.local.errors import LocalError
 from console.local.launcher import FACADE, KAFKA, REDIS, WORKER, Launcher
 from console.local.servers import LocalServers
+from console.reach import masked
 
 app = typer.Typer()
 
@@ -51,6 +55,8 @@ def system() -> Iterator[System]:
     settings = Settings()
     for name in meaningless():
         _say(f"{name} has no meaning here (services are reached through Kafka); remove it")
+    _named_servers_answer(settings)
+    _usable(settings.data_dir)
     previous = signal.signal(signal.SIGTERM, _interrupt)
     try:
         with LocalServers(settings.data_dir, settings) as servers:
@@ -60,7 +66,7 @@ def system() -> Iterator[System]:
             os.environ.update(addresses)
             get_settings.cache_clear()
             settings = get_settings()
-            _say(f"Kafka at {settings.brokers}, Redis at {_masked(settings.redis_url)}: ready")
+            _say(f"Kafka at {settings.brokers}, Redis at {masked(settings.redis_url)}: ready")
             launcher = Launcher(servers.run, settings.data_dir / "logs", _say)
             try:
                 yield _populate(settings, servers, launcher, port, began)
@@ -70,9 +76,28 @@ def system() -> Iterator[System]:
         signal.signal(signal.SIGTERM, previous)
 
 
-def _populate(
-    settings: Settings, servers: LocalServers, launcher: Launcher, port: int, began: float
-) -> System:
+def _named_servers_answer(settings: Settings) -> None:
+    """Raises LocalError when a server that the settings name does not answer: nothing we start could change that."""
+    if settings.brokers:
+        reach.kafka(settings)
+    if settings.redis_url:
+        reach.redis(settings)
+
+
+def _usable(data_dir: Path) -> None:
+    """Raises LocalError when the data folder cannot be made or written to."""
+    try:
+        data_dir.mkdir(parents=True, exist_ok=True)
+        if not os.access(data_dir, os.W_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+    except OSError as error:
+        raise LocalError(
+            f"the data folder {data_dir} cannot be used: {error.strerror}.",
+            "Name another one: SOBA_DATA_DIR=/some/folder",
+        ) from error
+
+
+def _populate(settings: Settings, servers: LocalServers, launcher: Launcher, port: int, began: float) -> System:
     from agents.app import WORKERS
     from topics.admin import create
 
@@ -105,7 +130,7 @@ def show(running: System) -> None:
     print(f"\nSoba is up ({running.seconds:.1f} s). Ctrl-C stops it.")
     print(f"  HTTP     {running.http}")
     print(f"  Kafka    {settings.brokers}")
-    print(f"  Redis    {_masked(settings.redis_url)}")
+    print(f"  Redis    {masked(settings.redis_url)}")
     print(f"  data     {settings.data_dir}")
     print(f"  logs     {settings.data_dir / 'logs'}", flush=True)
 
@@ -119,9 +144,7 @@ def http_port(settings: Settings, last: int | None) -> int:
     if settings.port and ports.is_free(settings.port, settings.host):
         return settings.port
     if settings.port and chosen:
-        raise LocalError(
-            f"port {settings.port} is in use.", "Choose another one: SOBA_PORT=3001, or 0 for a free one."
-        )
+        raise LocalError(f"port {settings.port} is in use.", "Choose another one: SOBA_PORT=3001, or 0 for a free one.")
     return ports.pick(1, [last])[0]
 
 
@@ -158,12 +181,6 @@ def _healthy_workers(url: str) -> int:
 def _opener() -> urllib.request.OpenerDirector:
     """No proxy for an address of this machine."""
     return urllib.request.build_opener(urllib.request.ProxyHandler({}))
-
-
-def _masked(url: str) -> str:
-    """An address without its password."""
-    head, at, tail = url.rpartition("@")
-    return f"{head.split('://')[0]}://***@{tail}" if at else url
 
 
 def _interrupt(_number: int, _frame: object) -> None:

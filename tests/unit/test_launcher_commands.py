@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import socket
 import subprocess
 import sys
 import time
@@ -12,6 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from agents.app import WORKERS
 from base.settings import ROOT, get_settings
 from console import cli, doctor, reach, status, up
 from console.local import ports, runfile
@@ -102,6 +104,7 @@ def test_config_prints_origins(capsys: pytest.CaptureFixture[str], monkeypatch: 
             '{"/api/mev": 0}',
             "SOBA_RATE_LIMITS./api/mev: 0 is too small; give a number of at least 1",
         ),
+        ("REDIS_URL", "there:6379", "REDIS_URL: it is no address of a Redis; give redis://host:port/0"),
         ("SOBA_API_KEYS_FILE", "/none", "SOBA_API_KEYS_FILE cannot be read: /none: No such file or directory; name a"),
     ],
 )
@@ -223,6 +226,95 @@ def test_progress_on_a_terminal_and_elsewhere(capsys: pytest.CaptureFixture[str]
             bar.advance(100)
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "fetching: 0.0 MB" and lines[-1] == "fetching: 100 %"
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ("worker", "validate"), ("serve",), ("topics", "check"), ("produce", "alerts"), ("consume", "alerts"),
+        ("dlq", "show"), ("keys", "list"),
+    ],
+)  # fmt: skip
+def test_without_a_known_server_each_command_says_what_to_do(
+    argv: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(*argv) == 1
+    first, second = capsys.readouterr().err.splitlines()
+    assert first.startswith("soba: no ") and "is known" in first and "bin/soba up" in second
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ("up",), ("demo", "--once"), ("bench", "reply"), ("worker", "validate"), ("topics", "create"),
+        ("consume", "alerts"), ("dlq", "list"), ("keys", "list"),
+    ],
+)  # fmt: skip
+def test_a_server_that_does_not_answer_is_named(
+    argv: tuple[str, ...], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reach, "TIMEOUT_S", 0.2)
+    monkeypatch.setenv("SOBA_BROKERS", "127.0.0.1:1")
+    monkeypatch.setenv("REDIS_URL", "redis://me:secret@127.0.0.1:1/0")
+    get_settings.cache_clear()
+    assert run(*argv) == 1
+    told = capsys.readouterr()
+    first, second = told.err.splitlines()
+    name = "Redis at redis://***@127.0.0.1:1/0" if argv[0] == "keys" else "Kafka at 127.0.0.1:1"
+    assert first.startswith(f"soba: {name} does not answer: ") and "bin/soba status" in second and told.out == ""
+
+
+def test_redis_is_asked_where_it_is_named(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REDIS_URL", "redis://127.0.0.1:1/0")
+    assert run("up") == 1
+    assert "Redis at redis://127.0.0.1:1/0 does not answer" in capsys.readouterr().err
+
+
+def test_brokers_listen_where_one_does() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        for brokers in (f"127.0.0.1:{port}", f"127.0.0.1:1, PLAINTEXT://localhost:{port}"):
+            reach.broker_listens(get_settings().model_copy(update={"brokers": brokers}))
+    for brokers in ("127.0.0.1:1", "localhost:x"):
+        with pytest.raises(LocalError, match=f"Kafka at {brokers} does not answer"):
+            reach.broker_listens(get_settings().model_copy(update={"brokers": brokers}))
+
+
+@pytest.mark.parametrize(
+    ("argv", "said"),
+    [
+        (("bench", "reply", "--rate", "0"), '"0" is too small; give a number of at least 1'),
+        (("topics", "tail", "alerts", "-n", "x"), '"x" is not an integer; give a whole number'),
+    ],
+)
+def test_a_wrong_option_is_told_in_our_words(
+    argv: tuple[str, ...], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(*argv) == 2
+    text = capsys.readouterr().err
+    assert said in text and "Input should" not in text
+
+
+def test_a_data_folder_that_cannot_be_is_named(
+    data: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (data / "file").write_text("")
+    monkeypatch.setenv("SOBA_DATA_DIR", str(data / "file"))
+    assert run("up") == 1
+    assert f"the data folder {data / 'file'} cannot be used: File exists" in capsys.readouterr().err
+
+
+def test_findings_that_cannot_be_written_are_told(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    samples = ROOT / "samples" / "blocks" / "ethereum-20000010-real" / "block.json.gz"
+    assert run("evaluate", "mev", "--data", str(samples), "--out", str(data / "no" / "file")) == 1
+    assert "cannot be written: No such file or directory" in capsys.readouterr().err
+
+
+def test_help_of_a_command_shows_its_own_options_alone(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("worker", "--help") == 0
+    text = capsys.readouterr().out
+    assert "--install-completion" not in text
+    assert all(name in text for name in WORKERS)
 
 
 def test_a_worker_that_does_not_exist_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
