@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -13,30 +16,74 @@ from base.settings import ROOT, Settings
 pytestmark = pytest.mark.pipeline
 
 
-def soba(data_dir: Path, *argv: str) -> subprocess.CompletedProcess[str]:
-    environment = Settings(_env_file=None).environment(data_dir=data_dir, port=0, worker_port=0)
-    command = [sys.executable, "-m", "console", *argv]
-    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=150)
+COMMAND = [sys.executable, "-m", "console"]
+
+
+def environment(data_dir: Path) -> dict[str, str]:
+    return Settings(_env_file=None).environment(data_dir=data_dir, port=0, worker_port=0)
+
+
+def soba(data_dir: Path, *argv: str, input: str = "") -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*COMMAND, *argv],
+        cwd=ROOT,
+        env=environment(data_dir),
+        input=input,
+        capture_output=True,
+        text=True,
+        timeout=150,
+    )
+
+
+@contextmanager
+def demo_that_stays(data_dir: Path) -> Iterator[str]:
+    """A demo that is up, with what it has printed; it ends as by Ctrl-C."""
+    with subprocess.Popen(
+        [*COMMAND, "demo", "--fast"],
+        cwd=ROOT,
+        env=environment(data_dir),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    ) as running:
+        assert running.stdout is not None
+        try:
+            printed = ""
+            for line in running.stdout:
+                printed += line
+                if "Soba stays up" in line:
+                    break
+            assert running.poll() is None, printed
+            yield printed
+        finally:
+            running.send_signal(signal.SIGINT)
+            running.stdout.read()
+    assert running.returncode == 0
 
 
 def test_the_demo_finds_everything_and_the_second_start_shows_it_again(tmp_path: Path) -> None:
-    first = soba(tmp_path, "demo", "--once", "--fast")
-    assert first.returncode == 0, first.stdout + first.stderr
-    assert "Replaying 30 real Ethereum blocks" in first.stdout
-    assert "7 broken events go between them, on purpose" in first.stdout
-    assert "  valid      5,975" in first.stdout
-    assert "  rejected   7:" in first.stdout
-    assert "  findings   18 sandwiches" in first.stdout
-    assert "  alerts     18" in first.stdout
-    assert "time to first finding" in first.stdout
+    with demo_that_stays(tmp_path) as first:
+        # What is no block of ours must not keep the next start from what is.
+        foreign = '{"hello": 1}\n{"chain_id": 2, "hello": 1}\nnot json\n'
+        put = soba(tmp_path, "produce", "chain.blocks", input=foreign)
+        assert put.returncode == 0, put.stderr
+    assert "FAILED" not in first
+    assert "Replaying 30 real Ethereum blocks" in first
+    assert "7 broken events go between them, on purpose" in first
+    assert "  valid      5,975" in first
+    assert "  rejected   7:" in first
+    assert "  findings   18 sandwiches" in first
+    assert "  alerts     18" in first
+    assert "time to first finding" in first
     for reason in ("malformed_json 1", "same_token 1", "address_checksum 1"):
-        assert reason in first.stdout
+        assert reason in first
 
     second = soba(tmp_path, "demo", "--once", "--fast")
     assert second.returncode == 0, second.stdout + second.stderr
     assert "already there" in second.stdout
     assert "  findings   18 sandwiches" in second.stdout
     assert "  rejected   7:" in second.stdout
+    assert "ended" not in second.stdout
 
     # Nothing runs any more.
     after = soba(tmp_path, "topics", "check")
