@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 import sys
+import textwrap
 import time
 from collections import Counter, deque
 from collections.abc import Iterator
@@ -52,7 +53,8 @@ class Screen:
 
     def tell(self, news: News) -> None:
         """Show one thing that came out."""
-        text = self._text(news)
+        room = None if self._live is None else self._live.console.width
+        text = self._text(news, room)
         if text is None:
             return
         if self._live is None:
@@ -60,9 +62,9 @@ class Screen:
         else:
             self._newest.append(HASH.sub(r"\1…\2", text))
 
-    def _text(self, news: News) -> str | None:
+    def _text(self, news: News, room: int | None) -> str | None:
         if isinstance(news, Finding):
-            return line_of(news)
+            return line_of(news, room)
         if isinstance(news, Refused):
             return f"rejected  {news.reason}" + (f" ({news.field})" if news.field else "") + f" at {news.source}"
         if isinstance(news, Alert):
@@ -97,7 +99,9 @@ class Screen:
         table.add_row("rejected", reasons(tally.rejected) or "none yet")
         table.add_row("findings", f"{len(tally.found)} sandwiches")
         table.add_row("alerts", str(len(tally.standing_alerts)))
-        return Group(table, "", *(Text(line, no_wrap=True, overflow="ellipsis") for line in self._newest))
+        # An alert says in many words what its finding said; anything else is short enough to stand whole.
+        lines = (Text(line, no_wrap=line.startswith("alert"), overflow="ellipsis") for line in self._newest)
+        return Group(table, "", *lines)
 
 
 def reasons(rejected: Counter[str]) -> str:
@@ -106,18 +110,24 @@ def reasons(rejected: Counter[str]) -> str:
     return f"{rejected.total():,}: {parts}" if parts else ""
 
 
-WIDE = 180
-"""Columns that a finding with its transactions in full needs."""
-
-
-def line_of(finding: Finding, full: bool = True) -> str:
-    """A finding in one line, with its transactions in full or, for a narrow terminal, their ends."""
+def line_of(finding: Finding, room: int | None = None) -> str:
+    """A finding in one line: its transactions in full where there is room for them, else their ends."""
     victims = f"{len(finding.victims)} victim" + ("s" if len(finding.victims) != 1 else "")
-    front, back = (
-        ", ".join(hash if full else f"{hash[:10]}…{hash[-4:]}" for hash in hashes)
-        for hashes in (finding.front, finding.back)
-    )
-    return f"{finding.kind}  block {finding.block_number}  front {front}  {victims}  back {back}"
+
+    def line(head: int) -> str:
+        front, back = (", ".join(_ends(hash, head) for hash in hashes) for hashes in (finding.front, finding.back))
+        return f"{finding.kind}  block {finding.block_number}  front {front}  {victims}  back {back}"
+
+    for told in (line(len(finding.front[0])), line(10)):
+        if room is None or len(told) <= room:
+            return told
+    front, back = (", ".join(_ends(hash, 6) for hash in hashes) for hashes in (finding.front, finding.back))
+    return f"{finding.kind} {finding.block_number}: {front} → {back}, {victims}"
+
+
+def _ends(hash: str, head: int) -> str:
+    """A hash with `head` characters before the gap; whole where that is all of it."""
+    return hash if head >= len(hash) else f"{hash[:head]}…{hash[-4:]}"
 
 
 def summary(screen: Screen, http: str, keyed: bool, first_finding_s: float | None, stored: bool) -> str:
@@ -132,17 +142,27 @@ def summary(screen: Screen, http: str, keyed: bool, first_finding_s: float | Non
         ("blocks", f"{len(tally.blocks)}"),
         ("findings", f"{len(found)} sandwiches"),
     ]  # fmt: skip
-    full = not sys.stdout.isatty() or shutil.get_terminal_size().columns >= WIDE
+    room = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
     # The long list first: what scrolls away is what can be looked up.
-    lines = ["", *(line_of(finding, full) for finding in found)]
-    lines += ["", title, *(f"  {name:<10} {text}" for name, text in rows)]
-    lines.append(f"  {'alerts':<10} {len(tally.standing_alerts)}")
+    lines = ["", *(line_of(finding, room) for finding in found), "", title]
+    for name, text in (*rows, ("alerts", str(len(tally.standing_alerts)))):
+        lines += _row(name, text, room)
     if first_finding_s is not None:
         lines.append(f"  time to first finding: {first_finding_s:.1f} s")
     return "\n".join([*lines, *_where(http, keyed, found)])
 
 
+def _row(name: str, text: str, room: int | None) -> list[str]:
+    """A row of the summary, on as many lines as the terminal needs."""
+    first = f"  {name:<10} "
+    if room is None:
+        return [first + text]
+    wide = max(room, len(first) + 20)
+    return textwrap.wrap(text, wide, initial_indent=first, subsequent_indent=" " * len(first), break_on_hyphens=False)
+
+
 def _where(http: str, keyed: bool, found: list[Finding]) -> list[str]:
+    # Never broken over lines: a terminal that wraps a line copies it whole.
     curl = "curl -s" + (' -H "Authorization: Bearer $SOBA_API_KEY"' if keyed else "")
     lines = ["", "Where to look"]
     if found:
@@ -150,6 +170,7 @@ def _where(http: str, keyed: bool, found: list[Finding]) -> list[str]:
         lines.append(f"  {curl} {http}/api/blocks/{found[-1].block_number}")
     return [
         *lines,
+        f"  {curl} '{http}/api/mev?limit=3'",
         f"  {curl} '{http}/api/alerts?limit=3'",
         f"  {curl} {http}/api/python/health",
         "  bin/soba topics list",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ import pytest
 from base.settings import Settings
 from console import demo
 from console.demo_view import Screen, reasons, summary
-from console.demo_watch import Sample, Sent, Tally, load
+from console.demo_watch import Refused, Sample, Sent, Tally, load
 from console.local.errors import LocalError
 from console.records import Seen
 from topics import headers
@@ -132,6 +133,46 @@ def test_plain_lines_and_the_summary(tally: Tally, capsys: pytest.CaptureFixture
     stored = summary(screen, "http://127.0.0.1:3000", keyed=True, first_finding_s=None, stored=True)
     assert "Stored from an earlier start" in stored
     assert "Authorization: Bearer" in stored
+
+
+@pytest.mark.parametrize("columns", [50, 60, 80, 100, 200])
+def test_the_summary_fits_the_terminal(
+    tally: Tally, columns: int, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", str(columns))
+    for one in (block(), finding(), letter(BROKEN)):
+        tally.take(one)
+    for place in range(5):
+        element = Refused(f"a_reason_{place}", "", "chain.events/1/5", str(place))
+        tally.letters[str(place)] = element
+    text = summary(Screen(tally), "http://127.0.0.1:3000", keyed=False, first_finding_s=None, stored=False)
+    told, where = text.split("Where to look")
+    assert max(map(len, told.splitlines())) <= columns
+    # Nothing is lost by it: every reason, and both ends of each transaction.
+    for place in range(5):
+        assert f"a_reason_{place} 1" in " ".join(told.split())
+    assert FRONT[:6] in told and BACK[-4:] in told and ("…" in told) == (columns < 180)
+    # What is to be copied stands whole in one line.
+    assert f"  curl -s http://127.0.0.1:3000/api/mev/transactions/{FRONT}" in where.splitlines()
+    assert "  curl -s 'http://127.0.0.1:3000/api/mev?limit=3'" in where.splitlines()
+
+
+def test_the_live_lines_of_a_narrow_terminal_name_both_transactions(tally: Tally) -> None:
+    from rich.console import Console
+
+    screen = Screen(tally)
+    console = Console(width=60)
+    screen._live = SimpleNamespace(console=console)
+    for one in (block(), finding(), letter(BROKEN)):
+        news = tally.take(one)
+        assert news is not None
+        screen.tell(news)
+    with console.capture() as captured:
+        console.print(screen)
+    lines = [line.rstrip() for line in captured.get().splitlines()]
+    assert "sandwich 17: 0xaaaa…aaaa → 0xcccc…cccc, 1 victim" in lines
+    assert "rejected  unknown_event_type (event_type) at chain.events/1/6" in " ".join(lines)
 
 
 def test_the_live_table_shows_the_counts(tally: Tally) -> None:
