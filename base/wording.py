@@ -136,7 +136,7 @@ def _other(message: str, got: str, context: Mapping[str, Any]) -> tuple[str, str
 def _one_of(quoted: str) -> str:
     """pydantic's `'a', 'b' or 'c'` as `one of: a, b, c`."""
     names = re.findall(r"'([^']*)'", quoted)
-    return f"one of: {', '.join(names)}" if len(names) > 1 else names[0] if names else quoted
+    return f"one of: {', '.join(names) or quoted}"
 
 
 def shown(value: object) -> str:

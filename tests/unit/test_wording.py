@@ -77,7 +77,7 @@ def said(schema: Any, value: Any) -> list[str]:
         ("names", ["a", 1], 'names.1: 1 is not text; give text, in double quotes: "..."'),
         ("colour", "green", 'colour: "green" is none of the allowed values; give one of: red, blue'),
         ("word", "maybe", 'word: "maybe" is none of the allowed values; give one of: yes, no'),
-        ("only", "that", 'only: "that" is none of the allowed values; give this'),
+        ("only", "that", 'only: "that" is none of the allowed values; give one of: this'),
         ("inner", 1, 'inner: 1 is not an object; give an object such as {"name": "value"}'),
         ("inner", {"b": 1}, "inner.b: there is no such field; give no value here: leave it out"),
         ("map", [], 'map: [] is not an object; give an object such as {"name": "value"}'),
