@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NoReturn, Protocol, cast
+from typing import Protocol, cast
 
 from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
 from mode import Service
@@ -238,6 +238,8 @@ class ConsumeFeed(Service):
         self._done: Positions = {}
         """What may be committed: positions, held back where a block is open."""
         self._committed: Positions = {}
+        self._fresh: set[int] = set()
+        """Partitions that were assigned and not yet told to the work."""
         self._mean_bytes = 1024.0
 
     async def on_start(self) -> None:
@@ -262,11 +264,8 @@ class ConsumeFeed(Service):
                 log.info("%s: stopping in mid-batch", self._agent.name)
             consumer.close()
         except Exception as error:
-            self._leave(error)
-
-    def _leave(self, error: Exception) -> NoReturn:
-        log.error("%s: unforeseen", self._agent.name, exc_info=error)
-        leave(EXIT_FAILING, f"{self._agent.name}: {type(error).__name__}: {error}")
+            log.error("%s: unforeseen", self._agent.name, exc_info=error)
+            leave(EXIT_FAILING, f"{self._agent.name}: {type(error).__name__}: {error}")
 
     def _consume(self, consumer: Consumer) -> None:
         commit_at = time.monotonic() + COMMIT_EVERY_S
@@ -283,7 +282,12 @@ class ConsumeFeed(Service):
         Raises:
             Stopped: the worker stops in mid-batch.
         """
-        self._positions.update(self._work.process(consumer, self._batch(consumer)))
+        batch = self._batch(consumer)
+        if self._fresh:
+            # Not in the callback that told of them: librdkafka's Python client cannot take another callback after a nested call.
+            self._work.assigned(consumer, sorted(self._fresh))
+            self._fresh.clear()
+        self._positions.update(self._work.process(consumer, batch))
         self._note_done()
         self._outlet.activity.progress_at = time.time()
 
@@ -342,12 +346,7 @@ class ConsumeFeed(Service):
         metrics.LAG.labels(self._agent.name).set(lag)
 
     def _on_assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
-        try:
-            self._work.assigned(consumer, [where.partition for where in partitions])
-        except Stopped:
-            self._outlet.stopping.set()
-        except Exception as error:  # librdkafka's callback would hide what it was
-            self._leave(error)
+        self._fresh.update(where.partition for where in partitions)
 
     def _on_revoke(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         self._commit(consumer)
@@ -355,6 +354,7 @@ class ConsumeFeed(Service):
 
     def _on_lost(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         gone = [where.partition for where in partitions]
+        self._fresh.difference_update(gone)
         self._work.revoked(gone)
         for partition in gone:
             for held in (self._positions, self._done, self._committed):
