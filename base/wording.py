@@ -97,17 +97,17 @@ def wording(error: Mapping[str, Any]) -> Wording:
 
 def _told(kind: str, context: Mapping[str, Any], error: Mapping[str, Any]) -> tuple[str, str]:
     """Fault and fix."""
-    got = shown(error["input"]) if "input" in error else "it"
     if kind in ("missing", "union_tag_not_found"):
         return "it is missing", "a value (the field is required)"
     if kind == "extra_forbidden":
         return "there is no such field", "no value here: leave it out"
-    if kind in ("literal_error", "enum"):
-        return f"{got} is none of the allowed values", _one_of(context["expected"])
     if kind == "union_tag_invalid":
         return f"{shown(context['tag'])} is none of the allowed values", _one_of(context["expected_tags"])
     if kind == "json_invalid":
         return f"it is not JSON ({_plain(context['error'])})", _JSON
+    got = shown(error["input"]) if "input" in error else "it"
+    if kind in ("literal_error", "enum"):
+        return f"{got} is none of the allowed values", _one_of(context["expected"])
     if kind == "string_pattern_mismatch":
         return f"{got} does not have the right form", FORMS.get(context["pattern"], f"text like {context['pattern']}")
     if kind in _KINDS:
@@ -142,6 +142,8 @@ def _one_of(quoted: str) -> str:
 def shown(value: object) -> str:
     """A value as JSON writes it, cut to `SHOWN` characters and safe for a terminal."""
     text = value.decode(errors="replace") if isinstance(value, bytes) else value
+    if isinstance(text, str):
+        text = text[: SHOWN + 1]
     told = json.dumps(text, default=str, ensure_ascii=False)
     if not told.isprintable():
         told = json.dumps(text, default=str)
