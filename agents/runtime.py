@@ -33,6 +33,7 @@ from agents.agent import Agent, DeadLetter, Output, Record, Result, RowName, Row
 from base import metrics
 from base.exits import EXIT_DEAD_LETTERS, EXIT_FAILING
 from base.settings import Settings
+from base.wording import wording
 from tables import rows as table_rows
 from topics import clients
 from topics.headers import dead_letter
@@ -284,10 +285,10 @@ class Runner:
             try:
                 value = self._schema.validate_json(record.raw)
             except ValidationError as error:
-                first = error.errors(include_url=False, include_context=False)[0]
-                where = ".".join(str(part) for part in first["loc"])
+                first = error.errors(include_url=False)[0]
+                told = wording(first)
                 reason = "malformed_json" if first["type"] == "json_invalid" else "wrong_schema"
-                letters.append(DeadLetter(record, reason, where, first["msg"], record.raw))
+                letters.append(DeadLetter(record, reason, told.field, str(told), record.raw))
             else:
                 batch.append(record.with_value(value))
         return batch, letters

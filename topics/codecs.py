@@ -17,6 +17,7 @@ import orjson
 from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 from pydantic_core import from_json, to_json
 
+from base.wording import wording
 from topics.schemas.chain import Block, Event, Header, Transaction
 from topics.schemas.requests import Fault
 
@@ -77,7 +78,7 @@ def _decode_one(value: bytes) -> Any:
     try:
         return _VALUE.validate_json(value)
     except ValidationError as error:
-        return Malformed(error.errors(include_url=False, include_context=False)[0]["msg"])
+        return Malformed(wording(error.errors(include_url=False)[0]).said)
 
 
 _ADDRESS = ("contract_address", "from_address", "to_address", "pool", "sender", "recipient", "owner", "miner")
@@ -111,7 +112,7 @@ def schema_faults(schema: TypeAdapter[Any], value: Any) -> list[Fault]:
 
 
 def _translate(error: ValidationError) -> Iterator[Fault]:
-    for item in error.errors(include_url=False, include_context=False):
+    for item in error.errors(include_url=False):
         # A tagged union puts the event type in front of the field; union members add their names behind it.
         path = [str(part) for part in item["loc"]]
         field = next((part for part in path if part in _KNOWN), path[-1] if path else "")
@@ -126,7 +127,7 @@ def _translate(error: ValidationError) -> Iterator[Fault]:
             code = "hash_form"
         else:
             code = "wrong_value" if kind in _OUT_OF_RANGE else "wrong_type"
-        yield Fault(field=field, code=code, message=f"{item['msg']}; got {_shown(item['input'])}")
+        yield Fault(field=field, code=code, message=wording(item).said)
 
 
 _OUT_OF_RANGE = (

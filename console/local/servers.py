@@ -89,5 +89,3 @@ def _ours(child: Child | None, name: str) -> Child:
     if child is None:
         raise LocalError(f"{name} is not one that this process started")
     return child
-
-
