@@ -290,7 +290,7 @@ class Runner:
                 reason = "malformed_json" if first["type"] == "json_invalid" else "wrong_schema"
                 letters.append(DeadLetter(record, reason, told.field, str(told), record.raw))
             else:
-                batch.append(record.with_value(value))
+                batch.append(record._replace(value=value))
         return batch, letters
 
     def _handle(self, batch: Sequence[Record]) -> None:

@@ -88,7 +88,7 @@ def wording(error: Mapping[str, Any]) -> Wording:
     """One element of `ValidationError.errors()` in words. The value is shown where the element has its `input`."""
     kind, context = error["type"], error.get("ctx") or {}
     path = [str(part) for part in error["loc"]]
-    if len(path) > 1 and path[-1] in _MEMBERS:
+    if len(path) > 1 and (path[-1] in _MEMBERS or path[-1].startswith("function-")):
         path.pop()
     if kind.startswith("union_tag"):
         path.append(context["discriminator"].strip("'"))

@@ -9,6 +9,8 @@ Headers = list[tuple[str, bytes]]
 REROUTED = "rerouted"
 ORIGIN = "origin"
 """On a rerouted record: where it first stood."""
+HELD = "held"
+"""On a record of chain.blocks: what its chain's window of blocks was when it was written (agents/validate.py)."""
 REQUEST_ID = "request_id"
 REPLY_TO = "reply_to"
 TRACEPARENT = "traceparent"

@@ -55,7 +55,7 @@ CHAIN_BLOCKS = Topic(
     writers=("validate",),
     readers=("mev", "blocks", "consumers"),
     doc="Validated blocks. A later revision of a block replaces an earlier one.",
-    max_bytes=16 * MIB,
+    max_bytes=32 * MIB,
     dead_letters=True,
 )
 PAIR_TRADES = Topic(
@@ -65,7 +65,7 @@ PAIR_TRADES = Topic(
     writers=("validate",),
     readers=("consumers",),
     doc="The trades of each block by pair; a record replaces its block's contribution in its partition.",
-    max_bytes=16 * MIB,
+    max_bytes=32 * MIB,
 )
 WALLET_ACTIVITY = Topic(
     "wallet.activity",
@@ -74,7 +74,7 @@ WALLET_ACTIVITY = Topic(
     writers=("validate",),
     readers=("consumers",),
     doc="What each wallet did in each block; a record replaces its block's contribution in its partition.",
-    max_bytes=16 * MIB,
+    max_bytes=32 * MIB,
 )
 MEV_FINDINGS = Topic(
     "mev.findings",

@@ -178,7 +178,11 @@ def test_create2_of_known_pools() -> None:
 
 
 def test_pool_tokens_from_transfers_without_facts() -> None:
-    moves = (transfer_of(WETH, ALICE, V2_PAIR, 10), transfer_of(USDC, V2_PAIR, BOB, 99), transfer_of(ALICE, BOB, V2_PAIR, 1))
+    moves = (
+        transfer_of(WETH, ALICE, V2_PAIR, 10),
+        transfer_of(USDC, V2_PAIR, BOB, 99),
+        transfer_of(ALICE, BOB, V2_PAIR, 1),
+    )
     *_, swap = decode(raw(*moves, log(V2_PAIR, V2_SWAP, [ALICE, BOB], [0, 10, 20, 0]), pools={})).block.events
     assert (swap.protocol, swap.token_in, swap.token_out) == ("uniswap_v2", WETH, USDC)
 
