@@ -6,6 +6,7 @@ of a run nobody disturbed. `test_the_naive_version_breaks_its_promise` shows tha
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import signal
 import time
@@ -15,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from confluent_kafka import ConsumerGroupState, Producer
-from confluent_kafka.admin import AdminClient  # type: ignore[attr-defined]
+from aiokafka.admin import AIOKafkaAdminClient
+from confluent_kafka import Producer
 
 from agents.app import GRACE_S, WORKERS
 from agents.runtime import EXIT_DEAD_LETTERS, EXIT_FAILING
@@ -29,7 +30,7 @@ from tests.chaos.faulty import FIRED, KAFKA, POISON
 from tests.chaos.witness import Witness
 from tests.conftest import wait_for
 from topics.admin import create
-from topics.clients import producer
+from topics.clients import aiokafka, producer
 from topics.partition import partition
 
 pytestmark = pytest.mark.chaos
@@ -62,13 +63,17 @@ class Arena:
 
     def wait_joined(self, group: str) -> None:
         """Wait until a consumer group has its partitions."""
-        admin = AdminClient(self.settings.librdkafka())
 
-        def stable() -> bool:
-            found = admin.describe_consumer_groups([group])[group].result(10)
-            return bool(found.state == ConsumerGroupState.STABLE)
+        async def state() -> str:
+            admin = AIOKafkaAdminClient(**aiokafka(self.settings))
+            await admin.start()
+            try:
+                (answer,) = await admin.describe_consumer_groups([group])
+                return str(answer.groups[0][2])
+            finally:
+                await admin.close()
 
-        wait_for(stable, 30)
+        wait_for(lambda: asyncio.run(state()) == "Stable", 30, every=0.1)
 
     def produce(self, chain_id: int, part: slice = slice(None)) -> None:
         """Produce the chain's records; the first goes to a wrong partition on purpose."""
