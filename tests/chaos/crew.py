@@ -12,7 +12,7 @@ from pathlib import Path
 from unittest import mock
 
 from agents.app import WORKERS
-from agents.runtime import EXIT_DEAD_LETTERS
+from base.exits import EXIT_DEAD_LETTERS
 from tests.chaos import faulty, naive
 
 NAMES = ("validate", "chain", "language")

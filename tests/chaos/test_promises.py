@@ -20,7 +20,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from confluent_kafka import Producer
 
 from agents.app import GRACE_S, WORKERS
-from agents.runtime import EXIT_DEAD_LETTERS, EXIT_FAILING
+from base.exits import EXIT_DEAD_LETTERS, EXIT_FAILING
 from base.settings import Settings
 from console.local.servers import LocalServers
 from models.chain.assembly import QUIET_S
