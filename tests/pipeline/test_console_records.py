@@ -13,7 +13,7 @@ import sys
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from confluent_kafka import Producer
@@ -178,7 +178,7 @@ def test_dead_letters_are_counted_and_shown(soba: Soba, settings: Settings, enti
             detail="not an operation",
             agent="verdicts",
         )
-        producer.produce("requests.data.dlq", value=raw, key=b"k", headers=letter)
+        producer.produce("requests.data.dlq", value=raw, key=b"k", headers=cast(Any, letter))
     assert producer.flush(10) == 0
     del producer  # it would complain when the session's broker ends
 

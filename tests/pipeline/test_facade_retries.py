@@ -124,16 +124,16 @@ def test_no_answer_is_a_timeout_within_the_budget(settings: Settings) -> None:
     began = time.monotonic()
     with pytest.raises(ApiError) as caught:
         during(settings, Notes(), lambda questions: questions.ask("requests.data", QUESTION, "never", "t"))
-    assert caught.value.code == "timeout" and 1.0 <= time.monotonic() - began < 1.5
+    assert caught.value.code == "timeout" and 1.0 <= time.monotonic() - began < 5
 
 
 def test_a_question_that_kafka_refuses_waits_no_longer(settings: Settings) -> None:
     producer = Notes(error=KafkaConnectionError("secret:9092"))
     began = time.monotonic()
     with pytest.raises(ApiError) as caught:
-        during(settings, producer, lambda questions: questions.ask("requests.data", QUESTION, "refused", "t"), 20)
+        during(settings, producer, lambda questions: questions.ask("requests.data", QUESTION, "refused", "t"), 120)
     assert caught.value.code == "unavailable" and "secret" not in caught.value.message
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 10  # the first repeat comes after 22 s
 
 
 def test_what_was_published_while_the_channel_was_away_is_looked_up(settings: Settings, store: redis.Redis) -> None:
@@ -144,8 +144,8 @@ def test_what_was_published_while_the_channel_was_away_is_looked_up(settings: Se
 
     producer = Notes(cut)
     began = time.monotonic()
-    during(settings, producer, lambda questions: questions.ask("requests.data", QUESTION, "cut", "t"), 20)
-    assert len(producer.headers) == 1 and time.monotonic() - began < 4  # long before a repeat
+    during(settings, producer, lambda questions: questions.ask("requests.data", QUESTION, "cut", "t"), 120)
+    assert len(producer.headers) == 1 and time.monotonic() - began < 10  # long before a repeat
 
 
 def test_a_connection_that_hangs_is_noticed_and_what_it_swallowed_is_looked_up(
@@ -163,8 +163,8 @@ def test_a_connection_that_hangs_is_noticed_and_what_it_swallowed_is_looked_up(
 
         producer = Notes(hang)
         began = time.monotonic()
-        during(proxy.settings, producer, ask, 30)
-        assert len(producer.headers) == 1 and time.monotonic() - began < 5  # before a repeat
+        during(proxy.settings, producer, ask, 120)
+        assert len(producer.headers) == 1 and time.monotonic() - began < 15  # before a repeat
 
 
 def test_a_quiet_connection_that_lives_is_kept(

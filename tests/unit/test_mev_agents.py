@@ -76,6 +76,11 @@ class Runtime:
         }
 
 
+def saying(rows: dict[RowName, Row]) -> dict[RowName, Any]:
+    """The rows in which something was found."""
+    return {name: row.value for name, row in rows.items() if isinstance(row.value, MevRow) and row.value.findings}
+
+
 def said(result: Result) -> list[tuple[str, str, int]]:
     """(first front's name, status, revision) of each finding put out."""
     told = [Finding.model_validate_json(output.value) for output in result.outputs]
@@ -172,10 +177,8 @@ def test_any_batches_and_replays_end_in_the_same_states_and_rows(history: list[A
             end = data.draw(st.integers(0, end))
         at = end
     assert shaken.last_states() == calm.last_states()
-    assert {name: row.value for name, row in shaken.rows.items() if row.value.findings} == {
-        name: row.value for name, row in calm.rows.items() if row.value.findings
-    }
-    expected = {}
+    assert saying(shaken.rows) == saying(calm.rows)
+    expected: dict[str, Any] = {}
     for number in (7, 8):
         last = next((one.value for one in reversed(stream) if one.value.number == number), None)
         expected |= {one.id: one.model_dump(exclude={"revision"}) for one in (detect(last) if last else [])}

@@ -17,6 +17,7 @@ from pydantic import BaseModel
 from agents import runtime
 from agents.agent import Agent, Output, Record, Result, RowName, Rows
 from agents.runtime import CONSECUTIVE_ERRORS, Activity, DeadLetterLimit, Outlet, Runner, Stopped
+from base.exits import EXIT_DEAD_LETTERS
 from tables.registry import BLOCKS, MEV, BlockRow, MevRow, Table
 from tables.rows import Row
 from topics.registry import ALERTS, REQUESTS_DATA, max_bytes
@@ -182,7 +183,7 @@ def test_ten_errors_in_a_row_end_the_process() -> None:
     work, shelf = runner(guilty_when({*range(3, 50)}))
     with pytest.raises(Left) as end:
         work.process([record(offset) for offset in range(50)])
-    assert end.value.args == (runtime.EXIT_DEAD_LETTERS,)
+    assert end.value.args == (EXIT_DEAD_LETTERS,)
     assert len(shelf.letters) == CONSECUTIVE_ERRORS - 1
 
 

@@ -207,9 +207,9 @@ def test_many_of_each_and_several_pools_are_one_bundle() -> None:
 
 def test_two_rounds_of_one_bot_are_two_findings() -> None:
     senders = {name + n: who for n in "12" for name, who in BOT.items()}
+    round: list[tuple[str, Any]] = [("f", (X, Y, 100, 1000)), ("v", (X, Y, 50, 400)), ("b", (Y, X, 900, 110))]
     twice = block(
-        *(swap(tx + n, i + 3 * int(n), *how) for n in "12" for i, (tx, *how) in enumerate(
-            [("f", X, Y, 100, 1000), ("v", X, Y, 50, 400), ("b", Y, X, 900, 110)])),
+        *(swap(tx + n, i + 3 * int(n), *how) for n in "12" for i, (tx, how) in enumerate(round)),
         senders=senders,
     )  # fmt: skip
     assert shape(twice) == [("f1", "v1", "b1"), ("f2", "v2", "b2")]
