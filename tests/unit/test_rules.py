@@ -327,10 +327,12 @@ def test_real_blocks_are_good() -> None:
     for decoded in read_blocks(ROOT / "samples" / "blocks"):
         block = parsed_envelope(decoded.block.model_dump_json(exclude_none=True).encode())
         assert list(rules.header_errors(block, NOW)) == []
-        context = rules.Context(NOW, block.chain_id, block.number, block.hash, block.timestamp)  # type: ignore[arg-type]
-        assert all(rules.keeps(event, context) for event in block.events)
-        assert [fault for event in block.events for fault in rules.errors(event_model(event), context)] == []
-        assert all(rules.transaction_keeps(transaction, context) for transaction in block.transactions or [])
+        context = rules.Context(NOW, block.chain_id, block.number, block.hash, block.timestamp)
+        inside: list[Any] = list(block.events)
+        sent: list[Any] = list(block.transactions or [])
+        assert all(rules.keeps(event, context) for event in inside)
+        assert [fault for event in inside for fault in rules.errors(event_model(event), context)] == []
+        assert all(rules.transaction_keeps(transaction, context) for transaction in sent)
         events += len(block.events)
         transactions += len(block.transactions or [])
     assert events > 5_000
