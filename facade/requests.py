@@ -169,6 +169,13 @@ def _moment(value: object) -> datetime:
 
 
 Moment = Annotated[datetime, BeforeValidator(_moment), Field(description="RFC 3339 or unix seconds")]
+
+
+def is_since(timestamp: int | None, since: datetime | None) -> bool:
+    """Whether a block's time is not before `since`; one that is unknown is not known to be recent."""
+    return since is None or (timestamp is not None and timestamp >= since.timestamp())
+
+
 Wait = Annotated[int, Field(ge=0, description=f"Milliseconds to wait for it, at most {LONGEST_WAIT_MS}")]
 
 
