@@ -69,8 +69,8 @@ def now() -> str:
 
 
 def json_response(content: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
-    """`content` as JSON."""
-    return Response(to_json(content), status, headers, media_type="application/json")
+    """`content` as JSON, which has no infinity: null stands for it."""
+    return Response(to_json(content, inf_nan_mode="null"), status, headers, media_type="application/json")
 
 
 def success(data: Any, headers: Mapping[str, str] | None = None) -> Response:

@@ -29,6 +29,7 @@ from facade.kafka import Producer
 from facade.routes.data import EXAMPLE
 from tests.conftest import wait_for
 from tests.contract.facade import failed, new_chain, serving, validating
+from topics import codecs
 from topics.admin import create
 from topics.clients import consumer
 from topics.headers import REQUEST_ID, TRACEPARENT, Headers, get
@@ -88,6 +89,17 @@ def test_an_invalid_event_is_an_answer(http: httpx.Client, wrong: dict[str, str]
 def test_anything_may_be_asked_about(http: httpx.Client, anything: object) -> None:
     answer = http.post(VALIDATE, json={"event": anything})
     assert answer.status_code == 200 and answer.json()["data"]["is_valid"] is False
+
+
+def test_an_infinite_number_has_the_verdict_that_it_has_by_kafka(http: httpx.Client) -> None:
+    raw = orjson.dumps(event(gas_price="X")).replace(b'"X"', b"1e400")
+    (by_kafka,) = codecs.decode_chain_events([raw])
+    data = http.post(VALIDATE, content=b'{"event": %s}' % raw).json()["data"]
+    assert data["is_valid"] is False
+    assert data["errors"] == [fault.model_dump() for fault in codecs.event_faults(by_kafka)]
+    answer = http.post(PROCESS, content=b'{"events": [{"event_id": 1e400}]}')
+    assert b"Infinity" not in answer.content  # which would be no JSON
+    assert answer.json()["data"]["rejected"][0]["event_id"] is None
 
 
 def test_base_units_of_any_size_are_kept(http: httpx.Client) -> None:
