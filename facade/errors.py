@@ -46,6 +46,11 @@ def unavailable(message: str, details: Any = None) -> ApiError:
     return ApiError("unavailable", message, details, {"Retry-After": "2"})
 
 
+def too_large() -> ApiError:
+    """413 because of a record made of the body. Our topics have room for any, so the broker was set to take less."""
+    return ApiError("too_large", "Kafka takes no record as large as one made of this body; send less at once")
+
+
 def invalid(field: str, fault: str, expected: str) -> ApiError:
     """422 for one field; `expected` is what to give, as a noun."""
     return refused([Wording(field, fault, expected)])

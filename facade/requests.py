@@ -64,11 +64,11 @@ class Trace:
             given,
         )
 
-    def question_id(self, question: BaseModel) -> str:
+    def question_id(self, question: bytes) -> str:
         """The id of a question: never the same for two questions, and the same when a caller repeats one."""
         if not self.given:
             return self.request_id
-        return f"{self.request_id}:{sha256(question.model_dump_json().encode()).hexdigest()[:16]}"
+        return f"{self.request_id}:{sha256(question).hexdigest()[:16]}"
 
 
 def trace(request: Request) -> Trace:
