@@ -76,6 +76,23 @@ class Health(Form):
     """`redis` and `kafka`."""
 
 
+class Route(Form):
+    """A route in short."""
+
+    method: str
+    path: str
+    summary: str
+
+
+class Index(Form):
+    """What there is."""
+
+    name: Literal["Soba"]
+    openapi: str
+    """Where the OpenAPI document is."""
+    routes: list[Route]
+
+
 class TransactionFindings(Form):
     """The findings that a transaction is part of."""
 

@@ -100,6 +100,8 @@ REQUESTS_DATA = Topic(
     writers=("facade",),
     readers=("verdicts",),
     doc="Questions to DATA_PROCESSING; the answer goes to Redis, not to a topic.",
+    # Of an HTTP body of 1 MiB: written anew, `1e15` is `1000000000000000.0`.
+    max_bytes=4 * MIB,
     retention=timedelta(hours=1),
     dead_letters=True,
 )
