@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import itertools
 import json
+import os
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
@@ -99,8 +101,10 @@ def scores(name: str) -> Topic:
 def scorer(one: Served) -> Agent:
     """An agent that scores numbers and says by which model, and in which batch."""
 
+    batches = itertools.count()
+
     def handle(batch: Sequence[Record], rows: Rows, models: Models) -> Result:
-        said = []
+        said, place = [], f"{os.getpid()}/{next(batches)}"
         for record in batch:
             model = models[one.name]  # anew for each record, so that a test sees whether one batch ever sees two
             value = {
@@ -108,7 +112,7 @@ def scorer(one: Served) -> Agent:
                 "score": model.loaded(record.value.n),
                 "model": model.id,
                 "stale": model.stale,
-                "batch": f"{batch[0].partition}/{batch[0].offset}",
+                "batch": place,
             }
             said.append(Output(scores(one.name).name, str(record.value.n).encode(), json.dumps(value).encode()))
         return Result(outputs=said)
