@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -16,7 +18,7 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from confluent_kafka import OFFSET_BEGINNING, Consumer, Producer, TopicPartition
@@ -30,7 +32,8 @@ from base import metrics
 from base.settings import ROOT, Settings, get_settings
 from console import releases as console
 from console.cli import main
-from models.releases import Served
+from models.artefacts import UNPACKED_BYTES
+from models.releases import Reason, Served
 from tests.conftest import wait_for
 from tests.linear import CREATED, FEATURES, OTHER_DATA, json_of, npz_of, numbers, release, scorer, scores, served
 from topics.admin import create
@@ -44,15 +47,15 @@ Soba = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture
-def name(settings: Settings) -> str:
+def name() -> str:
     """A model of one's own: the topic is shared."""
-    create(settings)
     return f"linear-{uuid.uuid4().hex[:8]}"
 
 
 @pytest.fixture
 def own_redis(settings: Settings) -> Settings:
     """Heartbeats of these workers are not for tests of health to find."""
+    create(settings)
     return settings.model_copy(update={"redis_url": f"{settings.redis_url.rpartition('/')[0]}/3"})
 
 
@@ -92,8 +95,10 @@ def file(folder: Path, one: Release) -> Path:
     return path
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def sender(settings: Settings) -> Producer:
+    """Of one's own test: one that outlives the broker complains."""
+    create(settings)
     return Producer(producer(settings))
 
 
@@ -546,3 +551,37 @@ def test_lists_and_words(soba: Soba, name: str, monkeypatch: pytest.MonkeyPatch,
     get_settings.cache_clear()
     code, out, err = soba("models", "list")
     assert (code, "shipped" in out, "no Kafka is known" in err) == (0, True, True)
+
+
+# The docs
+
+SAID = re.compile(r"```sh\nbin/soba ([^`]+)\n```\n\n```text\n([^`]+)```")
+RELEASED = re.compile(r"(released    )\S+Z")
+
+
+@pytest.mark.parametrize("name", ["linear"])
+def test_the_page_prints_what_its_commands_print(
+    soba: Soba, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = (ROOT / "docs" / "models" / "lifecycle.md").read_text()
+    monkeypatch.chdir(tmp_path)
+    (code,) = re.findall(r"```python\n([^`]+)```", page)
+    exec(compile(code, "lifecycle.md", "exec"), {})
+    printed = SAID.findall(page)
+    assert len(printed) == page.count("```sh") == 5
+    for command, said in printed:
+        code, out, err = soba(*shlex.split(command))
+        assert (code, err) == (0, ""), command
+        assert lines(out) == lines(said), command
+
+
+def lines(text: str) -> list[str]:
+    """What is printed, without the frame of tables and the time of the release."""
+    return [line.strip() for line in RELEASED.sub(r"\1", text).splitlines() if line.strip(" ─")]
+
+
+def test_the_page_names_every_reason_and_limit() -> None:
+    page = (ROOT / "docs" / "models" / "lifecycle.md").read_text()
+    assert re.findall(r"(?m)^\| `(\w+)` \|", page) == list(get_args(Reason))
+    assert console.KEPT == 5 and "The five newest versions" in page
+    assert f"at most {ARTEFACT_BYTES >> 20} MiB" in page and f"more than {UNPACKED_BYTES >> 20} MiB unpacked" in page
