@@ -104,7 +104,7 @@ class Activity:
     lags: dict[str, int] = field(default_factory=dict)
     """Records between each agent's position and the end of its topic."""
     restoring: dict[str, float] = field(default_factory=dict)
-    """Partitions whose state is being restored (`validate/0`), and since when; their records wait meanwhile."""
+    """Partitions whose state is being restored (`validate/0`), or releases that are read first, and since when; records wait."""
     models: dict[str, ModelRow] = field(default_factory=dict)
     """The models that the worker serves, by name."""
 

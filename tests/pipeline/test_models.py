@@ -22,7 +22,7 @@ from typing import Any, get_args
 
 import pytest
 from confluent_kafka import OFFSET_BEGINNING, Consumer, Producer, TopicPartition
-from confluent_kafka.admin import AdminClient, NewTopic
+from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]
 
 import agents.releases
 from agents import app
@@ -104,8 +104,8 @@ def sender(settings: Settings) -> Producer:
 
 def put(client: Producer, name: str, value: bytes | None, at: datetime | None = None) -> None:
     """Write to the topic past the command, as anybody may."""
-    stamp = {} if at is None else {"timestamp": int(at.timestamp() * 1000)}
-    client.produce(MODEL_RELEASES.name, value, name.encode(), **stamp)
+    now = at or datetime.now(UTC)
+    client.produce(MODEL_RELEASES.name, value, name.encode(), timestamp=int(now.timestamp() * 1000))
     assert client.flush(20) == 0
 
 

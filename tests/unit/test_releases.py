@@ -152,7 +152,7 @@ def test_no_code_of_an_artefact_ever_runs(tmp_path: Path) -> None:
     for artefact in (evil, pickle.dumps(Bomb(mark)), zipped("weights.pkl", pickle.dumps(Bomb(mark)))):
         for form in ("json", "npz", "lightgbm", "onnx"):
             with pytest.raises(artefacts.Unreadable):
-                artefacts.read(form, artefact)  # type: ignore[arg-type]
+                artefacts.read(form, artefact)
     assert not mark.exists()
 
 
