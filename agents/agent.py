@@ -1,6 +1,7 @@
 """What an agent is: a handler of batches and the facts that the runtime needs to feed it.
 
-A handler has no Kafka, Redis or clock: it takes records and the rows it named, and returns what should come of them.
+A handler has no Kafka, Redis or clock: it takes records, the rows it named and the models it serves, and returns what should
+come of them.
 """
 
 from __future__ import annotations
@@ -8,10 +9,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple, Protocol, cast
 
 from pydantic import BaseModel
 
+from models.releases import Models, Served
 from tables.registry import Table
 from tables.rows import Answer, Row
 from topics.headers import Headers, get
@@ -86,21 +88,33 @@ def no_rows(batch: Sequence[Record]) -> list[RowName]:
     return []
 
 
+Handle = Callable[[Sequence[Record], Rows], Result]
+HandleWithModels = Callable[[Sequence[Record], Rows, Models], Result]
+
+
 @dataclass(frozen=True, slots=True)
 class Agent:
     """One agent of a Faust app. `keys` names the rows that `handle` reads, for the whole batch at once.
 
+    `models` are the trained models that it serves: then `handle` takes them as its third argument, each batch those of one moment.
     `feed` is a Faust stream, or confluent-kafka's batch consume for topics of very many small messages; the handler cannot
     tell which. `own` are the tables whose rows only this agent writes, which are kept in a write-through cache.
     """
 
     name: str
     topic: Topic
-    handle: Callable[[Sequence[Record], Rows], Result]
+    handle: Handle | HandleWithModels
     keys: Callable[[Sequence[Record]], list[RowName]] = no_rows
     own: tuple[Table, ...] = ()
     feed: Literal["stream", "consume"] = "stream"
     batch: int = 64
+    models: tuple[Served, ...] = ()
+
+    def call(self, batch: Sequence[Record], rows: Rows, models: Models) -> Result:
+        """Handle a batch; an agent without models is not given any."""
+        if self.models:
+            return cast(HandleWithModels, self.handle)(batch, rows, models)
+        return cast(Handle, self.handle)(batch, rows)
 
 
 class Written(NamedTuple):

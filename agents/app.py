@@ -21,6 +21,7 @@ import mode.loop
 from agents.agent import Agent, Partitioned
 from agents.consume import ConsumeFeed
 from agents.pulse import Pulse
+from agents.releases import Releases
 from agents.runtime import Activity, Outlet
 from agents.stream import attach
 from base.logs import setup_logging
@@ -149,7 +150,12 @@ def build(worker: Worker, settings: Settings) -> Any:
     activity = Activity()
     outlet = Outlet(settings, activity)
     threads = []
-    for agent in worker.agents():
+    agents = worker.agents()
+    if served := {one.name: one for agent in agents if isinstance(agent, Agent) for one in agent.models}:
+        releases = Releases(served, settings, outlet)
+        outlet.models = releases.current
+        app.service(releases)
+    for agent in agents:
         if isinstance(agent, Agent) and agent.feed == "stream":
             threads.append(attach(app, agent, outlet))
         else:

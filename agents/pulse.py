@@ -107,6 +107,7 @@ class Pulse(Service):
             dead_letters=activity.dead_letters,
             lag=activity.lag,
             restoring_since=self._restoring_since,
+            models=list(activity.models.values()),
         )
 
     def _measure_lag(self) -> None:

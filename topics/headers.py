@@ -17,7 +17,8 @@ TRACEPARENT = "traceparent"
 CARRIED = (REQUEST_ID, TRACEPARENT)
 """Headers of a record that go on to what is made from it."""
 
-_JSON = ("content-type", b"application/json")
+CONTENT_TYPE = "content-type"
+_JSON = (CONTENT_TYPE, b"application/json")
 _SPEC = ("ce_specversion", b"1.0")
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from topics.schemas import alerts, chain, mev, requests
+from topics.schemas import alerts, chain, mev, models, requests
 
 MIB = 1024 * 1024
 DEAD_LETTER_SUFFIX = ".dlq"
@@ -28,7 +28,8 @@ class Topic:
     readers: tuple[str, ...]
     doc: str
     max_bytes: int = MIB
-    retention: timedelta = timedelta(days=7)
+    retention: timedelta | None = timedelta(days=7)
+    """None: compacted, the newest record of each key stays for ever."""
     dead_letters: bool = False
     """Whether an agent reads it, so that `<name>.dlq` exists."""
 
@@ -105,10 +106,30 @@ REQUESTS_DATA = Topic(
     retention=timedelta(hours=1),
     dead_letters=True,
 )
+MODEL_RELEASES = Topic(
+    "model.releases",
+    key="name",
+    schema=models.Manifest,
+    writers=("operators",),
+    readers=("workers",),
+    doc="Trained models: the manifest as one line of JSON, then the artefact's bytes. Key `name`: the one that serves;"
+    " `name@version`: earlier ones, to roll back to. An empty value takes a release back.",
+    max_bytes=16 * MIB,
+    retention=None,
+)
 
 TOPICS: dict[str, Topic] = {
     topic.name: topic
-    for topic in (CHAIN_EVENTS, CHAIN_BLOCKS, PAIR_TRADES, WALLET_ACTIVITY, MEV_FINDINGS, ALERTS, REQUESTS_DATA)
+    for topic in (
+        CHAIN_EVENTS,
+        CHAIN_BLOCKS,
+        PAIR_TRADES,
+        WALLET_ACTIVITY,
+        MEV_FINDINGS,
+        ALERTS,
+        REQUESTS_DATA,
+        MODEL_RELEASES,
+    )
 }
 
 
@@ -130,11 +151,11 @@ def wanted(partitions: int, replication: int) -> list[Wanted]:
         if topic.dead_letters:
             names.append((topic.dlq, topic.max_bytes + DEAD_LETTER_ROOM, timedelta(days=30)))
         for name, size, keep in names:
-            config = {
-                "max.message.bytes": str(size + DEAD_LETTER_ROOM),
-                "retention.ms": str(int(keep.total_seconds() * 1000)),
-                "cleanup.policy": "delete",
-            }
+            config = {"max.message.bytes": str(size + DEAD_LETTER_ROOM)}
+            if keep is None:
+                config["cleanup.policy"] = "compact"
+            else:
+                config |= {"retention.ms": str(int(keep.total_seconds() * 1000)), "cleanup.policy": "delete"}
             out.append(Wanted(name, partitions, replication, config))
     return out
 

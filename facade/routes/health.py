@@ -106,7 +106,13 @@ def _service(seen: list[Seen], at: float) -> dict[str, Any]:
         "lag": sum(row.lag for row in rows),
         "last_beat_seconds": round(age_s, 1),
         "missed_checks": health.missed_checks(age_s),
+        "models": _models(good),
     }
+
+
+def _models(rows: list[WorkerRow]) -> list[dict[str, Any]]:
+    told = sorted({(model.name, model.version, model.stale) for row in rows for model in row.models})
+    return [{"name": name, "version": version, "stale": stale} for name, version, stale in told]
 
 
 def _is_healthy(row: WorkerRow, at: float) -> bool:

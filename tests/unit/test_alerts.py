@@ -35,7 +35,7 @@ def gain(token: str, amount: int) -> dict[str, Any]:
 def run(*values: Finding, held: dict[Any, Any] | None = None) -> Result:
     batch = [Record("mev.findings", 0, i, b"1:7", [("traceparent", b"t")], b"", one) for i, one in enumerate(values)]
     assert {key for _, key in alerts.AGENT.keys(batch)} == {f"alert:{one.id}" for one in values}
-    return alerts.AGENT.handle(batch, held or {})
+    return alerts.AGENT.call(batch, held or {}, {})
 
 
 def test_an_alert_says_what_the_finding_says() -> None:

@@ -56,7 +56,7 @@ class Runtime:
         names = self.agent.keys(batch)
         assert len(names) == len(set(names))
         held = {name: self.rows[name].value if name in self.rows else None for name in names}
-        result = self.agent.handle(batch, held)
+        result = self.agent.call(batch, held, {})
         self.outputs += result.outputs
         for row in result.rows:
             old = self.rows.get((row.table, row.key))
