@@ -32,7 +32,7 @@ from tests.conftest import wait_for
 from tests.contract.facade import failed, new_chain, serving, validating
 from topics import codecs
 from topics.admin import create
-from topics.clients import consumer
+from topics.clients import common, consumer
 from topics.headers import REQUEST_ID, TRACEPARENT, Headers, get
 from topics.partition import partition
 from topics.registry import DEAD_LETTER_ROOM, max_bytes
@@ -217,7 +217,7 @@ def configure(settings: Settings, topic: str, values: dict[str, str]) -> None:
     """Set configuration of a topic."""
     changes = [ConfigEntry(name, value, incremental_operation=AlterConfigOpType.SET) for name, value in values.items()]
     resource = ConfigResource(ResourceType.TOPIC, topic, incremental_configs=changes)
-    admin = AdminClient({**settings.librdkafka()})  # it must outlive its futures
+    admin = AdminClient(common(settings))  # it must outlive its futures
     for done in admin.incremental_alter_configs([resource]).values():
         done.result(10)
 
