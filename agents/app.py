@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import importlib
 import io
 import logging
@@ -183,4 +184,9 @@ def run(name: str) -> None:
     for noisy in ("faust", "mode", "aiokafka", "kafka"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
     mode.loop.use("uvloop")
-    sys.exit(_Process(build(worker, settings)).execute_from_commandline())
+    process = _Process(build(worker, settings))
+    # A batch makes and drops events by the thousand, none of them in a cycle: looking through them every 700 objects, as Python
+    # does by default, took a quarter of validate's time. What stands now stays for good and is not looked through at all.
+    gc.freeze()
+    gc.set_threshold(100_000, 20, 100)
+    sys.exit(process.execute_from_commandline())

@@ -21,20 +21,27 @@ Block = dict[str, Any]
 _PLACE = ("transaction_hash", "transaction_index", "log_index")
 _TRADE = (*_PLACE, "pool", "protocol")
 _SPENT = ("value_wei", "gas_limit", "gas_used", "gas_price_wei", "selector", "status")
-_PAID = {"amount_in": "amount", "amount_in_raw": "amount_raw"}
-_GOT = {"token_out": "token_out", "amount_out": "amount_out", "amount_out_raw": "amount_out_raw"}
-_SOLD_FIRST = {
-    "amount_in": "amount0",
-    "amount_out": "amount1",
-    "amount_in_raw": "amount0_raw",
-    "amount_out_raw": "amount1_raw",
-}
-_SOLD_SECOND = {
-    "amount_in": "amount1",
-    "amount_out": "amount0",
-    "amount_in_raw": "amount1_raw",
-    "amount_out_raw": "amount0_raw",
-}
+# Field of the event, field of the view.
+_SOLD_FIRST = (
+    ("amount_in", "amount0"),
+    ("amount_out", "amount1"),
+    ("amount_in_raw", "amount0_raw"),
+    ("amount_out_raw", "amount1_raw"),
+)
+_SOLD_SECOND = (
+    ("amount_in", "amount1"),
+    ("amount_out", "amount0"),
+    ("amount_in_raw", "amount1_raw"),
+    ("amount_out_raw", "amount0_raw"),
+)
+_PAID = (*((name, name) for name in _PLACE), ("amount_in", "amount"), ("amount_in_raw", "amount_raw"))
+_SWAPPED = (
+    *_PAID,
+    ("contract_address", "peer"),
+    ("token_out", "token_out"),
+    ("amount_out", "amount_out"),
+    ("amount_out_raw", "amount_out_raw"),
+)
 
 
 def trades(block: Block) -> Parts:
@@ -47,15 +54,14 @@ def trades(block: Block) -> Parts:
         token_in, token_out = event["token_in"].lower(), event["token_out"].lower()
         sold_first = token_in < token_out
         key = f"{chain_id}:{token_in}:{token_out}" if sold_first else f"{chain_id}:{token_out}:{token_in}"
-        trade = {name: event[name] for name in _TRADE if name in event}
-        trade["zero_for_one"] = sold_first
-        for name, side in (_SOLD_FIRST if sold_first else _SOLD_SECOND).items():
+        trade: dict[str, Any] = {"zero_for_one": sold_first}
+        for name in _TRADE:
+            if name in event:
+                trade[name] = event[name]
+        for name, side in _SOLD_FIRST if sold_first else _SOLD_SECOND:
             if name in event:
                 trade[side] = event[name]
-        if key in out:
-            out[key].append(trade)
-        else:
-            out[key] = [trade]
+        out.setdefault(key, []).append(trade)
     return out
 
 
@@ -77,8 +83,7 @@ def activity(block: Block) -> Parts:
             tell(target, _known({**move, "direction": "in", "peer": source}))
 
     for transaction in block["transactions"]:
-        source = transaction.get("from_address")
-        transaction_hash = transaction["hash"]
+        source, transaction_hash = transaction.get("from_address"), transaction["hash"]
         senders[transaction_hash] = source
         move = {"kind": "transaction", "transaction_hash": transaction_hash, "transaction_index": transaction["index"]}
         for name in _SPENT:
@@ -89,25 +94,19 @@ def activity(block: Block) -> Parts:
         kind = event["event_type"]
         if kind == "swap":
             trader = event.get("from_address") or senders.get(event["transaction_hash"])
-            move = {"kind": "swap", "direction": "self"}
-            if "contract_address" in event:
-                move["peer"] = event["contract_address"]
-            tell(trader or event.get("recipient") or event.get("sender"), _moved(move, event, _GOT))
+            move = {"kind": "swap", "direction": "self", "token": event["token_in"]}
+            for name, told in _SWAPPED:
+                if name in event:
+                    move[told] = event[name]
+            tell(trader or event.get("recipient") or event.get("sender"), move)
         elif kind in ("transfer", "deposit", "withdrawal"):
-            both(event.get("from_address"), event.get("to_address"), _moved({"kind": "transfer"}, event, {}))
+            token = event["token_in"] if "token_in" in event else event["contract_address"]
+            move = {"kind": "transfer", "token": token}
+            for name, told in _PAID:
+                if name in event:
+                    move[told] = event[name]
+            both(event.get("from_address"), event.get("to_address"), move)
     return out
-
-
-def _moved(move: dict[str, Any], event: dict[str, Any], more: dict[str, str]) -> dict[str, Any]:
-    for name in _PLACE:
-        if name in event:
-            move[name] = event[name]
-    move["token"] = event["token_in"] if "token_in" in event else event["contract_address"]
-    for names in (_PAID, more):
-        for name, said in names.items():
-            if name in event:
-                move[said] = event[name]
-    return move
 
 
 def median_gas_price(block: Block) -> int | None:
