@@ -358,6 +358,15 @@ def header_errors(header: Any, now: float) -> Faults:
     return normalise(header) or not_in_future(header, Context(now))
 
 
+def hash_of(envelope: Any, now: float) -> str | None:
+    """The block hash that an envelope in normal form does not say, by its first valid event that does."""
+    context = Context(now, envelope.chain_id, envelope.number, None, envelope.timestamp)
+    for event in envelope.events:
+        if getattr(event, "block_hash", None) is not None and not errors(event, context):
+            return str(event.block_hash)
+    return None
+
+
 def quality_score(errors: Iterable[Fault], warnings: Iterable[Fault]) -> float:
     """0 to 1: a quarter off for each error, a twentieth for each warning."""
     return max(0.0, round(1 - 0.25 * len(list(errors)) - 0.05 * len(list(warnings)), 2))
