@@ -16,7 +16,7 @@ from console.records import Seen
 from topics.headers import place
 from topics.schemas.letters import Letter
 
-app = typer.Typer(help="What the pipeline refused, why, and what became of it.", no_args_is_help=True)
+app = typer.Typer(help="What the pipeline refused and why; send it again, or drop it.", no_args_is_help=True)
 Shown = tuple[Seen, Letter, State]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object a line, for programs.")]
 app.command()(replay.replay)

@@ -171,6 +171,21 @@ def read(
         consumer.close()
 
 
+def since(settings: Settings, topic: str, held: Spans, at_ms: int) -> dict[int, int]:
+    """The first offset of each partition whose record is not older than `at_ms`; its end where all are."""
+    consumer = Consumer(clients.consumer(settings, GROUP, **QUIET))
+    try:
+        # A time stands where an offset would.
+        asked = [TopicPartition(topic, number, max(at_ms, 0)) for number in held]
+        found = consumer.offsets_for_times(asked, timeout=TIMEOUT_S) if asked else []
+    finally:
+        consumer.close()
+    ends = {one.partition: held[one.partition][1] for one in found}
+    return {
+        one.partition: min(one.offset, ends[one.partition]) if one.offset >= 0 else ends[one.partition] for one in found
+    }
+
+
 def newest(settings: Settings, topic: str, partitions: int, count: int) -> tuple[list[Seen], dict[int, int]]:
     """The `count` newest records of a topic in order of time, and the offsets that follow them."""
     held = spans(settings, {topic: partitions})[topic]
