@@ -232,9 +232,9 @@ class Outlet:
                 tries += 1
                 metrics.RETRIES.labels(agent).inc()
                 if isinstance(error, KafkaException) and error.args[0].fatal():
-                    leave(EXIT_FAILING, f"{agent}: the producer cannot go on: {error}")
+                    self.end(EXIT_FAILING, f"{agent}: the producer cannot go on: {error}")
                 if time.monotonic() > give_up_at:
-                    leave(EXIT_FAILING, f"{agent}: still failing after {RETRY_FOR_S:.0f} s: {error}")
+                    self.end(EXIT_FAILING, f"{agent}: still failing after {RETRY_FOR_S:.0f} s: {error}")
                 log.warning("%s: %s; trying again in %.2f s", agent, error, delay)
                 if self.stopping.wait(delay):
                     raise Stopped from error
@@ -247,8 +247,12 @@ class Outlet:
         info = connection.read_response(disable_decoding=True)
         run_id = next(line for line in info.splitlines() if line.startswith(b"run_id:"))
         if self._run_id is not None and run_id != self._run_id:
-            leave(EXIT_FAILING, "Redis was restarted")
+            self.end(EXIT_FAILING, "Redis was restarted")
         self._run_id = run_id
+
+    def end(self, code: int, why: str) -> NoReturn:
+        """Nothing more can be given out: a worker is at its end with it."""
+        leave(code, why)
 
 
 class Runner:
@@ -365,7 +369,7 @@ def refuse_for_error(agent: str, record: Record, error: Exception, outlet: Outle
     detail = f"{type(error).__name__}: {error}"
     outlet.activity.failed += 1
     if limit.error():
-        leave(EXIT_DEAD_LETTERS, f"{agent}: too many records fail in our own code, the last with {detail}")
+        outlet.end(EXIT_DEAD_LETTERS, f"{agent}: too many records fail in our own code, the last with {detail}")
     outlet.give(agent, Result(dead_letters=[DeadLetter(record, "handler_error", "", detail, record.raw)]))
 
 

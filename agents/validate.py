@@ -16,7 +16,7 @@ from agents.agent import DeadLetter, Output, Partitioned, Record, Result, Writte
 from models.chain import rules, views
 from models.chain.assembly import HEADER_FIELDS, HELD_BLOCKS, Assembly, Held
 from topics import codecs
-from topics.headers import CARRIED, HELD, ORIGIN, REROUTED, cloud_event, get, place
+from topics.headers import CARRIED, HELD, ORIGIN, REROUTED, cloud_event, get, history, place
 from topics.partition import partition
 from topics.registry import CHAIN_BLOCKS, CHAIN_EVENTS, PAIR_TRADES, WALLET_ACTIVITY
 from topics.schemas.requests import Fault
@@ -135,7 +135,7 @@ class Validator:
         if faults:
             return _refuse(result, raw, faults)
         if envelope.hash is None:
-            envelope.hash = _hash_of(envelope, rules.Context(now, envelope.chain_id, envelope.number))
+            envelope.hash = hash_of(envelope, now)
         chain_id, number, offset = envelope.chain_id, envelope.number, raw.record.offset
         if not self._ours(chain_id):
             return self._send_on(result, raw, chain_id, None)
@@ -175,6 +175,7 @@ class Validator:
         if raw.record.header(REROUTED):
             return _refuse(result, raw, [_fault("misplaced", "chain_id")], index)
         headers = [(name, value) for name, value in raw.record.headers if name in CARRIED]
+        headers += history(raw.record.headers)
         # A replay sends it again: where it first stood is what keeps its dead letters the same ones.
         origin = (ORIGIN, place(raw.record.topic, raw.record.partition, raw.record.offset, _index(index, "")).encode())
         key = str(chain_id).encode()
@@ -261,8 +262,9 @@ def _refuse(result: Result, raw: _Bytes, faults: Sequence[Fault], index: int | N
     result.dead_letters.append(DeadLetter(raw.record, first.code, first.field, detail, raw.of(index, part), where))
 
 
-def _hash_of(envelope: codecs.Envelope, context: rules.Context) -> str | None:
+def hash_of(envelope: codecs.Envelope, now: float) -> str | None:
     """The block hash that an envelope does not say, by its first valid event that does."""
+    context = rules.Context(now, envelope.chain_id, envelope.number, None, envelope.timestamp)
     for element in envelope.events:
         event, faults = _settled(element, context, _EVENT)
         if not faults and "block_hash" in event:

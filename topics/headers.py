@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
 Headers = list[tuple[str, bytes]]
@@ -16,6 +17,12 @@ REPLY_TO = "reply_to"
 TRACEPARENT = "traceparent"
 CARRIED = (REQUEST_ID, TRACEPARENT)
 """Headers of a record that go on to what is made from it."""
+ATTEMPT = "dlq.attempt"
+"""On a replayed record, and on the dead letter that it becomes if it is refused again: how often it was replayed."""
+LETTER = "dlq.letter"
+"""Beside it: the place of the dead letter that it was replayed from."""
+LETTER_TYPE, HANDLED_TYPE = "soba.dead_letter", "soba.dead_letters.handled"
+"""`ce_type` of the two kinds of records in a dead-letter topic: letters, and what became of them (`topics.schemas.letters`)."""
 
 CONTENT_TYPE = "content-type"
 _JSON = (CONTENT_TYPE, b"application/json")
@@ -47,6 +54,20 @@ def place(topic: str, partition: int, offset: int, index: str | None) -> str:
     return f"{topic}/{partition}/{offset}" + ("" if index is None else f"/{index}")
 
 
+def parse_place(text: str) -> tuple[str, int, int] | None:
+    """Topic, partition and offset of what `place` wrote; None for anything else."""
+    found = re.fullmatch(r"([\w.-]{1,249})/(\d{1,9})/(\d{1,18})(/.*)?", text, re.ASCII)
+    return None if found is None else (found[1], int(found[2]), int(found[3]))
+
+
+def history(carried: Iterable[tuple[str, bytes]]) -> Headers:
+    """The headers that say of a record that it was replayed; anybody may have written them, so only what is well formed."""
+    attempt, letter = get(carried := list(carried), ATTEMPT), get(carried, LETTER)
+    if attempt is None or letter is None or not re.fullmatch(rb"[0-9]{1,6}", attempt) or len(letter) > 300:
+        return []
+    return [(ATTEMPT, attempt), (LETTER, letter)]
+
+
 def dead_letter(
     *,
     topic: str,
@@ -67,7 +88,7 @@ def dead_letter(
         _SPEC,
         ("ce_id", (source if index is None else f"{source}/{index}").encode()),
         ("ce_source", agent.encode()),
-        ("ce_type", b"soba.dead_letter"),
+        ("ce_type", LETTER_TYPE.encode()),
         ("dlq.reason", reason.encode()),
         ("dlq.field", field.encode()),
         ("dlq.detail", detail.encode(errors="replace")[:2000]),
@@ -77,4 +98,4 @@ def dead_letter(
     if index is not None:
         out.append(("dlq.index", index.encode()))
     out.extend((name, value) for name, value in carried if name in CARRIED)
-    return out
+    return [*out, *history(carried)]

@@ -58,6 +58,9 @@ class Shelf:
         self.reads.append([key for _, key in names])
         return {name: self.rows.get(name) for name in names}
 
+    def end(self, code: int, why: str) -> None:
+        runtime.leave(code, why)
+
     @property
     def outputs(self) -> list[str]:
         """Keys of what went out, in order."""
