@@ -37,6 +37,7 @@ class RowsOnly(Outlet):
 
     def __init__(self, settings: Settings, tally: Tally) -> None:
         super().__init__(settings, Activity())
+        del self._producer  # with its threads: nothing goes to a topic from here, not even by mistake
         self._tally = tally
 
     def give(self, agent: str, result: Result) -> list[int]:

@@ -179,7 +179,7 @@ def test_what_redis_lost_comes_back_while_the_workers_run(
         assert told["alerts"]["topic"] == "mev.findings"
 
         code, out, _ = soba_there("tables", "rebuild")
-        assert code == 0 and "rows written" in out and "none that blocks can be made from" in out
+        assert code == 0 and "rows written" in out and "made no row of blocks: refused as before" in out
         assert (rows(there, chain), indexes(there, chain)) == (before, found)
 
     # Interrupted at any batch, and begun again.
