@@ -34,7 +34,9 @@ from base import metrics
 from base.exits import EXIT_DEAD_LETTERS, EXIT_FAILING
 from base.settings import Settings
 from base.wording import wording
+from models.releases import Models
 from tables import rows as table_rows
+from tables.registry import ModelRow
 from topics import clients
 from topics.headers import dead_letter
 from topics.registry import DEAD_LETTER_SUFFIX, max_bytes
@@ -102,7 +104,9 @@ class Activity:
     lags: dict[str, int] = field(default_factory=dict)
     """Records between each agent's position and the end of its topic."""
     restoring: dict[str, float] = field(default_factory=dict)
-    """Partitions whose state is being restored (`validate/0`), and since when; their records wait meanwhile."""
+    """Partitions whose state is being restored (`validate/0`), or releases that are read first, and since when; records wait."""
+    models: dict[str, ModelRow] = field(default_factory=dict)
+    """The models that the worker serves, by name."""
 
     @property
     def lag(self) -> int:
@@ -116,6 +120,8 @@ class Outlet:
     def __init__(self, settings: Settings, activity: Activity) -> None:
         self.stopping = threading.Event()
         self.activity = activity
+        self.models: Callable[[], Models] = dict
+        """The models that serve now. A worker without any has none."""
         self._producer = Producer(clients.producer(settings))
         self._run_id: bytes | None = None
         self._redis: redis.Redis = redis.Redis.from_url(
@@ -261,6 +267,8 @@ class Runner:
         self._limit = DeadLetterLimit()
         self._lock = threading.Lock()
         self._stale = threading.Event()
+        self._models: Models = {}
+        """Those of the batch in hand: one that is released meanwhile waits for the next, also where the batch is halved."""
 
     def assigned(self) -> None:
         """Partitions have changed hands: rows may have been written by others since. The next batch forgets what it knew."""
@@ -276,6 +284,8 @@ class Runner:
             if self._stale.is_set():
                 self._stale.clear()
                 self._cache.clear()
+            if self.agent.models:
+                self._models = self._outlet.models()
             batch, letters = self._parse(raw)
             if letters:
                 self._outlet.give(self.agent.name, Result(dead_letters=letters))
@@ -294,7 +304,7 @@ class Runner:
                 reason = "malformed_json" if first["type"] == "json_invalid" else "wrong_schema"
                 letters.append(DeadLetter(record, reason, told.field, str(told), record.raw))
             else:
-                batch.append(record.with_value(value))
+                batch.append(record._replace(value=value))
         return batch, letters
 
     def _handle(self, batch: Sequence[Record]) -> None:
@@ -306,7 +316,7 @@ class Runner:
             return
         rows = self._rows(names)
         try:
-            result = self.agent.handle(batch, rows)
+            result = self.agent.call(batch, rows, self._models)
             check_sizes(result)
         except Exception as error:
             self._halve(batch, error)

@@ -47,3 +47,16 @@ RETRIES = Counter("soba_retries_total", "Tries repeated because Kafka or Redis f
 BATCH_SIZE = Histogram("soba_batch_size", "Records in a batch.", ["agent"], buckets=_BATCHES)
 HANDLER_SECONDS = Histogram("soba_handler_seconds", "Seconds a handler took for a batch.", ["agent"], buckets=_SECONDS)
 LAG = Gauge("soba_consumer_lag", "Records between an agent's position and the end of its topic.", ["agent"])
+
+# Models.
+MODEL_VERSION = Gauge(
+    "soba_model_version", "1 for the version of a model that this worker serves.", ["model", "version"]
+)
+MODEL_EXPIRES = Gauge(
+    "soba_model_expires_timestamp_seconds",
+    "When the version that this worker serves expires; later its results are marked stale.",
+    ["model"],
+)
+RELEASES_REFUSED = Counter(
+    "soba_model_releases_refused_total", "Releases that this worker did not take.", ["model", "reason"]
+)

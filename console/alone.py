@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import orjson
 
+from agents.validate import hash_of
 from console import records
 from models.chain import rules
 from topics import codecs
@@ -54,7 +55,7 @@ def standing_alone(letter: Letter, element: bytes, source: bytes | None, now: fl
         "chain_id": value.chain_id,
         "number": value.number,
         "status": "partial",
-        "hash": value.hash or rules.hash_of(value, now),
+        "hash": value.hash or hash_of(value, now),
         "timestamp": value.timestamp,
     }
     # Only what says which block it is: the rest of the header was taken when its other elements were.

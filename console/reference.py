@@ -34,7 +34,7 @@ def topics_page() -> str:
     """All topics as Markdown."""
     rows = [
         f"| `{t.name}` | {t.key} | `{schema_name(t.schema)}` | {', '.join(t.writers)} | {', '.join(t.readers)} |"
-        f" {t.max_bytes >> 20} MiB | {span(t.retention)} | {'yes' if t.dead_letters else ''} |"
+        f" {t.max_bytes >> 20} MiB | {kept(t.retention)} | {'yes' if t.dead_letters else ''} |"
         for t in TOPICS.values()
     ]
     text = [
@@ -42,9 +42,10 @@ def topics_page() -> str:
         "",
         MADE,
         "",
-        "Values are JSON. Records carry CloudEvents headers in binary mode (`ce_id` is deterministic: the same result, made",
-        "again, has the same one), `traceparent` and `request_id` where there is one. All producers use Java's murmur2",
-        "partitioner (librdkafka: `partitioner=murmur2_random`). Schemas only grow; a breaking change is a new topic.",
+        "Values are JSON, but for those of `model.releases`. Records carry CloudEvents headers in binary mode (`ce_id` is",
+        "deterministic: the same result, made again, has the same one), `traceparent` and `request_id` where there is one. All",
+        "producers use Java's murmur2 partitioner (librdkafka: `partitioner=murmur2_random`). Schemas only grow; a breaking",
+        "change is a new topic.",
         "",
         "| topic | key | schema | writers | readers | largest value | kept | dead letters |",
         "|---|---|---|---|---|---|---|---|",
@@ -106,6 +107,11 @@ def schema_name(schema: Any) -> str:
         names = [schema_name(part) for part in get_args(schema)]
         return f"{', '.join(names[:-1])} or {names[-1]}"
     return str(schema.__name__)
+
+
+def kept(retention: timedelta | None) -> str:
+    """How long a topic keeps its records."""
+    return "the newest of a key" if retention is None else span(retention)
 
 
 def span(time: timedelta) -> str:

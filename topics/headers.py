@@ -10,6 +10,8 @@ Headers = list[tuple[str, bytes]]
 REROUTED = "rerouted"
 ORIGIN = "origin"
 """On a rerouted record: where it first stood."""
+HELD = "held"
+"""On a record of chain.blocks: what its chain's window of blocks was when it was written (agents/validate.py)."""
 REQUEST_ID = "request_id"
 REPLY_TO = "reply_to"
 TRACEPARENT = "traceparent"
@@ -22,7 +24,8 @@ LETTER = "dlq.letter"
 LETTER_TYPE, HANDLED_TYPE = "soba.dead_letter", "soba.dead_letters.handled"
 """`ce_type` of the two kinds of records in a dead-letter topic: letters, and what became of them (`topics.schemas.letters`)."""
 
-_JSON = ("content-type", b"application/json")
+CONTENT_TYPE = "content-type"
+_JSON = (CONTENT_TYPE, b"application/json")
 _SPEC = ("ce_specversion", b"1.0")
 
 

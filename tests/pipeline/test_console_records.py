@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from confluent_kafka import Producer
@@ -147,7 +147,7 @@ def test_dead_letters_are_counted_and_shown(soba: Soba, settings: Settings, enti
             detail="not an operation",
             agent="verdicts",
         )
-        producer.produce("requests.data.dlq", value=raw, key=b"k", headers=letter)
+        producer.produce("requests.data.dlq", value=raw, key=b"k", headers=cast(Any, letter))
     assert producer.flush(10) == 0
     del producer  # it would complain when the session's broker ends
 

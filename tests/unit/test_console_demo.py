@@ -38,14 +38,21 @@ def block(number: int = 17, events: int = 3, revision: int = 5) -> Seen:
 
 
 def finding(revision: int = 5, status: str = "final", number: int = 17) -> Seen:
-    value = {"id": "f1", "chain_id": 1, "block_number": number, "revision": revision, "status": status}
+    value: dict[str, Any] = {"id": "f1", "chain_id": 1, "block_number": number, "revision": revision, "status": status}
     value |= {"kind": "sandwich", "front": [FRONT], "victims": [VICTIM], "back": [BACK], "attackers": []}
     value |= {"pools": [], "protocols": [], "profit": [], "confidence": 1, "evidence": [], "model": "m"}
     return record("mev.findings", value)
 
 
 def alert(status: str = "final", revision: int = 5) -> Seen:
-    value = {"id": "a1", "kind": "sandwich", "args": {}, "severity": "low", "entity": "1:17", "text": "t"}
+    value: dict[str, Any] = {
+        "id": "a1",
+        "kind": "sandwich",
+        "args": {},
+        "severity": "low",
+        "entity": "1:17",
+        "text": "t",
+    }
     value |= {"chain_id": 1, "block_number": 17, "revision": revision, "status": status, "source": "f1"}
     return record("alerts", value)
 

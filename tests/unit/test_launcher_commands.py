@@ -329,6 +329,12 @@ def test_findings_that_cannot_be_written_are_told(data: Path, capsys: pytest.Cap
     assert "cannot be written: No such file or directory" in capsys.readouterr().err
 
 
+def test_serve_says_that_it_waits_for_nobody(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("serve", "--help") == 0
+    told = " ".join(capsys.readouterr().out.split())
+    assert "serves also while Kafka or Redis does not answer, at start as later" in told and "503" in told
+
+
 def test_help_of_a_command_shows_its_own_options_alone(capsys: pytest.CaptureFixture[str]) -> None:
     assert run("worker", "--help") == 0
     text = capsys.readouterr().out
