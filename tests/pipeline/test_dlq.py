@@ -239,7 +239,7 @@ def strict(settings: Settings, log: Path) -> Iterator[None]:
 
 def blocks(settings: Settings, chain: int) -> dict[int, dict[str, Any]]:
     """The newest revision of each block of a chain."""
-    found = {}
+    found: dict[int, dict[str, Any]] = {}
     for one in arrived(settings, "chain.blocks", str(chain)):
         value = json.loads(one.value)
         if value["revision"] >= found.get(value["number"], {"revision": -1})["revision"]:
