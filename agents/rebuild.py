@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import NoReturn
+from typing import Any, NoReturn, cast
 
 from agents.agent import Agent, Record, Result, Rows
 from agents.app import WORKERS
 from agents.runtime import Activity, Outlet, Runner
 from base.settings import Settings
+from models.releases import Models
 from tables.registry import Table
 
 
@@ -37,6 +38,7 @@ class RowsOnly(Outlet):
 
     def __init__(self, settings: Settings, tally: Tally) -> None:
         super().__init__(settings, Activity())
+        del self._producer  # with its threads: nothing goes to a topic from here, not even by mistake
         self._tally = tally
 
     def give(self, agent: str, result: Result) -> list[int]:
@@ -70,9 +72,9 @@ class Rebuild:
         """
         self._runner.process(records)
 
-    def _handle(self, batch: Sequence[Record], rows: Rows) -> Result:
+    def _handle(self, batch: Sequence[Record], rows: Rows, *models: Models) -> Result:
         """The agent's handler; counts the rows that it leaves alone, which only newer ones can be."""
-        result = self.agent.handle(batch, rows)
+        result: Result = cast(Any, self.agent.handle)(batch, rows, *models)
         own = {table.name for table in self.agent.own}
         there = {(table.name, key) for (table, key), row in rows.items() if row is not None and table.name in own}
         self.tally.newer_kept += len(there - {(row.table.name, row.key) for row in result.rows})

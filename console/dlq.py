@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
+from collections.abc import Iterable
 from typing import Annotated, Any
 
 import orjson
@@ -38,7 +39,7 @@ def list_(json: AsJson = False) -> None:
         print(f"{'topic':<16}{'reason':<{width}}" + "".join(f"{state:>11}" for state in STATES))
         for row in rows:
             counts = "".join(f"{row[state]:>11,}" for state in STATES)
-            again = f"  open after up to {row['attempts']} replays" if row["attempts"] else ""
+            again = f"  at attempt {row['attempts']}" if row["attempts"] else ""
             print(f"{row['topic']:<16}{row['reason']:<{width}}{counts}{again}")
         print("look at them: bin/soba dlq show [TOPIC] [--reason REASON]")
 
@@ -49,10 +50,10 @@ def _rows(settings: Settings, there: dict[str, int], topic: str) -> list[dict[st
     counts: dict[str, Counter[State]] = {}
     attempts: Counter[str] = Counter()
     for spot, noted in found.letters.items():
-        reason, state = noted.letter.reason, found.state(spot)
+        reason, state = noted.reason, found.state(spot)
         counts.setdefault(reason, Counter())[state] += 1
         if state == "open":
-            attempts[reason] = max(attempts[reason], noted.letter.attempt)
+            attempts[reason] = max(attempts[reason], noted.attempt)
     if found.strangers:
         print(f"{topic}: {found.strangers:,} records that are no dead letters are left out", file=sys.stderr)
     rows = [
@@ -113,8 +114,7 @@ def _newest(settings: Settings, there: dict[str, int], topic: str, count: int) -
         for one in seen:
             tail.take(one)
         if len(tail.letters) >= count or len(seen) < records_read:
-            spots = [(one, (one.partition, one.offset)) for one in seen]
-            return [(one, tail.letters[spot].letter, tail.state(spot)) for one, spot in spots if spot in tail.letters]
+            return _shown(tail, seen)
         records_read *= 4
 
 
@@ -122,9 +122,14 @@ def _fitting(settings: Settings, there: dict[str, int], topic: str, count: int, 
     """The newest letters that fit."""
     found = letters.survey(settings, there, topic)
     fit = [noted for noted in found.letters.values() if wanted.fits(noted, found.state(noted.spot))]
-    newest = {noted.spot: noted.letter for noted in sorted(fit, key=lambda n: (n.at_ms, n.spot))[-count:]}
-    seen = [(one, (one.partition, one.offset)) for one in letters.values(settings, topic, newest)]
-    return [(one, newest[spot], found.state(spot)) for one, spot in seen]
+    newest = {noted.spot for noted in sorted(fit, key=lambda n: (n.at_ms, n.spot))[-count:]}
+    return _shown(found, letters.values(settings, topic, newest))
+
+
+def _shown(found: Survey, records: Iterable[Seen]) -> list[Shown]:
+    """Those that are letters, with what they say and what became of them."""
+    read = [(one, letters.letter_of(one), (one.partition, one.offset)) for one in records]
+    return [(one, letter, found.state(spot)) for one, letter, spot in read if letter and spot in found.letters]
 
 
 def about(seen: Seen, letter: Letter, state: State) -> str:

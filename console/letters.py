@@ -8,6 +8,7 @@ forgets both.
 from __future__ import annotations
 
 import hashlib
+import sys
 import time
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -40,11 +41,12 @@ Spot = tuple[int, int]
 
 @dataclass(frozen=True, slots=True)
 class Noted:
-    """One letter without its bytes. `same` is equal for the same refusal told twice."""
+    """What must be known of each letter to choose: there may be millions. `same` is equal for the same refusal told twice."""
 
     spot: Spot
     at_ms: int
-    letter: Letter
+    reason: str
+    attempt: int
     same: bytes
 
 
@@ -74,7 +76,7 @@ class Survey:
             return
         same = hashlib.blake2b(letter.id.encode() + b"\0" + seen.value, digest_size=16).digest()
         spot = (seen.partition, seen.offset)
-        self.letters[spot] = Noted(spot, seen.at_ms, letter, same)
+        self.letters[spot] = Noted(spot, seen.at_ms, sys.intern(letter.reason), letter.attempt, same)
 
     def state(self, spot: Spot) -> State:
         """What became of the letter there."""
@@ -100,16 +102,16 @@ class Wanted:
         """Whether it is one of those."""
         return (
             state in self.states
-            and (not self.reasons or noted.letter.reason in self.reasons)
+            and (not self.reasons or noted.reason in self.reasons)
             and (self.since_ms is None or noted.at_ms >= self.since_ms)
             and (self.until_ms is None or noted.at_ms < self.until_ms)
             and (not self.spots or noted.spot in self.spots)
-            and (self.attempt is None or noted.letter.attempt == self.attempt)
+            and (self.attempt is None or noted.attempt == self.attempt)
         )
 
 
 def letter_of(seen: Seen) -> Letter | None:
-    """What the headers of a dead letter say; None where the record is none."""
+    """What the headers of a dead letter say; None where the record is none of ours."""
     headers = {name: value.decode(errors="replace") for name, value in reversed(seen.headers)}
     try:
         return Letter.model_validate(headers)
@@ -246,6 +248,6 @@ def by_reason(groups: Sequence[Sequence[Noted]]) -> dict[str, int]:
     """How many by reason, most first."""
     counts: dict[str, int] = {}
     for group in groups:
-        reason = group[0].letter.reason
+        reason = group[0].reason
         counts[reason] = counts.get(reason, 0) + 1
     return dict(sorted(counts.items(), key=lambda row: (-row[1], row[0])))

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any
 
@@ -29,6 +29,7 @@ from console.refusals import refusal
 from topics import clients
 from topics.headers import ATTEMPT, CARRIED, LETTER, Headers, cloud_event, parse_place
 from topics.registry import TOPICS
+from topics.schemas.letters import Letter
 
 AT_ONCE = 200
 AT_ONCE_BYTES = 8 << 20
@@ -131,7 +132,7 @@ def drop(
     print(f"{source}: {'would drop ' if dry_run else 'dropped '}{_letters(len(groups))}")
     _print_reasons(reasons)
     if not dry_run:
-        print(f"undone by: bin/soba dlq replay {source} --dropped, with the same options")
+        print(f"to send them after all: bin/soba dlq replay {source} --dropped")
 
 
 class _Round:
@@ -179,27 +180,27 @@ class _Round:
 
     def _take(self, seen: Seen) -> None:
         spot = (seen.partition, seen.offset)
-        noted = self._groups[spot][0]
-        topic, reason = self._outcome.topic, noted.letter.reason
+        letter, topic = letters.letter_of(seen), self._outcome.topic
         self._read.add(spot)
         self._bar.advance(1)
+        if letter is None:  # the survey took it for one
+            return
         try:
             value = seen.value
-            if needs_source(topic, noted.letter):
-                source = self._sources.at(noted.letter.source, topic)
-                value = standing_alone(noted.letter, value, source, time.time())
+            if needs_source(topic, letter):
+                source = self._sources.at(letter.source, topic)
+                value = standing_alone(letter, value, source, time.time())
             if self._outcome.dry_run:
-                self._outcome.sent[reason] += 1
+                self._outcome.sent[letter.reason] += 1
                 if again := refusal(topic, seen.key, value):
-                    self._outcome.again[reason, again] += 1
+                    self._outcome.again[letter.reason, again] += 1
                 return
-            self._send(spot, seen.key, value, again_headers(noted, self._found.name(spot), seen.headers))
+            headers = again_headers(letter, self._found.name(spot), seen.headers)
+            self._send(spot, seen.key, value, headers, partition_of(topic, letter))
         except CannotSend as why:
             self._outcome.stay[self._found.name(spot)] = str(why)
 
-    def _send(self, spot: Spot, key: bytes | None, value: bytes, headers: Headers) -> None:
-        noted = self._groups[spot][0]
-
+    def _send(self, spot: Spot, key: bytes | None, value: bytes, headers: Headers, partition: int | None) -> None:
         def delivered(error: Any, _: Any) -> None:
             if error is None:
                 self._acknowledged.add(spot)
@@ -207,7 +208,7 @@ class _Round:
                 self._failed.append(error.str())
 
         more: dict[str, Any] = {"headers": headers, "on_delivery": delivered}
-        if (partition := partition_of(self._outcome.topic, noted)) is not None:
+        if partition is not None:
             more["partition"] = partition
         while True:
             try:
@@ -230,7 +231,7 @@ class _Round:
         if done:
             copies = [noted.spot for spot in done for noted in self._groups[spot]]
             letters.note(self._producer, self._found.topic, copies, "replayed")
-        self._outcome.sent.update(self._groups[spot][0].letter.reason for spot in done)
+        self._outcome.sent.update(self._groups[spot][0].reason for spot in done)
         if len(done) < len(sent):
             why = self._failed[0] if self._failed else f"no answer within {letters.FLUSH_S} s"
             raise LocalError(
@@ -240,18 +241,18 @@ class _Round:
         self._acknowledged.clear()
 
 
-def again_headers(noted: Noted, name: str, carried: Headers) -> Headers:
+def again_headers(letter: Letter, name: str, carried: Headers) -> Headers:
     """Headers of a replayed record: its letter is its id, so that sent twice it is the same event."""
     return [
         *cloud_event(name, "soba.dlq", "soba.replayed", [(key, value) for key, value in carried if key in CARRIED]),
-        (ATTEMPT, str(noted.letter.attempt + 1).encode()),
+        (ATTEMPT, str(letter.attempt + 1).encode()),
         (LETTER, name.encode()),
     ]
 
 
-def partition_of(topic: str, noted: Noted) -> int | None:
+def partition_of(topic: str, letter: Letter) -> int | None:
     """Where a record must go whatever its key says: views stand in the partition that owns what they say. Else None."""
-    source = parse_place(noted.letter.source)
+    source = parse_place(letter.source)
     return source[1] if TOPICS[topic].key == "partition" and source is not None else None
 
 
@@ -301,9 +302,7 @@ def _report(outcome: Outcome, found: Survey, json: bool) -> None:
         print(_nothing(outcome.topic, found))
         return
     print(f"{outcome.topic}: {'would send' if outcome.dry_run else 'sent'} {sent:,} of {_letters(outcome.chosen)}")
-    _print_reasons(dict(outcome.sent.most_common()))
-    for (reason, now), count in outcome.again.most_common():
-        print(f"today's rules refuse {count:,} of {reason} again: {now}")
+    _print_reasons(dict(outcome.sent.most_common()), outcome.again)
     for name, why in list(outcome.stay.items())[:SHOWN]:
         print(f"stays {name}: {why}")
     if len(outcome.stay) > SHOWN:
@@ -324,7 +323,8 @@ def _letters(count: int) -> str:
     return f"{count:,} letter{'' if count == 1 else 's'}"
 
 
-def _print_reasons(reasons: dict[str, int]) -> None:
+def _print_reasons(reasons: dict[str, int], again: Mapping[tuple[str, str], int] = {}) -> None:
     width = max(map(len, reasons), default=0)
     for reason, count in reasons.items():
-        print(f"  {reason:<{width}}  {count:>7,}")
+        now = ", ".join(f"{many:,} as {today}" for (was, today), many in again.items() if was == reason)
+        print(f"  {reason:<{width}}  {count:>7,}" + (f"  today's rules refuse {now}" if now else ""))

@@ -45,7 +45,9 @@ class Done:
 
 @app.command()
 def rebuild(
-    tables: Annotated[list[str] | None, typer.Argument(metavar="[TABLE]...", help="Left out: all.")] = None,
+    tables: Annotated[
+        list[str] | None, typer.Argument(metavar="TABLE", help="blocks, mev, alerts, ...; left out: all.")
+    ] = None,
     flush: Annotated[
         bool, typer.Option("--flush", help="Empty them first: then no row stays that no record makes.")
     ] = False,

@@ -25,5 +25,5 @@ def note(*args: Any) -> None:
 
 if __name__ == "__main__":
     replay.AT_ONCE = 3
-    letters.note = note
+    letters.note = note  # type: ignore[assignment]
     main(sys.argv[1:])

@@ -80,6 +80,9 @@ def test_letters_are_sent_once_as_they_came(soba: Soba, settings: Settings, enti
     dry = result(soba("dlq", "replay", TOPIC, "--reason", entity, "--dry-run", "--json"))
     assert (dry["chosen"], dry["sent"], dry["reasons"]) == (3, 3, {entity: 3})
     assert {row["now"] for row in dry["refused_again"]} == {"wrong_schema", "malformed_json"}
+    told = soba("dlq", "replay", TOPIC, "--reason", entity, "--dry-run")[1].splitlines()
+    assert told[0] == f"{TOPIC}: would send 3 of 3 letters"
+    assert told[1].endswith("3  today's rules refuse 2 as wrong_schema, 1 as malformed_json")
     assert arrived(settings, TOPIC, entity) == [] and counts(soba, entity)["open"] == 4
 
     code, out, _ = soba("dlq", "replay", TOPIC, "--reason", entity)
@@ -136,7 +139,7 @@ def test_letters_are_chosen_by_time_and_attempt(soba: Soba, settings: Settings, 
     assert [result(soba(*choose, "--attempt", str(n)))["chosen"] for n in range(3)] == [1, 1, 0]
     [row] = [json.loads(line) for line in soba("dlq", "list", "--json")[1].splitlines() if entity in line]
     assert row["attempts"] == 1
-    assert "open after up to 1 replays" in soba("dlq", "list")[1]
+    assert "  at attempt 1\n" in soba("dlq", "list")[1]
 
 
 def test_a_replay_killed_between_sending_and_noting_loses_none(
@@ -236,7 +239,7 @@ def strict(settings: Settings, log: Path) -> Iterator[None]:
 
 def blocks(settings: Settings, chain: int) -> dict[int, dict[str, Any]]:
     """The newest revision of each block of a chain."""
-    found = {}
+    found: dict[int, dict[str, Any]] = {}
     for one in arrived(settings, "chain.blocks", str(chain)):
         value = json.loads(one.value)
         if value["revision"] >= found.get(value["number"], {"revision": -1})["revision"]:

@@ -92,7 +92,7 @@ def working(settings: Settings, folder: Path) -> Iterator[None]:
             worker.wait(20)
 
 
-def rows(client: redis.Redis, chain: int) -> dict[str, bytes]:
+def rows(client: Any, chain: int) -> dict[str, bytes]:
     """Every row of the chain's, byte for byte."""
     found = {}
     for table in (BLOCKS, MEV, ALERTS):
@@ -103,7 +103,7 @@ def rows(client: redis.Redis, chain: int) -> dict[str, bytes]:
     return found
 
 
-def indexes(client: redis.Redis, chain: int) -> dict[str, list[tuple[bytes, float]]]:
+def indexes(client: Any, chain: int) -> dict[str, list[tuple[bytes, float]]]:
     """Every entry of an index of the chain's whose row says what it is indexed for; of others a reader sees nothing."""
     found = {}
     for index in INDEXES:
@@ -176,10 +176,10 @@ def test_what_redis_lost_comes_back_while_the_workers_run(
         # Others have put blocks there too.
         assert told["blocks"]["written"] >= 30 and told["mev"]["written"] >= 30 and told["alerts"]["written"] >= 18
         assert told["blocks"]["refused"] >= 1 and told["mev"]["refused"] >= 1
-        assert told["alerts"]["topic"] == "mev.findings"
+        assert str(told["alerts"]["topic"]) == "mev.findings"
 
         code, out, _ = soba_there("tables", "rebuild")
-        assert code == 0 and "rows written" in out and "none that blocks can be made from" in out
+        assert code == 0 and "rows written" in out and "made no row of blocks: refused as before" in out
         assert (rows(there, chain), indexes(there, chain)) == (before, found)
 
     # Interrupted at any batch, and begun again.

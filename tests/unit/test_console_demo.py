@@ -98,6 +98,13 @@ def test_refused_elements_of_a_sample_block_are_told_from_those_of_others(tally:
     assert tally.lost == 0  # the refused transaction does not make up for a lost event, nor count as one
 
 
+def test_a_note_that_letters_were_replayed_is_no_letter(tally: Tally) -> None:
+    note = [("ce_type", headers.HANDLED_TYPE.encode()), ("ce_id", b"chain.events.dlq/1/6:replayed")]
+    value = {"status": "replayed", "offsets": [6], "at": "2026-01-01T00:00:00Z"}
+    assert tally.take(record("chain.events.dlq", value, note)) is None
+    assert tally.rejected.total() == 0
+
+
 def test_a_lost_event_a_retraction_and_a_missing_alert_fail(tally: Tally) -> None:
     for one in (block(events=2), letter(BROKEN), finding()):
         tally.take(one)

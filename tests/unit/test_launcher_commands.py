@@ -228,11 +228,30 @@ def test_progress_on_a_terminal_and_elsewhere(capsys: pytest.CaptureFixture[str]
     assert lines[0] == "fetching: 0.0 MB" and lines[-1] == "fetching: 100 %"
 
 
+def test_long_work_is_told_on_standard_error(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from console.local import progress
+
+    with progress.counting("reading", 2_000) as bar:
+        bar.advance(1_000)
+    assert capsys.readouterr() == ("", "")  # short work says nothing
+    monkeypatch.setattr(progress, "TELL_EVERY_S", 0.0)
+    with progress.counting("reading", 2_000) as bar:
+        bar.advance(1_000)
+    assert capsys.readouterr() == ("", "reading: 1,000 of 2,000\n")
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    with progress.counting("reading", 2_000) as bar:
+        bar.advance(2_000)
+    told = capsys.readouterr()
+    assert told.out == "" and "reading" in told.err and "2000/2000" in told.err
+
+
 @pytest.mark.parametrize(
     "argv",
     [
         ("worker", "validate"), ("serve",), ("topics", "check"), ("produce", "alerts"), ("consume", "alerts"),
-        ("dlq", "show"), ("keys", "list"),
+        ("dlq", "show"), ("dlq", "replay", "chain.events"), ("tables", "rebuild"), ("keys", "list"),
     ],
 )  # fmt: skip
 def test_without_a_known_server_each_command_says_what_to_do(
@@ -247,7 +266,7 @@ def test_without_a_known_server_each_command_says_what_to_do(
     "argv",
     [
         ("up",), ("demo", "--once"), ("bench", "reply"), ("worker", "validate"), ("topics", "create"),
-        ("consume", "alerts"), ("dlq", "list"), ("keys", "list"),
+        ("consume", "alerts"), ("dlq", "list"), ("dlq", "drop", "chain.events"), ("tables", "rebuild"), ("keys", "list"),
     ],
 )  # fmt: skip
 def test_a_server_that_does_not_answer_is_named(

@@ -110,12 +110,10 @@ def test_a_replay_that_is_refused_again_counts_its_attempts() -> None:
     for attempt in (1, 2, 3):
         name = place(DLQ, 0, 10 + attempt, None)
         one = seen(10 + attempt, dead.raw, said(dead))
-        survey = Survey(DLQ)
-        survey.take(one)
-        noted = survey.letters[0, one.offset]
-        assert noted.letter.attempt == attempt - 1
-        value = standing_alone(noted.letter, dead.raw, source, NOW)
-        [record] = records([value], first=attempt, headers=again_headers(noted, name, one.headers))
+        letter = letter_of(one)
+        assert letter is not None and letter.attempt == attempt - 1
+        value = standing_alone(letter, dead.raw, source, NOW)
+        [record] = records([value], first=attempt, headers=again_headers(letter, name, one.headers))
         [dead] = validator.handle([record], NOW).dead_letters
         source = value
         assert dead.raw == json.dumps(inside(swap(log_index=1, **BAD))).encode()  # wrapped once, not once an attempt
@@ -243,9 +241,10 @@ def test_what_a_schema_of_notes_takes() -> None:
 
 
 def test_replayed_records_say_where_they_come_from(survey: Survey) -> None:
-    noted = survey.letters[0, 2]
+    letter = letter_of(seen(2, b"2", letter_headers(attempt=2)))
     carried = [("request_id", b"r"), ("ce_id", b"x"), (headers.ATTEMPT, b"9")]
-    made = again_headers(noted, survey.name(noted.spot), carried)
+    assert letter is not None
+    made = again_headers(letter, survey.name((0, 2)), carried)
     assert dict(made) == {
         "ce_specversion": b"1.0", "ce_id": b"chain.events.dlq/0/2", "ce_source": b"soba.dlq", "ce_type": b"soba.replayed",
         "content-type": b"application/json", "request_id": b"r", "dlq.attempt": b"3", "dlq.letter": b"chain.events.dlq/0/2",
@@ -267,11 +266,10 @@ def test_what_others_write_as_history_is_not_carried(attempt: bytes | None) -> N
 
 
 def test_views_go_to_the_partition_they_stood_in() -> None:
-    survey = Survey("wallet.activity.dlq")
-    survey.take(seen(0, b"{}", letter_headers(id="wallet.activity/3/17")))
-    noted = survey.letters[0, 0]
-    assert partition_of("wallet.activity", noted) == 3
-    assert partition_of("chain.events", noted) is None
+    letter = letter_of(seen(0, b"{}", letter_headers(id="wallet.activity/3/17")))
+    assert letter is not None
+    assert partition_of("wallet.activity", letter) == 3
+    assert partition_of("chain.events", letter) is None
 
 
 def test_places_are_read_as_they_are_written() -> None:
