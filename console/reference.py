@@ -10,6 +10,7 @@ import typer
 
 from base.settings import ROOT
 from tables.registry import INDEXES, TABLES
+from topics.headers import HANDLED_TYPE
 from topics.registry import DEAD_LETTER_SUFFIX, TOPICS
 from topics.schemas import chain
 
@@ -61,6 +62,9 @@ def topics_page() -> str:
         f"`<topic>{DEAD_LETTER_SUFFIX}` holds the original bytes of a refused element alone, for 30 days. Its headers say",
         "why and where: `dlq.reason`, `dlq.field`, `dlq.detail`, `dlq.source` (topic/partition/offset), `dlq.index` (its",
         "place, where it was one of many), `dlq.agent`. `bin/soba dlq list` counts them, `bin/soba dlq show` prints them.",
+        "A replayed record carries `dlq.letter` (the letter it was) and `dlq.attempt` (how often it was replayed), and so does the",
+        "letter that it becomes if it is refused again. What `bin/soba dlq replay` and `bin/soba dlq drop` did with letters stands",
+        f"behind them in their partition, as records with `ce_type` `{HANDLED_TYPE}`: readers pass over those.",
         "",
     ]
     return "\n".join(text)

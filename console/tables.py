@@ -174,7 +174,7 @@ def _report(done: Done, json: bool) -> None:
     for row in rows:
         if row["refused"]:
             print(
-                f"{row['refused']:,} records of {row['topic']} are none that {', '.join(row['tables'])} can be made from"
+                f"{row['refused']:,} records of {row['topic']} made no row of {', '.join(row['tables'])}: refused as before"
             )
     print(f"{sum(done.records.values()):,} records read in {seconds:.1f} s")
     if done.interrupted:

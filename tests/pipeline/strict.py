@@ -4,24 +4,20 @@ from __future__ import annotations
 
 from typing import Any
 
-from agents import app
-from models.chain import rules
+from agents import app, validate
 from topics.schemas.requests import Fault
 
 MARK = 123_457
 WRONG = (Fault(field="gas_used", code="a_fault_of_ours", message="is refused by mistake"),)
+real = validate._settled
 
 
-def refusing(real: Any) -> Any:
-    """`real` and the mistake."""
-
-    def errors(model: Any, context: Any) -> Any:
-        return real(model, context) or (WRONG if model.gas_used == MARK else ())
-
-    return errors
+def settled(element: Any, *about: Any) -> Any:
+    """The verdict on an event or transaction, and the mistake."""
+    element, faults = real(element, *about)
+    return (None, WRONG) if not faults and element.get("gas_used") == MARK else (element, faults)
 
 
 if __name__ == "__main__":
-    rules.errors = refusing(rules.errors)
-    rules.transaction_errors = refusing(rules.transaction_errors)
+    validate._settled = settled  # type: ignore[assignment]
     app.run("validate")
