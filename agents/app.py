@@ -22,7 +22,7 @@ import mode.loop
 from agents.agent import Agent, Partitioned
 from agents.consume import ConsumeFeed
 from agents.pulse import Pulse
-from agents.releases import Releases
+from agents.releases import serving
 from agents.runtime import Activity, Outlet
 from agents.stream import attach
 from base.logs import setup_logging
@@ -152,9 +152,7 @@ def build(worker: Worker, settings: Settings) -> Any:
     outlet = Outlet(settings, activity)
     threads = []
     agents = worker.agents()
-    if served := {one.name: one for agent in agents if isinstance(agent, Agent) for one in agent.models}:
-        releases = Releases(served, settings, outlet)
-        outlet.models = releases.current
+    if releases := serving(agents, settings, outlet):
         app.service(releases)
     for agent in agents:
         if isinstance(agent, Agent) and agent.feed == "stream":

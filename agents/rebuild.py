@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, NoReturn, cast
+from typing import NoReturn
 
 from agents.agent import Agent, Record, Result, Rows
 from agents.app import WORKERS
+from agents.releases import serving
 from agents.runtime import Activity, Outlet, Runner
 from base.settings import Settings
 from models.releases import Models
@@ -63,7 +64,10 @@ class Rebuild:
     def __init__(self, agent: Agent, settings: Settings) -> None:
         self.agent = agent
         self.tally = Tally()
-        self._runner = Runner(replace(agent, handle=self._handle), RowsOnly(settings, self.tally))
+        outlet = RowsOnly(settings, self.tally)
+        if releases := serving([agent], settings, outlet):
+            releases.read()
+        self._runner = Runner(replace(agent, handle=self._handle), outlet)
 
     def process(self, records: Sequence[Record]) -> None:
         """Do a batch; when this returns its rows are written.
@@ -72,9 +76,9 @@ class Rebuild:
         """
         self._runner.process(records)
 
-    def _handle(self, batch: Sequence[Record], rows: Rows, *models: Models) -> Result:
+    def _handle(self, batch: Sequence[Record], rows: Rows, models: Models | None = None) -> Result:
         """The agent's handler; counts the rows that it leaves alone, which only newer ones can be."""
-        result: Result = cast(Any, self.agent.handle)(batch, rows, *models)
+        result = self.agent.call(batch, rows, models or {})
         own = {table.name for table in self.agent.own}
         there = {(table.name, key) for (table, key), row in rows.items() if row is not None and table.name in own}
         self.tally.newer_kept += len(there - {(row.table.name, row.key) for row in result.rows})

@@ -11,13 +11,14 @@ import asyncio
 import logging
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, TopicPartition
 from mode import Service
 
+from agents.agent import Agent, Partitioned
 from agents.runtime import Outlet, Stopped, leave
 from base import metrics
 from base.exits import EXIT_FAILING
@@ -61,6 +62,16 @@ def shipped(served: Served) -> Model:
     return load(unpack(served.shipped.read_bytes()), served)
 
 
+def serving(agents: Iterable[Agent | Partitioned], settings: Settings, outlet: Outlet) -> Releases | None:
+    """The models that these agents serve, which their outlet gives them from now on; None where they serve none."""
+    served = {one.name: one for agent in agents if isinstance(agent, Agent) for one in agent.models}
+    if not served:
+        return None
+    releases = Releases(served, settings, outlet)
+    outlet.models = releases.current
+    return releases
+
+
 class Releases(Service):
     """The models of one worker. One thread reads and loads; `current` may be called by any."""
 
@@ -80,9 +91,13 @@ class Releases(Service):
             self._serve(shipped(one))
         self._activity.restoring[MODEL_RELEASES.name] = time.time()
 
+    def read(self) -> None:
+        """Begin to read, until the outlet is stopping."""
+        self._thread.start()
+
     async def on_start(self) -> None:
         """Begin to read."""
-        self._thread.start()
+        self.read()
 
     async def on_stop(self) -> None:
         """Stop reading."""

@@ -13,7 +13,8 @@ import sys
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -26,16 +27,18 @@ from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-def
 
 import agents.releases
 from agents import app
+from agents.agent import Record, Result, Rows
+from agents.rebuild import Rebuild
 from agents.releases import Releases
 from agents.runtime import Activity, Outlet, Stopped
 from base import metrics
 from base.settings import ROOT, Settings, get_settings
 from console import releases as console
-from console.cli import main
 from models.artefacts import UNPACKED_BYTES
-from models.releases import Reason, Served
+from models.releases import Models, Reason, Served
 from tests.conftest import wait_for
 from tests.linear import CREATED, FEATURES, OTHER_DATA, json_of, npz_of, numbers, release, scorer, scores, served
+from tests.pipeline.conftest import Soba
 from topics.admin import create
 from topics.clients import common, consumer, producer
 from topics.registry import MODEL_RELEASES
@@ -43,7 +46,6 @@ from topics.releases import pack
 from topics.schemas.models import ARTEFACT_BYTES, Feature, Release
 
 pytestmark = pytest.mark.pipeline
-Soba = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture
@@ -60,32 +62,13 @@ def own_redis(settings: Settings) -> Settings:
 
 
 @pytest.fixture
-def soba(
-    own_redis: Settings,
-    name: str,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsysbinary: pytest.CaptureFixture[bytes],
-) -> Iterator[Soba]:
+def soba(soba: Soba, own_redis: Settings, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Soba:
     """Run a command of a Soba that serves the model: exit code, output, errors."""
     worker: Any = SimpleNamespace(agents=lambda: [scorer(served(tmp_path, name))])
     monkeypatch.setitem(app.WORKERS, "scorer", worker)
-    monkeypatch.setenv("SOBA_BROKERS", own_redis.brokers)
     monkeypatch.setenv("REDIS_URL", own_redis.redis_url)
     get_settings.cache_clear()
-
-    def run(*argv: str | Path) -> tuple[int, str, str]:
-        capsysbinary.readouterr()
-        code = 0
-        try:
-            main([str(arg) for arg in argv])
-        except SystemExit as end:
-            code = int(end.code or 0)
-        out, err = (text.decode(errors="replace") for text in capsysbinary.readouterr())
-        return code, out, err
-
-    yield run
-    get_settings.cache_clear()
+    return soba
 
 
 def file(folder: Path, one: Release) -> Path:
@@ -422,6 +405,24 @@ def test_without_the_topic_the_shipped_model_serves_until_there_is_one(
         sender.produce(other.name, pack(release("2", name)), name.encode())
         assert sender.flush(20) == 0
         wait_for(lambda: releases.current()[name].id == f"{name}/2")
+
+
+def test_rows_that_are_made_anew_are_made_by_the_released_model(
+    settings: Settings, sender: Producer, name: str, tmp_path: Path
+) -> None:
+    one, seen = served(tmp_path, name), []
+    put(sender, name, pack(release("2", name)))
+
+    def handle(batch: Sequence[Record], rows: Rows, models: Models) -> Result:
+        seen.append(models[name].id)
+        return Result()
+
+    rebuild = Rebuild(replace(scorer(one), handle=handle), settings)
+    try:
+        rebuild.process([Record(numbers(name).name, 0, 0, b"1", [], b'{"n": 1}', None)])
+    finally:
+        rebuild._runner._outlet.stopping.set()
+    assert (seen, rebuild.tally.refused) == ([f"{name}/2"], 0)
 
 
 # The command
