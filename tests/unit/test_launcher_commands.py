@@ -345,3 +345,9 @@ def test_help_of_a_command_shows_its_own_options_alone(capsys: pytest.CaptureFix
 def test_a_worker_that_does_not_exist_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     assert run("worker", "nonsense") == 2
     assert "no worker 'nonsense'" in capsys.readouterr().err
+
+
+def test_up_begins_anew_as_the_demo_does(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for command in ("up", "demo"):
+        assert run(command, "--fresh") == 1
+        assert "is not a data folder of Soba: nothing deleted" in capsys.readouterr().err
