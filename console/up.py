@@ -1,5 +1,6 @@
 """`soba up`: the whole system as one process tree."""
 
+import asyncio
 import errno
 import json
 import os
@@ -105,6 +106,7 @@ def system() -> Iterator[System]:
             get_settings.cache_clear()
             settings = get_settings()
             _say(f"Kafka at {settings.brokers}, Redis at {masked(settings.redis_url)}: ready")
+            _not_exposed(settings)
             launcher = Launcher(servers.run, settings.data_dir / "logs", _say)
             try:
                 yield _populate(settings, servers, launcher, port, began)
@@ -120,6 +122,18 @@ def _named_servers_answer(settings: Settings) -> None:
         reach.kafka(settings)
     if settings.redis_url:
         reach.redis(settings)
+
+
+def _not_exposed(settings: Settings) -> None:
+    """Raises LocalError when the facade would refuse to serve: started all the same, it would end again and again."""
+    from facade.context import exposed
+
+    if asyncio.run(exposed(settings)):
+        raise LocalError(
+            f"HTTP on {settings.host} would be open to other machines, and there is no API key: nothing is started.",
+            "Leave SOBA_HOST out, make a key with `bin/soba keys create --name NAME` while it runs, then start it again;",
+            "or give one now: SOBA_API_KEYS.",
+        )
 
 
 def _usable(data_dir: Path) -> None:
