@@ -25,6 +25,7 @@ from agents.pulse import Pulse
 from agents.releases import serving
 from agents.runtime import Activity, Outlet
 from agents.stream import attach
+from base.exits import EXIT_FAILING
 from base.logs import setup_logging
 from base.settings import Settings, get_settings
 from topics import clients
@@ -187,4 +188,13 @@ def run(name: str) -> None:
     # does by default, took a quarter of validate's time. What stands now stays for good and is not looked through at all.
     gc.freeze()
     gc.set_threshold(100_000, 20, 100)
-    sys.exit(process.execute_from_commandline())
+    try:
+        process.execute_from_commandline()
+    except SystemExit as ended:
+        # Faust ends with 1 when it cannot start, as where a server goes away just then.
+        if ended.code:
+            logging.getLogger("soba.runtime").critical(
+                "the worker could not go on as Faust ran it (code %s); why is told above", ended.code
+            )
+            sys.exit(EXIT_FAILING)
+        raise

@@ -68,7 +68,14 @@ class LazyGroup(TyperGroup):
             raise
 
 
-app = typer.Typer(cls=LazyGroup, no_args_is_help=True, add_completion=True, pretty_exceptions_enable=False, name="soba")
+app = typer.Typer(
+    cls=LazyGroup,
+    no_args_is_help=True,
+    add_completion=True,
+    pretty_exceptions_enable=False,
+    name="soba",
+    epilog="In a checkout, `bin/soba test` runs lint, types and all tests; `bin/soba test PATH` those tests alone.",
+)
 
 
 def _version(asked: bool) -> None:

@@ -111,6 +111,8 @@ def consume(
     settings, there = records.connected()
     partitions = there[records.known(topic, there)]
     begin = records.beginning(start, partitions)
+    if start.isdecimal():
+        begin = records.within(settings, topic, begin)
     search = Search(topic, start, filters)
 
     def waiting() -> None:

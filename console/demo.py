@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import signal
 import time
 import urllib.request
 from dataclasses import dataclass, field
@@ -17,10 +15,9 @@ from base.settings import Settings
 from console import records
 from console.demo_view import Screen, summary
 from console.demo_watch import BROKEN, Sample, Tally, Watch, load
-from console.local import runfile
 from console.local.errors import LocalError
 from console.produce import FALLBACK_KEY
-from console.up import System, show, system
+from console.up import Fresh, System, begin_anew, show, system
 from ingest.raw import Malformed
 from topics import clients
 from topics.registry import CHAIN_EVENTS
@@ -37,7 +34,7 @@ SETTLE_S = 1.0
 @app.command()
 def demo(
     fast: Annotated[bool, typer.Option("--fast", help="As fast as it goes, not two blocks a second.")] = False,
-    fresh: Annotated[bool, typer.Option("--fresh", help="Stop what runs and delete the local data first.")] = False,
+    fresh: Fresh = False,
     once: Annotated[
         bool, typer.Option("--once", help="End after the summary; exit code 1 when anything failed.")
     ] = False,
@@ -56,36 +53,6 @@ def demo(
     print(f"stopped; the data stays in {running.settings.data_dir}", flush=True)
     if once and problems:
         raise typer.Exit(1)
-
-
-def begin_anew(settings: Settings) -> None:
-    """Stop the system that runs on the data folder and delete its Kafka and Redis data.
-
-    Raises LocalError when the folder is none of Soba's, or what runs does not stop.
-    """
-    if settings.brokers or settings.redis_url:
-        raise LocalError("--fresh deletes local data only: unset SOBA_BROKERS and REDIS_URL, or leave it out")
-    if not settings.data_dir.exists():
-        return
-    # A folder like /var/lib may hold a redis of somebody else.
-    if not (settings.data_dir / "run.json").exists():
-        raise LocalError(f"{settings.data_dir} is not a data folder of Soba: nothing deleted")
-    launcher = runfile.read(settings.data_dir).get("launcher", {})
-    if runfile.running(launcher):
-        print(f"stopping what runs (pid {launcher['pid']})", flush=True)
-        try:
-            process = psutil.Process(launcher["pid"])
-            process.send_signal(signal.SIGTERM)
-            process.wait(60)
-        except psutil.NoSuchProcess:
-            pass
-        except psutil.TimeoutExpired as error:
-            raise LocalError(f"pid {launcher['pid']} does not stop: end it and start again") from error
-    run = runfile.RunFile(settings.data_dir)
-    run.acquire()
-    for name in ("kafka", "redis"):
-        shutil.rmtree(settings.data_dir / name, ignore_errors=True)
-    run.release()
 
 
 def _sample() -> Sample:

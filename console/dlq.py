@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Annotated, Any
 
 import orjson
@@ -81,13 +81,16 @@ def show(
     settings, there = records.connected()
     wanted = Wanted([reason] if reason else (), states=("open",) if open else STATES) if reason or open else None
     found: list[Shown] = []
+    reasons: set[str] = set()
     for name in records.dead_letter_topics() if topic is None else [letters.topic_of(topic)]:
-        if name in there:
-            found += (
-                _newest(settings, there, name, count)
-                if wanted is None
-                else _fitting(settings, there, name, count, wanted)
-            )
+        if name not in there:
+            continue
+        if wanted is None:
+            found += _newest(settings, there, name, count)
+        else:
+            held = letters.survey(settings, there, name)
+            reasons |= {noted.reason for noted in held.letters.values()}
+            found += _fitting(settings, held, count, wanted)
     found = sorted(found, key=lambda row: (row[0].at_ms, row[0].offset))[-count:]
     for seen, letter, state in found:
         if json:
@@ -102,7 +105,18 @@ def show(
                 sys.stdout.buffer.write(seen.value + b"\n\n")
                 sys.stdout.buffer.flush()
     if not found and not json:
-        print("no dead letters")
+        print(nothing(reason, reasons))
+
+
+def nothing(reason: str | None, reasons: Collection[str]) -> str:
+    """Why no letter is shown, where the topics hold letters of `reasons`."""
+    if not reasons:
+        return "no dead letters"
+    if reason is None or reason in reasons:
+        return (
+            "no dead letters" + (f" of reason {reason}" if reason else "") + " are open; without --open there are some"
+        )
+    return f"no dead letters of reason {reason}; the reasons there are: {', '.join(sorted(reasons))}"
 
 
 def _newest(settings: Settings, there: dict[str, int], topic: str, count: int) -> list[Shown]:
@@ -118,12 +132,11 @@ def _newest(settings: Settings, there: dict[str, int], topic: str, count: int) -
         records_read *= 4
 
 
-def _fitting(settings: Settings, there: dict[str, int], topic: str, count: int, wanted: Wanted) -> list[Shown]:
+def _fitting(settings: Settings, found: Survey, count: int, wanted: Wanted) -> list[Shown]:
     """The newest letters that fit."""
-    found = letters.survey(settings, there, topic)
     fit = [noted for noted in found.letters.values() if wanted.fits(noted, found.state(noted.spot))]
     newest = {noted.spot for noted in sorted(fit, key=lambda n: (n.at_ms, n.spot))[-count:]}
-    return _shown(found, letters.values(settings, topic, newest))
+    return _shown(found, letters.values(settings, found.topic, newest))
 
 
 def _shown(found: Survey, records: Iterable[Seen]) -> list[Shown]:

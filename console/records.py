@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import re
+import select
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -35,6 +36,7 @@ GROUP = "soba-console"
 QUIET = {"log_level": 0}
 """librdkafka says nothing by itself: it repeats a refused connection twenty times a second."""
 TIMEOUT_S = 5
+POLL_S = 0.2
 NO_LEADER_YET = (KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NOT_AVAILABLE)
 SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
 SHOWN = 400
@@ -132,7 +134,7 @@ def read(
 
     Commits nothing. `caught_up` is called once, when all partitions were read to their ends.
 
-    Raises KafkaException when the broker refuses.
+    Raises KafkaException when the broker refuses; without `stop`, BrokenPipeError when nobody reads standard output any more.
     """
     if stop is not None:
         start = {number: first for number, first in start.items() if first < stop[number]}
@@ -142,11 +144,14 @@ def read(
     unfinished = set(start)
     try:
         consumer.assign([TopicPartition(topic, number, offset) for number, offset in start.items()])
-        last = time.monotonic()
+        last = looked = time.monotonic()
         while stop is None or unfinished:
             if idle_s is not None and time.monotonic() - last > idle_s:
                 return
-            message = consumer.poll(0.2)
+            message = consumer.poll(POLL_S)
+            if stop is None and time.monotonic() - looked >= POLL_S:
+                _reader_there()
+                looked = time.monotonic()
             if message is None:
                 continue
             if (error := message.error()) is not None:
@@ -169,6 +174,17 @@ def read(
             last = time.monotonic()  # after the yield: the reader's own time is not silence
     finally:
         consumer.close()
+
+
+def _reader_there() -> None:
+    """Raises BrokenPipeError when nobody reads standard output any more: the next record to notice it by may never come."""
+    try:
+        poll = select.poll()
+        poll.register(sys.stdout.fileno(), 0)
+    except (OSError, ValueError):  # no file, as in tests
+        return
+    if any(event & (select.POLLHUP | select.POLLERR) for _, event in poll.poll(0)):
+        raise BrokenPipeError
 
 
 def since(settings: Settings, topic: str, held: Spans, at_ms: int) -> dict[int, int]:
@@ -204,6 +220,19 @@ def beginning(word: str, partitions: int) -> dict[int, int]:
     if word not in special and not word.isdecimal():
         raise LocalError(f"--from takes earliest, latest or an offset, not {word!r}")
     return dict.fromkeys(range(partitions), special[word] if word in special else int(word))
+
+
+def within(settings: Settings, topic: str, start: dict[int, int]) -> dict[int, int]:
+    """The offsets with those beyond a partition's end moved to it, each told: Kafka would begin at the first record instead.
+
+    Raises KafkaException when the broker does not answer.
+    """
+    held = spans(settings, {topic: len(start)})[topic]
+    for number, offset in start.items():
+        if offset > (end := held[number][1]):
+            told = f"{topic}/{number} ends before offset {offset}, at {end}: only new records are read there"
+            print(told, file=sys.stderr, flush=True)
+    return {number: min(offset, held[number][1]) for number, offset in start.items()}
 
 
 def moment(text: str, option: str, now: float) -> int:

@@ -1,11 +1,15 @@
 """`soba worker NAME` and `soba serve`: one service in this process."""
 
+import sys
 from typing import Annotated
 
 import typer
 
+from base.exits import EXIT_FAILING
 from base.settings import Settings, get_settings
 from console import reach
+from console.cli import explain
+from console.local.errors import LocalError
 
 worker = typer.Typer()
 serve = typer.Typer()
@@ -19,7 +23,12 @@ def _worker(name: Annotated[str, typer.Argument(help="validate, chain or languag
     if name not in WORKERS:
         raise typer.BadParameter(f"no worker {name!r}; there are: {', '.join(WORKERS)}")
     # A worker cannot start without Kafka; what it would say by itself is a page long.
-    reach.broker_listens(_addressed())
+    settings = _addressed()
+    try:
+        reach.broker_listens(settings)
+    except LocalError as error:
+        print(f"soba: {explain(error)}", file=sys.stderr)
+        raise typer.Exit(EXIT_FAILING) from error
     run(name)
 
 

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import orjson
 import typer
 
+from base.settings import get_settings
 from console import records
 from console.local.errors import LocalError
 from topics import admin
@@ -20,13 +21,18 @@ AsJson = Annotated[bool, typer.Option("--json", help="One JSON object a line, fo
 
 @app.command("list")
 def list_(json: AsJson = False) -> None:
-    """Every topic: name, key, partitions, size, writers, readers and the records it holds now."""
+    """Every topic: name, key, partitions, size, writers, readers and the records it holds now.
+
+    Exit code 1 when the Kafka that is set does not answer.
+    """
     there: dict[str, int] = {}
     held: dict[str, records.Spans] = {}
+    failed = False
     try:
         settings, there = records.connected()
     except LocalError as error:  # the registry is worth seeing without a cluster too
-        print(error, file=sys.stderr)
+        print(f"{error}\nOnly what the registry says is shown.", file=sys.stderr)
+        failed = bool(get_settings().brokers)
     else:
         held = records.spans(settings, {name: count for name, count in there.items() if source_of(name)})
     rows = [_row(name, there, held) for topic in TOPICS.values() for name in names(topic.name)]
@@ -35,6 +41,8 @@ def list_(json: AsJson = False) -> None:
             print(orjson.dumps(row).decode())
     else:
         _table(rows)
+    if failed:
+        raise typer.Exit(1)
 
 
 def names(topic: str) -> list[str]:

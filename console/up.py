@@ -1,8 +1,10 @@
 """`soba up`: the whole system as one process tree."""
 
+import asyncio
 import errno
 import json
 import os
+import shutil
 import signal
 import sys
 import time
@@ -12,12 +14,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
+import psutil
 import typer
 
 from base.settings import ROOT, Settings, get_settings, meaningless, origins
 from console import reach
-from console.local import ports
+from console.local import ports, runfile
 from console.local.errors import LocalError
 from console.local.launcher import FACADE, KAFKA, REDIS, WORKER, Launcher
 from console.local.servers import LocalServers
@@ -36,13 +40,48 @@ class System:
     seconds: float
 
 
+Fresh = Annotated[bool, typer.Option("--fresh", help="Stop what runs and delete the local data first.")]
+
+
 @app.command()
-def up() -> None:
+def up(fresh: Fresh = False) -> None:
     """Start Kafka and Redis (unless SOBA_BROKERS, REDIS_URL name yours), workers and HTTP."""
+    if fresh:
+        begin_anew(Settings())
     with system() as running:
         show(running)
         running.launcher.run_until_signal()
     _say(f"stopped; the data stays in {running.settings.data_dir}")
+
+
+def begin_anew(settings: Settings) -> None:
+    """Stop the system that runs on the data folder and delete its Kafka and Redis data.
+
+    Raises LocalError when the folder is none of Soba's, or what runs does not stop.
+    """
+    if settings.brokers or settings.redis_url:
+        raise LocalError("--fresh deletes local data only: unset SOBA_BROKERS and REDIS_URL, or leave it out")
+    if not settings.data_dir.exists():
+        return
+    # A folder like /var/lib may hold a redis of somebody else.
+    if not (settings.data_dir / "run.json").exists():
+        raise LocalError(f"{settings.data_dir} is not a data folder of Soba: nothing deleted")
+    launcher = runfile.read(settings.data_dir).get("launcher", {})
+    if runfile.running(launcher):
+        print(f"stopping what runs (pid {launcher['pid']})", flush=True)
+        try:
+            process = psutil.Process(launcher["pid"])
+            process.send_signal(signal.SIGTERM)
+            process.wait(60)
+        except psutil.NoSuchProcess:
+            pass
+        except psutil.TimeoutExpired as error:
+            raise LocalError(f"pid {launcher['pid']} does not stop: end it and start again") from error
+    run = runfile.RunFile(settings.data_dir)
+    run.acquire()
+    for name in ("kafka", "redis"):
+        shutil.rmtree(settings.data_dir / name, ignore_errors=True)
+    run.release()
 
 
 @contextmanager
@@ -67,6 +106,7 @@ def system() -> Iterator[System]:
             get_settings.cache_clear()
             settings = get_settings()
             _say(f"Kafka at {settings.brokers}, Redis at {masked(settings.redis_url)}: ready")
+            _not_exposed(settings)
             launcher = Launcher(servers.run, settings.data_dir / "logs", _say)
             try:
                 yield _populate(settings, servers, launcher, port, began)
@@ -82,6 +122,18 @@ def _named_servers_answer(settings: Settings) -> None:
         reach.kafka(settings)
     if settings.redis_url:
         reach.redis(settings)
+
+
+def _not_exposed(settings: Settings) -> None:
+    """Raises LocalError when the facade would refuse to serve: started all the same, it would end again and again."""
+    from facade.context import exposed
+
+    if asyncio.run(exposed(settings)):
+        raise LocalError(
+            f"HTTP on {settings.host} would be open to other machines, and there is no API key: nothing is started.",
+            "Leave SOBA_HOST out, make a key with `bin/soba keys create --name NAME` while it runs, then start it again;",
+            "or give one now: SOBA_API_KEYS.",
+        )
 
 
 def _usable(data_dir: Path) -> None:

@@ -23,9 +23,8 @@ from base.settings import Settings, get_settings
 from base.version import version
 from base.wording import wording
 from facade.browsers import OpenModeGuard
-from facade.context import connect, opened
+from facade.context import exposed, opened
 from facade.errors import ApiError, failure, refused, unavailable
-from facade.keys import Keys, is_loopback
 from facade.limits import HEADERS as LIMIT_HEADERS
 from facade.middleware import Watch
 from facade.openapi import BARE, describe
@@ -73,7 +72,7 @@ def run() -> None:
     """
     settings = get_settings()
     setup_logging("facade", settings.log_level)
-    if not is_loopback(settings.host) and not asyncio.run(_has_keys(settings)):
+    if asyncio.run(exposed(settings)):
         log.error(
             "refusing to serve %s without an API key; make one with `soba keys create`, or set SOBA_API_KEYS",
             settings.host,
@@ -93,18 +92,6 @@ def run() -> None:
         server_header=False,
         timeout_graceful_shutdown=STOP_S,
     )
-
-
-async def _has_keys(settings: Settings) -> bool:
-    if settings.api_keys:
-        return True
-    redis = connect(settings)
-    try:
-        return await Keys(settings, redis).exist()
-    except (RedisError, OSError):
-        return False
-    finally:
-        await redis.aclose()
 
 
 async def _told(request: Request, error: Any) -> Response:

@@ -12,10 +12,11 @@ from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialBackoff
 from redis.exceptions import ConnectionError as Disconnected
+from redis.exceptions import RedisError
 
 from base.settings import Settings
 from facade.kafka import Producer
-from facade.keys import Keys
+from facade.keys import Keys, is_loopback
 from facade.limits import WrongKeys
 from facade.questions import Questions
 
@@ -48,6 +49,19 @@ def connect(settings: Settings) -> Redis:
         socket_keepalive=True,
         retry=Retry(ExponentialBackoff(cap=0.5, base=0.05), TRIES_AGAIN, supported_errors=(Disconnected,)),
     )
+
+
+async def exposed(settings: Settings) -> bool:
+    """Whether other machines could reach the facade and no key is known: then it must not serve."""
+    if is_loopback(settings.host) or settings.api_keys:
+        return False
+    redis = connect(settings)
+    try:
+        return not await Keys(settings, redis).exist()
+    except (RedisError, OSError):
+        return True
+    finally:
+        await redis.aclose()
 
 
 @asynccontextmanager

@@ -24,6 +24,7 @@ SEND_TIMEOUT_S = 10.0
 PROBE_TIMEOUT_S = 2.0
 PROBE_LIFE_S = 1.0
 RETRY_S = 0.5
+TELL_S = 1.0
 
 
 class Producer:
@@ -35,6 +36,8 @@ class Producer:
         self._producer: AIOKafkaProducer | None = None
         self._connecting: asyncio.Task[None] | None = None
         self._probed = (0.0, False)
+        self._faults = 0
+        self._told_at = -TELL_S
 
     async def start(self) -> None:
         """Begin to connect; returns at once."""
@@ -86,8 +89,15 @@ class Producer:
         except MessageSizeTooLargeError as error:
             raise too_large() from error
         except (KafkaError, OSError) as error:
-            log.warning("cannot produce to %s: %r", topic, error)
+            self._tell(topic, error)
             raise unavailable("Kafka cannot be reached") from error
+
+    def _tell(self, topic: str, error: Exception) -> None:
+        """Log a fault, with how many came since the last line; under load there are hundreds a second."""
+        self._faults += 1
+        if time.monotonic() - self._told_at >= TELL_S:
+            log.warning("cannot produce to %s: %r (faults since last told: %d)", topic, error, self._faults)
+            self._told_at, self._faults = time.monotonic(), 0
 
     async def reachable(self) -> bool:
         """Whether a broker answers now (asked at most once a second)."""

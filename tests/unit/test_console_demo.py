@@ -15,6 +15,7 @@ from console.demo_view import Screen, reasons, summary
 from console.demo_watch import Refused, Sample, Sent, Tally, load
 from console.local.errors import LocalError
 from console.records import Seen
+from console.up import begin_anew
 from topics import headers
 
 FRONT, VICTIM, BACK = ("0x" + digit * 64 for digit in "abc")
@@ -205,13 +206,13 @@ def test_fresh_deletes_only_what_is_ours(tmp_path: Path, monkeypatch: pytest.Mon
     settings = Settings(_env_file=None, data_dir=tmp_path)
     (tmp_path / "redis").mkdir()
     with pytest.raises(LocalError, match="not a data folder"):
-        demo.begin_anew(settings)
+        begin_anew(settings)
     (tmp_path / "run.json").write_text("{}")
     (tmp_path / "kafka").mkdir()
     (tmp_path / "logs").mkdir()
-    demo.begin_anew(settings)
+    begin_anew(settings)
     assert {path.name for path in tmp_path.iterdir()} == {"run.json", "lock", "logs"}
     with pytest.raises(LocalError, match="local data only"):
-        demo.begin_anew(Settings(_env_file=None, data_dir=tmp_path, brokers="other:9092"))
-    demo.begin_anew(Settings(_env_file=None, data_dir=tmp_path / "nothing"))
+        begin_anew(Settings(_env_file=None, data_dir=tmp_path, brokers="other:9092"))
+    begin_anew(Settings(_env_file=None, data_dir=tmp_path / "nothing"))
     assert not (tmp_path / "nothing").exists()

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import io
 import json
+import os
+import time
+from types import SimpleNamespace
 
 import pytest
 
+from base.settings import Settings
+from console import records
 from console.consume import Search, matches, parse_filter
-from console.dlq import about
+from console.dlq import about, nothing
 from console.letters import letter_of
 from console.local.errors import LocalError
 from console.produce import key_of, lines_of
@@ -124,6 +129,33 @@ def test_where_to_begin() -> None:
     assert set(beginning("earliest", 2).values()) != set(beginning("latest", 2).values())
     with pytest.raises(LocalError):
         beginning("-1", 2)
+
+
+def test_an_offset_beyond_the_end_is_told_and_waits_there(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(records, "spans", lambda *_: {"alerts": {0: (3, 9), 1: (0, 4)}})
+    assert records.within(Settings(_env_file=None), "alerts", {0: 7, 1: 7}) == {0: 7, 1: 4}
+    assert capsys.readouterr().err == "alerts/1 ends before offset 7, at 4: only new records are read there\n"
+
+
+def test_a_reader_of_silence_that_leaves_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    reading, writing = os.pipe()
+    with os.fdopen(writing, "w") as out:
+        monkeypatch.setattr("sys.stdout", out)
+        silent = SimpleNamespace(assign=lambda _: None, poll=lambda _: time.sleep(0.05), close=lambda: None)
+        monkeypatch.setattr(records, "Consumer", lambda _: silent)
+        settings = Settings(_env_file=None, brokers="nowhere:9092")
+        assert list(records.read(settings, "alerts", {0: 0}, idle_s=0.5)) == []
+        os.close(reading)
+        with pytest.raises(BrokenPipeError):
+            list(records.read(settings, "alerts", {0: 0}, idle_s=5))
+
+
+def test_a_reason_that_no_letter_has_names_those_there_are() -> None:
+    assert nothing("banana", []) == "no dead letters"
+    assert nothing("banana", ["b", "a"]) == "no dead letters of reason banana; the reasons there are: a, b"
+    assert nothing("a", ["b", "a"]) == "no dead letters of reason a are open; without --open there are some"
 
 
 def test_a_topic_that_is_not_there_says_what_to_do() -> None:

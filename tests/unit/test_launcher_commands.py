@@ -9,15 +9,21 @@ import sys
 import time
 import tomllib
 from pathlib import Path
+from types import SimpleNamespace
 
 import psutil
 import pytest
+from aiokafka.errors import KafkaTimeoutError
+from pydantic import SecretStr
 
+from agents import app
 from agents.app import WORKERS
-from base.settings import ROOT, get_settings
+from base.exits import EXIT_FAILING
+from base.settings import ROOT, Settings, get_settings
 from console import cli, doctor, reach, status, up
 from console.local import ports, runfile
 from console.local.errors import LocalError
+from facade.kafka import Producer
 
 GONE = {"pid": 2**22 + 1, "created": 1.0, "restarts": 0, "log": "y.log"}
 
@@ -276,7 +282,7 @@ def test_a_server_that_does_not_answer_is_named(
     monkeypatch.setenv("SOBA_BROKERS", "127.0.0.1:1")
     monkeypatch.setenv("REDIS_URL", "redis://me:secret@127.0.0.1:1/0")
     get_settings.cache_clear()
-    assert run(*argv) == 1
+    assert run(*argv) == (EXIT_FAILING if argv[0] == "worker" else 1)
     told = capsys.readouterr()
     first, second = told.err.splitlines()
     name = "Redis at redis://***@127.0.0.1:1/0" if argv[0] == "keys" else "Kafka at 127.0.0.1:1"
@@ -345,3 +351,72 @@ def test_help_of_a_command_shows_its_own_options_alone(capsys: pytest.CaptureFix
 def test_a_worker_that_does_not_exist_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     assert run("worker", "nonsense") == 2
     assert "no worker 'nonsense'" in capsys.readouterr().err
+
+
+def test_up_begins_anew_as_the_demo_does(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for command in ("up", "demo"):
+        assert run(command, "--fresh") == 1
+        assert "is not a data folder of Soba: nothing deleted" in capsys.readouterr().err
+
+
+def test_a_host_that_others_reach_needs_a_key_before_anything_starts(data: Path) -> None:
+    dead = "redis://127.0.0.1:1/0"
+    settings = Settings(_env_file=None, host="127.0.0.1", redis_url=dead, api_keys=())
+    up._not_exposed(settings)
+    with pytest.raises(LocalError, match=r"no API key(.|\n)*keys create(.|\n)*SOBA_API_KEYS"):
+        up._not_exposed(settings.model_copy(update={"host": "0.0.0.0"}))
+    up._not_exposed(settings.model_copy(update={"host": "0.0.0.0", "api_keys": (SecretStr("x" * 32),)}))
+
+
+def test_a_worker_that_cannot_start_for_want_of_a_server_ends_as_failing(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("SOBA_BROKERS", "127.0.0.1:1")
+    monkeypatch.setenv("REDIS_URL", "redis://127.0.0.1:1/0")
+    assert run("worker", "chain") == EXIT_FAILING
+    assert "Kafka at 127.0.0.1:1 does not answer" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("code", "told"), [(0, 0), (1, EXIT_FAILING)])
+def test_a_worker_that_faust_cannot_start_ends_as_failing(
+    code: int, told: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    faust = SimpleNamespace(execute_from_commandline=lambda: sys.exit(code))
+    for name, stand_in in (
+        ("build", lambda *_: None),
+        ("_Process", lambda _: faust),
+        ("setup_logging", lambda *_: None),
+    ):
+        monkeypatch.setattr(app, name, stand_in)
+    for name in ("gc.freeze", "gc.set_threshold", "mode.loop.use"):
+        monkeypatch.setattr(f"agents.app.{name}", lambda *_: None)
+    with pytest.raises(SystemExit) as ended:
+        app.run("chain")
+    assert ended.value.code == told
+
+
+def test_topics_of_a_cluster_that_does_not_answer_fail(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(reach, "TIMEOUT_S", 0.5)
+    assert run("topics", "list") == 0
+    monkeypatch.setenv("SOBA_BROKERS", "127.0.0.1:1")
+    get_settings.cache_clear()
+    assert run("topics", "list") == 1
+    told = capsys.readouterr()
+    assert "Only what the registry says is shown" in told.err and "chain.events" in told.out
+
+
+def test_help_mentions_the_tests(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("--help") == 0
+    assert "bin/soba test" in capsys.readouterr().out
+
+
+def test_faults_of_the_producer_are_told_once_a_second_with_their_count(caplog: pytest.LogCaptureFixture) -> None:
+    producer = Producer(get_settings())
+    for _ in range(100):
+        producer._tell("requests.data", KafkaTimeoutError())
+    producer._told_at -= 1
+    producer._tell("requests.data", KafkaTimeoutError())
+    said = [row.getMessage() for row in caplog.records if "cannot produce" in row.getMessage()]
+    assert [line.rpartition(" ")[2] for line in said] == ["1)", "100)"]
