@@ -176,7 +176,9 @@ def is_since(timestamp: int | None, since: datetime | None) -> bool:
     return since is None or (timestamp is not None and timestamp >= since.timestamp())
 
 
-Wait = Annotated[int, Field(ge=0, description=f"Milliseconds to wait for it, at most {LONGEST_WAIT_MS}")]
+Wait = Annotated[
+    int, Field(ge=0, le=LONGEST_WAIT_MS, description=f"Milliseconds to wait for it, at most {LONGEST_WAIT_MS}")
+]
 
 
 class Lookup(Body):
@@ -214,7 +216,7 @@ async def awaited(read: Callable[[], Awaitable[T | None]], told: Lookup, missing
     Raises:
         ApiError: `not_found`, with the words `missing`.
     """
-    deadline = time.monotonic() + min(told.wait, LONGEST_WAIT_MS) / 1000
+    deadline = time.monotonic() + told.wait / 1000
     while (found := await read()) is None:
         if (left := deadline - time.monotonic()) <= 0:
             raise ApiError("not_found", missing)

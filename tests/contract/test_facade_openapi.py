@@ -54,6 +54,8 @@ def test_it_tells_of_codes_and_routes(http: httpx.Client, document: Any) -> None
         if parameter["name"] == "kind"
     }
     assert kinds == {"/api/mev": [*get_args(Kind)], "/api/alerts": [f"mev.{kind}" for kind in get_args(Kind)]}
+    (wait,) = (p for p in document["paths"]["/api/blocks/{number}"]["get"]["parameters"] if p["name"] == "wait")
+    assert (wait["schema"]["minimum"], wait["schema"]["maximum"]) == (0, 30_000)
     assert json.dumps(document).count('"security"') == len(document["paths"]) - len(BARE)
     listed = {route["path"] for route in http.get("/").json()["data"]["routes"]}
     assert listed == set(document["paths"])

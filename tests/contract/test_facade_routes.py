@@ -193,7 +193,7 @@ def test_a_lookup_waits_for_its_row(http: httpx.Client, store: redis.Redis) -> N
     assert time.monotonic() - began >= 0.3
     later = threading.Timer(0.3, write, (store, block_row(chain, 7)))
     later.start()
-    answer = http.get(f"/api/blocks/7?chainId={chain}&wait=60000")
+    answer = http.get(f"/api/blocks/7?chainId={chain}&wait=30000")
     later.join()
     assert answer.status_code == 200 and time.monotonic() - began < 5
 

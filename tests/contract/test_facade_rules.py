@@ -61,6 +61,7 @@ def test_a_wrong_field_is_named(http: httpx.Client) -> None:
         ("/api/mev?kind=banana", "kind", "one of: sandwich"),
         ("/api/alerts?lang=de", "lang", "one of: en"),
         ("/api/blocks/1?wait=soon", "wait", "a whole number"),
+        ("/api/blocks/1?wait=30001", "wait", "at most 30000"),
         ("/api/blocks/1?chainId=x", "chainId", "a whole number"),
     ],
 )
