@@ -53,6 +53,10 @@ def test_a_wrong_field_is_named(http: httpx.Client) -> None:
     [
         ("/api/blocks/latest", "number", "a whole number"),
         ("/api/blocks/-1", "number", "at least 0"),
+        ("/api/mev?address=0x12", "address", "0x and 40 hex digits"),
+        ("/api/mev?pool=zz", "pool", "0x and 40 hex digits (its address) or 64 (its id)"),
+        ("/api/mev/transactions/0x123...abc", "hash", "0x and 64 hex digits"),
+        ("/api/mev/transactions/" + "ab" * 32, "hash", "0x and 64 hex digits"),
         ("/api/mev?limit=0", "limit", "at least 1"),
         ("/api/mev?since=yesterday", "since", "RFC 3339 or unix"),
         ("/api/mev?cursor=abc", "cursor", "`cursor` of an earlier page"),
