@@ -119,9 +119,12 @@ def query(schema: type[M]) -> Callable[[Request], M]:
     return read
 
 
-def documented(schema: type[BaseModel], example: Any) -> dict[str, Any]:
-    """`openapi_extra` of a route whose body is `schema`."""
-    content = {"schema": schema.model_json_schema(), "example": example}
+def documented(schema: type[BaseModel], example: Any, **fields: dict[str, Any]) -> dict[str, Any]:
+    """`openapi_extra` of a route whose body is `schema`; `fields` tells more of single fields than the schema asks for."""
+    told = schema.model_json_schema()
+    for name, more in fields.items():
+        told["properties"][name] |= more
+    content = {"schema": told, "example": example}
     return {"requestBody": {"required": True, "content": {"application/json": content}}}
 
 
