@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -85,19 +85,47 @@ FORMS = {
 }
 """The patterns of topics/schemas and ingest/raw.py in words."""
 
+_UNITS = {"gas_price": "gwei"}
+"""Fields whose decimal number is not in token units."""
+
 _MEMBERS = ("int", "constrained-int", "str", "constrained-str", "float", "datetime")
 """What pydantic adds to the path of a value that may be one of several types: its name for the type."""
+
+
+def wordings(errors: Iterable[Mapping[str, Any]]) -> list[Wording]:
+    """`ValidationError.errors()` in words; a value that may be of several types has one fault: that of the last, widest type."""
+    return [wording(error) for error in distinct(errors)]
+
+
+def distinct(errors: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """The elements of `ValidationError.errors()`, of a value that may be of several types the last alone."""
+    found: dict[Any, Mapping[str, Any]] = {}
+    for number, error in enumerate(errors):
+        # Only what a union adds its members' names to may stand there twice.
+        found[_place(error) if _is_member(error) else number] = error
+    return list(found.values())
+
+
+def _is_member(error: Mapping[str, Any]) -> bool:
+    path = error["loc"]
+    return len(path) > 1 and (str(path[-1]) in _MEMBERS or str(path[-1]).startswith("function-"))
+
+
+def _place(error: Mapping[str, Any]) -> tuple[Any, ...]:
+    """Where the value stands, without the name of a union's member."""
+    return tuple(error["loc"][:-1] if _is_member(error) else error["loc"])
 
 
 def wording(error: Mapping[str, Any]) -> Wording:
     """One element of `ValidationError.errors()` in words. The value is shown where the element has its `input`."""
     kind, context = error["type"], error.get("ctx") or {}
-    path = [str(part) for part in error["loc"]]
-    if len(path) > 1 and (path[-1] in _MEMBERS or path[-1].startswith("function-")):
-        path.pop()
+    path = [str(part) for part in _place(error)]
     if kind.startswith("union_tag"):
         path.append(context["discriminator"].strip("'"))
-    return Wording(".".join(map(_plain, path)), *_told(kind, context, error))
+    fault, fix = _told(kind, context, error)
+    if path and path[-1] in _UNITS:
+        fix = fix.replace("token units", _UNITS[path[-1]])
+    return Wording(".".join(map(_plain, path)), fault, fix)
 
 
 def _told(kind: str, context: Mapping[str, Any], error: Mapping[str, Any]) -> tuple[str, str]:

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from pydantic_core import to_json
 from starlette.responses import Response
 
-from base.wording import Wording, wording
+from base.wording import Wording, wordings
 
 NAMED = 3
 """How many faults a message names; `details` has all."""
@@ -58,7 +58,7 @@ def invalid(field: str, fault: str, expected: str) -> ApiError:
 
 def invalid_fields(error: ValidationError, where: str) -> ApiError:
     """422 for everything a schema has against a body or a query; `where` names it when no field can."""
-    return refused([replace(told, field=told.field or where) for told in map(wording, error.errors(include_url=False))])
+    return refused([replace(told, field=told.field or where) for told in wordings(error.errors(include_url=False))])
 
 
 def refused(faults: Sequence[Wording]) -> ApiError:

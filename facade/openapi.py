@@ -9,6 +9,8 @@ from fastapi.openapi.utils import get_openapi
 
 from facade.errors import CODES
 from facade.middleware import PROBES
+from topics.schemas.chain import Event
+from topics.schemas.forms import form
 
 DESCRIPTION = """\
 Results of the pipeline by HTTP. Answers are `{"success": true, "data": {...}, "timestamp"}`, failures
@@ -41,6 +43,9 @@ _FAILURE: dict[str, Any] = {
 }
 
 
+EVENT = {"$ref": "#/components/schemas/Event"}
+"""The form of an event that is valid, for routes that take events of any form to judge them."""
+
 _ALWAYS = {401, 403, 422, 429, 500, 503}
 """Statuses of failures that every route with a key can answer with; others come with a body or a path."""
 
@@ -68,6 +73,9 @@ def _document(app: FastAPI) -> dict[str, Any]:
     components = told.setdefault("components", {})
     schemas = components.setdefault("schemas", {})
     schemas["Failure"] = _FAILURE
+    event = form(Event, "#/components/schemas/{model}")
+    schemas |= event.pop("$defs")
+    schemas["Event"] = event
     for name in ("HTTPValidationError", "ValidationError"):
         schemas.pop(name, None)
     components["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}

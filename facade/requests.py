@@ -119,9 +119,12 @@ def query(schema: type[M]) -> Callable[[Request], M]:
     return read
 
 
-def documented(schema: type[BaseModel], example: Any) -> dict[str, Any]:
-    """`openapi_extra` of a route whose body is `schema`."""
-    content = {"schema": schema.model_json_schema(), "example": example}
+def documented(schema: type[BaseModel], example: Any, **fields: dict[str, Any]) -> dict[str, Any]:
+    """`openapi_extra` of a route whose body is `schema`; `fields` tells more of single fields than the schema asks for."""
+    told = schema.model_json_schema()
+    for name, more in fields.items():
+        told["properties"][name] |= more
+    content = {"schema": told, "example": example}
     return {"requestBody": {"required": True, "content": {"application/json": content}}}
 
 
@@ -176,7 +179,9 @@ def is_since(timestamp: int | None, since: datetime | None) -> bool:
     return since is None or (timestamp is not None and timestamp >= since.timestamp())
 
 
-Wait = Annotated[int, Field(ge=0, description=f"Milliseconds to wait for it, at most {LONGEST_WAIT_MS}")]
+Wait = Annotated[
+    int, Field(ge=0, le=LONGEST_WAIT_MS, description=f"Milliseconds to wait for it, at most {LONGEST_WAIT_MS}")
+]
 
 
 class Lookup(Body):
@@ -214,7 +219,7 @@ async def awaited(read: Callable[[], Awaitable[T | None]], told: Lookup, missing
     Raises:
         ApiError: `not_found`, with the words `missing`.
     """
-    deadline = time.monotonic() + min(told.wait, LONGEST_WAIT_MS) / 1000
+    deadline = time.monotonic() + told.wait / 1000
     while (found := await read()) is None:
         if (left := deadline - time.monotonic()) <= 0:
             raise ApiError("not_found", missing)

@@ -11,12 +11,12 @@ import json
 import secrets
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 from pydantic import AfterValidator, BaseModel, Field, StrictInt, TypeAdapter, ValidationError
 from pydantic_core import from_json, to_json
 
-from base.wording import wording
+from base.wording import distinct, shown, wording
 from topics.schemas.chain import Event, Header, Transaction
 from topics.schemas.normal import NormalEvent, NormalTransaction
 from topics.schemas.requests import Fault
@@ -145,17 +145,23 @@ def schema_faults(schema: TypeAdapter[Any], value: Any) -> list[Fault]:
     try:
         schema.validate_python(value)
     except ValidationError as error:
-        return list(_translate(error))
+        return list(_translate(error, "a transaction" if schema is _TRANSACTION else "an event"))
     return [Fault(field="", code="wrong_type", message=f"not what the schema asks for; got {_shown(value)}")]
 
 
-def _translate(error: ValidationError) -> Iterator[Fault]:
-    for item in error.errors(include_url=False):
+def _translate(error: ValidationError, what: str) -> Iterator[Fault]:
+    for item in distinct(error.errors(include_url=False)):
         # A tagged union puts the event type in front of the field; union members add their names behind it.
         path = [str(part) for part in item["loc"]]
         field = next((part for part in path if part in _KNOWN), path[-1] if path else "")
         kind = item["type"]
-        if kind.startswith("union_tag"):
+        if kind in ("model_attributes_type", "model_type", "dict_type") and not path:
+            yield Fault(field="", code="wrong_type", message=f"{what} must be an object; got {shown(item['input'])}")
+            continue
+        if kind == "union_tag_not_found" or (kind == "union_tag_invalid" and item["input"]["event_type"] is None):
+            yield Fault(field="event_type", code="missing_field", message=f"it is missing; give one of: {_TYPES}")
+            continue
+        if kind == "union_tag_invalid":
             field, code = "event_type", "unknown_event_type"
         elif kind == "missing":
             code = "missing_field"
@@ -183,6 +189,12 @@ def _fields(*schemas: type[BaseModel]) -> frozenset[str]:
     return frozenset(name for schema in schemas for name in schema.model_fields)
 
 
+_TYPES = ", ".join(
+    name
+    for member in Event.__origin__.__args__  # type: ignore[attr-defined]
+    for name in get_args(member.model_fields["event_type"].annotation)
+)
+"""Every event type."""
 _KNOWN = _fields(*Event.__origin__.__args__, Transaction, Header) | {"events"}  # type: ignore[attr-defined]
 
 

@@ -17,6 +17,7 @@ from facade.answers import Judged, Processed, answers
 from facade.context import Context, Here
 from facade.errors import ApiError, invalid, success, unavailable
 from facade.gate import needs
+from facade.openapi import EVENT
 from facade.requests import Body, Trace, Traced, body, documented
 from topics.headers import REQUEST_ID, TRACEPARENT, Headers
 from topics.registry import CHAIN_EVENTS, REQUESTS_DATA
@@ -59,7 +60,7 @@ class EventStream(Body):
     "/api/python/data/validate-blockchain-event",
     dependencies=[needs("read")],
     responses=answers(Judged, "The verdict"),
-    openapi_extra=documented(OneEvent, {"event": EXAMPLE}),
+    openapi_extra=documented(OneEvent, {"event": EXAMPLE}, event=EVENT),
     summary="Judge one chain event",
 )
 async def validate_event(told: Annotated[OneEvent, Depends(body(OneEvent))], here: Here, trace: Traced) -> Response:
@@ -74,7 +75,7 @@ async def validate_event(told: Annotated[OneEvent, Depends(body(OneEvent))], her
     "/api/python/data/process-event-stream",
     dependencies=[needs("write")],
     responses=answers(Processed, "Every valid event is in Kafka"),
-    openapi_extra=documented(EventStream, {"events": [EXAMPLE]}),
+    openapi_extra=documented(EventStream, {"events": [EXAMPLE]}, events={"items": EVENT}),
     summary="Judge events and send the valid ones into the pipeline",
 )
 async def process_stream(

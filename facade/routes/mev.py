@@ -12,7 +12,7 @@ from facade.answers import Findings, TransactionFindings, looked_up
 from facade.context import Here
 from facade.gate import needs
 from facade.requests import Listing, Lookup, Moment, awaited, is_since, listed, parameters, query, tagged
-from facade.routes.paths import BlockNumber, Hash
+from facade.routes.paths import Address, BlockNumber, Hash, PoolId
 from tables import readers
 from tables.registry import MEV, MEV_BY_ADDRESS, MEV_BY_CHAIN, MEV_BY_POOL, MEV_BY_TRANSACTION, Index, MevRow
 from topics.schemas.mev import Finding, Kind
@@ -24,8 +24,8 @@ class Filters(Listing):
     """Filters of the latest findings; together they narrow."""
 
     kind: Annotated[Kind | None, Field(description="Only findings of this kind")] = None
-    address: Annotated[str | None, Field(description="An attacker")] = None
-    pool: str | None = None
+    address: Annotated[Address | None, Field(description="An attacker, in any case")] = None
+    pool: Annotated[PoolId | None, Field(description="A pool's address or id, in any case")] = None
     since: Annotated[Moment | None, Field(description="Blocks from this time on: RFC 3339 or unix")] = None
 
 
@@ -39,17 +39,16 @@ async def of_transaction(
     request: Request, hash: Hash, told: Annotated[Lookup, Depends(query(Lookup))], here: Here
 ) -> Response:
     """404 when no finding names the transaction."""
-    wanted = hash.lower()
 
     def named(row: MevRow) -> list[Finding]:
-        return [f for f in _standing(row) if wanted in (*f.front, *f.victims, *f.back)]
+        return [f for f in _standing(row) if hash in (*f.front, *f.victims, *f.back)]
 
     async def read() -> list[Finding] | None:
-        key = f"{told.chain_id}:{wanted}"
+        key = f"{told.chain_id}:{hash}"
         return (await readers.page(here.redis, MEV_BY_TRANSACTION, key, MevRow, named, 100, None)).items or None
 
     found = await awaited(read, told, f"no finding names transaction {hash} of chain {told.chain_id}")
-    data = {"chain_id": told.chain_id, "transaction_hash": wanted, "findings": _dumped(found)}
+    data = {"chain_id": told.chain_id, "transaction_hash": hash, "findings": _dumped(found)}
     return tagged(request, data)
 
 
@@ -88,9 +87,9 @@ async def latest(request: Request, told: Annotated[Filters, Depends(query(Filter
 def _index(told: Filters) -> tuple[Index, str]:
     """The index that narrows most, and the key in it."""
     if told.address:
-        return MEV_BY_ADDRESS, f"{told.chain_id}:{told.address.lower()}"
+        return MEV_BY_ADDRESS, f"{told.chain_id}:{told.address}"
     if told.pool:
-        return MEV_BY_POOL, f"{told.chain_id}:{told.pool.lower()}"
+        return MEV_BY_POOL, f"{told.chain_id}:{told.pool}"
     return MEV_BY_CHAIN, str(told.chain_id)
 
 
@@ -101,8 +100,8 @@ def _standing(row: MevRow) -> list[Finding]:
 def _fits(finding: Finding, told: Filters) -> bool:
     return (
         (told.kind is None or finding.kind == told.kind)
-        and (told.address is None or told.address.lower() in finding.attackers)
-        and (told.pool is None or told.pool.lower() in finding.pools)
+        and (told.address is None or told.address in finding.attackers)
+        and (told.pool is None or told.pool in finding.pools)
         and is_since(finding.block_timestamp, told.since)
     )
 

@@ -146,7 +146,11 @@ def not_in_future(event: Any, context: Context) -> Faults:
         return FINE
     if time > context.now + CLOCK_SKEW_S:
         hint = "; unix times are in seconds, not milliseconds" if time > 100_000_000_000 else ""
-        return _fault("timestamp", "future_time", f"{time} is later than now ({int(context.now)}){hint}")
+        return _fault(
+            "timestamp",
+            "future_time",
+            f"{time} is more than {CLOCK_SKEW_S} s later than now ({int(context.now)}){hint}",
+        )
     return _fault("timestamp", "future_time", f"{time} is not a unix time") if time <= 0 else FINE
 
 

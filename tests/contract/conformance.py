@@ -31,6 +31,7 @@ LIMITS: dict[str, Callable[[Any, Any], bool]] = {
     "exclusiveMaximum": lambda value, limit: value < limit,
     "minLength": lambda value, limit: len(value) >= limit,
     "maxLength": lambda value, limit: len(value) <= limit,
+    "maxItems": lambda value, limit: len(value) <= limit,
     "pattern": lambda value, limit: re.search(limit, value) is not None,
     "const": lambda value, limit: value == limit,
     "enum": lambda value, limit: value in limit,

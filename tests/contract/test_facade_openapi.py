@@ -16,7 +16,7 @@ import redis
 
 from base.settings import Settings
 from facade.errors import CODES
-from facade.openapi import BARE
+from facade.openapi import BARE, EVENT
 from facade.routes.data import EXAMPLE
 from tests.conftest import wait_for
 from tests.contract.conformance import conforms, fits, resolved
@@ -54,10 +54,26 @@ def test_it_tells_of_codes_and_routes(http: httpx.Client, document: Any) -> None
         if parameter["name"] == "kind"
     }
     assert kinds == {"/api/mev": [*get_args(Kind)], "/api/alerts": [f"mev.{kind}" for kind in get_args(Kind)]}
+    (wait,) = (p for p in document["paths"]["/api/blocks/{number}"]["get"]["parameters"] if p["name"] == "wait")
+    assert (wait["schema"]["minimum"], wait["schema"]["maximum"]) == (0, 30_000)
     assert json.dumps(document).count('"security"') == len(document["paths"]) - len(BARE)
     listed = {route["path"] for route in http.get("/").json()["data"]["routes"]}
     assert listed == set(document["paths"])
     assert http.get("/docs").status_code == 404  # it would load scripts from elsewhere
+
+
+def test_it_tells_of_the_fields_of_events(document: Any) -> None:
+    for route in ("validate-blockchain-event", "process-event-stream"):
+        told = document["paths"][f"/api/python/data/{route}"]["post"]["requestBody"]["content"]["application/json"]
+        fits(document, told["schema"], told["example"], route)
+    assert told["schema"]["properties"]["events"]["items"] == EVENT
+    event = resolved(document, EVENT)
+    assert {"swap", "transfer", "sync"} < event["discriminator"]["mapping"].keys()
+    swap = resolved(document, {"$ref": event["discriminator"]["mapping"]["swap"]})
+    assert {"transaction_hash", "token_in", "token_out"} < {*swap["required"]}
+    assert swap["properties"]["gas_price"]["description"] == "Gwei."
+    with pytest.raises((AssertionError, ValueError)):
+        fits(document, told["schema"], {"events": [{**EXAMPLE, "token_in": 5}]}, "no token")
 
 
 def test_it_tells_of_every_failure(document: Any) -> None:

@@ -193,7 +193,7 @@ def test_a_lookup_waits_for_its_row(http: httpx.Client, store: redis.Redis) -> N
     assert time.monotonic() - began >= 0.3
     later = threading.Timer(0.3, write, (store, block_row(chain, 7)))
     later.start()
-    answer = http.get(f"/api/blocks/7?chainId={chain}&wait=60000")
+    answer = http.get(f"/api/blocks/7?chainId={chain}&wait=30000")
     later.join()
     assert answer.status_code == 200 and time.monotonic() - began < 5
 
@@ -205,7 +205,6 @@ def test_findings_of_a_transaction(http: httpx.Client, store: redis.Redis) -> No
         data = http.get(f"/api/mev/transactions/{hash_of(7010 + place).upper()}?chainId={chain}").json()["data"]
         assert [one["id"] for one in data["findings"]] == [f"{chain}:7:1"]
     assert http.get(f"/api/mev/transactions/{hash_of(7020)}?chainId={chain}").status_code == 404
-    assert http.get("/api/mev/transactions/0x123...abc").status_code == 404
 
 
 def test_an_index_that_is_out_of_date_does_no_harm(http: httpx.Client, store: redis.Redis) -> None:
@@ -250,7 +249,7 @@ def test_filters_narrow_together(http: httpx.Client, store: redis.Redis) -> None
     assert blocks() == [3, 2, 1]
     assert blocks(address=ATTACKER.upper().replace("0X", "0x")) == [3, 1]
     assert blocks(pool=POOL, address="0x" + "cc" * 20) == [2]
-    assert blocks(pool=POOL) == [3, 2, 1]
+    assert blocks(pool=POOL) == blocks(pool="0x" + POOL[2:].upper()) == [3, 2, 1]
     assert blocks(kind="sandwich", since="1970-01-01T00:20:00Z") == [2]
     assert blocks(since="1000") == blocks(since="1960-01-01") == [2, 1]
     assert blocks(kind="sandwich") == [3, 2, 1]

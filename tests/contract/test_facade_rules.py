@@ -53,6 +53,10 @@ def test_a_wrong_field_is_named(http: httpx.Client) -> None:
     [
         ("/api/blocks/latest", "number", "a whole number"),
         ("/api/blocks/-1", "number", "at least 0"),
+        ("/api/mev?address=0x12", "address", "0x and 40 hex digits"),
+        ("/api/mev?pool=zz", "pool", "0x and 40 hex digits (its address) or 64 (its id)"),
+        ("/api/mev/transactions/0x123...abc", "hash", "0x and 64 hex digits"),
+        ("/api/mev/transactions/" + "ab" * 32, "hash", "0x and 64 hex digits"),
         ("/api/mev?limit=0", "limit", "at least 1"),
         ("/api/mev?since=yesterday", "since", "RFC 3339 or unix"),
         ("/api/mev?cursor=abc", "cursor", "`cursor` of an earlier page"),
@@ -61,6 +65,7 @@ def test_a_wrong_field_is_named(http: httpx.Client) -> None:
         ("/api/mev?kind=banana", "kind", "one of: sandwich"),
         ("/api/alerts?lang=de", "lang", "one of: en"),
         ("/api/blocks/1?wait=soon", "wait", "a whole number"),
+        ("/api/blocks/1?wait=30001", "wait", "at most 30000"),
         ("/api/blocks/1?chainId=x", "chainId", "a whole number"),
     ],
 )

@@ -235,7 +235,7 @@ def test_what_is_no_amount(value: Any) -> None:
     ("change", "field", "code"),
     [
         ({"event_type": "bet"}, "event_type", "unknown_event_type"),
-        ({"event_type": None}, "event_type", "unknown_event_type"),
+        ({"event_type": None}, "event_type", "missing_field"),
         ({"transaction_hash": None}, "transaction_hash", "missing_field"),
         ({"token_in": None}, "token_in", "missing_field"),
         ({"transaction_hash": "0x123...abc"}, "transaction_hash", "hash_form"),
@@ -253,6 +253,31 @@ def test_what_is_no_amount(value: Any) -> None:
 def test_faults_name_field_and_code(change: dict[str, Any], field: str, code: str) -> None:
     (found,) = decode_chain_events([encoded(swap(**change))])
     assert [(fault.field, fault.code) for fault in codecs.value_faults(found.value)] == [(field, code)]
+
+
+@pytest.mark.parametrize(
+    ("value", "field", "code", "message"),
+    [
+        (swap(timestamp="yesterday"), "timestamp", "wrong_type", '"yesterday" is not a time'),
+        ({}, "event_type", "missing_field", "it is missing; give one of: swap, transfer, "),
+        (
+            swap(event_type="bet"),
+            "event_type",
+            "unknown_event_type",
+            '"bet" is none of the allowed values; give one of: swap',
+        ),
+        (swap(event_type="None"), "event_type", "unknown_event_type", '"None" is none'),
+        (None, "", "wrong_type", "an event must be an object; got null"),
+    ],
+)
+def test_an_event_has_one_fault_that_says_what_to_give(value: Any, field: str, code: str, message: str) -> None:
+    (fault,) = codecs.event_faults(value)
+    assert (fault.field, fault.code) == (field, code) and fault.message.startswith(message)
+
+
+def test_what_is_no_transaction_is_named() -> None:
+    (fault,) = codecs.transaction_faults(5)
+    assert fault.message == "a transaction must be an object; got 5"
 
 
 @pytest.mark.parametrize(

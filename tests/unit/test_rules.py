@@ -225,6 +225,7 @@ def test_milliseconds_are_a_hint() -> None:
     (fault,) = rules.errors(parsed(swap(timestamp=TIME * 1000)), ALONE)
     assert (fault.code, "milliseconds" in fault.message) == ("future_time", True)
     (fault,) = rules.errors(parsed(swap(timestamp=FUTURE + 1)), ALONE)
+    assert "more than 60 s later than now" in fault.message
     assert "milliseconds" not in fault.message
 
 

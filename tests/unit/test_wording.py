@@ -9,10 +9,10 @@ from typing import Annotated, Any, Literal
 import pytest
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, field_validator
 
-from base.wording import FORMS, SHOWN, Wording, shown, wording
+from base.wording import FORMS, SHOWN, Wording, shown, wording, wordings
 from ingest import raw
 from topics.schemas import fields, models
-from topics.schemas.chain import Block
+from topics.schemas.chain import Block, Liquidation
 
 
 class Colour(Enum):
@@ -92,8 +92,18 @@ def test_a_fault_names_field_value_and_fix(field: str, value: Any, expected: str
 
 
 def test_a_value_of_several_types_has_one_name() -> None:
-    first, second = said(Thing, {"time": "noon"})
-    assert first.startswith('time: "noon" is not an integer') and second.startswith('time: "noon" is not a time')
+    with pytest.raises(ValidationError) as refused:
+        Thing.model_validate({"time": "noon", "strict": "x"})
+    strict, time = map(str, wordings(refused.value.errors()))
+    assert strict.startswith('strict: "x" is not an integer') and time.startswith('time: "noon" is not a time')
+
+
+def test_a_gas_price_is_in_gwei() -> None:
+    gas, amount = said(
+        Liquidation,
+        {"event_type": "liquidation", "transaction_hash": "0x" + "1" * 64, "gas_price": "x", "amount_in": "x"},
+    )
+    assert "in gwei" in gas and "in token units" in amount
 
 
 def test_what_is_missing_or_of_an_unknown_type() -> None:
