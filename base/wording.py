@@ -85,7 +85,7 @@ FORMS = {
 }
 """The patterns of topics/schemas and ingest/raw.py in words."""
 
-_UNITS = {"gas_price": "gwei"}
+UNITS = {"gas_price": "gwei"}
 """Fields whose decimal number is not in token units."""
 
 _MEMBERS = ("int", "constrained-int", "str", "constrained-str", "float", "datetime")
@@ -123,8 +123,8 @@ def wording(error: Mapping[str, Any]) -> Wording:
     if kind.startswith("union_tag"):
         path.append(context["discriminator"].strip("'"))
     fault, fix = _told(kind, context, error)
-    if path and path[-1] in _UNITS:
-        fix = fix.replace("token units", _UNITS[path[-1]])
+    if path and path[-1] in UNITS:
+        fix = fix.replace("token units", UNITS[path[-1]])
     return Wording(".".join(map(_plain, path)), fault, fix)
 
 

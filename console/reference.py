@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, get_args, get_origin
@@ -9,10 +10,13 @@ from typing import Any, get_args, get_origin
 import typer
 
 from base.settings import ROOT
+from base.wording import FORMS, UNITS
+from models.chain.rules import RULES
 from tables.registry import INDEXES, TABLES
 from topics.headers import HANDLED_TYPE
 from topics.registry import DEAD_LETTER_SUFFIX, TOPICS
 from topics.schemas import chain
+from topics.schemas.forms import form
 
 app = typer.Typer()
 MADE = "<!-- Made by `bin/soba docs` from the registry; a test compares them. Change the registry, not this page. -->"
@@ -20,7 +24,7 @@ MADE = "<!-- Made by `bin/soba docs` from the registry; a test compares them. Ch
 
 @app.command()
 def docs() -> None:
-    """Write docs/topics.md and docs/tables.md anew."""
+    """Write docs/topics.md, docs/tables.md and docs/events.md anew."""
     for path, text in pages().items():
         path.write_text(text)
         print(path.relative_to(ROOT))
@@ -28,7 +32,74 @@ def docs() -> None:
 
 def pages() -> dict[Path, str]:
     """Every made page and its text."""
-    return {ROOT / "docs" / "topics.md": topics_page(), ROOT / "docs" / "tables.md": tables_page()}
+    made = {"topics": topics_page(), "tables": tables_page(), "events": events_page()}
+    return {ROOT / "docs" / f"{name}.md": text for name, text in made.items()}
+
+
+def events_page() -> str:
+    """The fields of events and of the envelope as Markdown."""
+    forms = form(chain.Block)["$defs"] | {"Block": form(chain.Block)}
+    common = chain.EventBase.model_fields.keys()
+    text = [
+        "# Events",
+        "",
+        MADE,
+        "",
+        "A record of `chain.events` is one event, an array of events, or a block envelope. An event is a flat object;",
+        "a field that is unknown is left out. Decimal strings may be JSON numbers. Hex is taken in any case, but an address of",
+        "mixed case must keep EIP-55.",
+        "",
+        "## Fields of every event",
+        "",
+        *_fields(form(chain.EventBase), common),
+    ]
+    for member in get_args(get_args(chain.Event)[0]):
+        kinds = get_args(member.model_fields["event_type"].annotation)
+        text += ["", f"## {', '.join(kinds)}", "", str(member.__doc__), ""]
+        text += _fields(forms[member.__name__], [name for name in member.model_fields if name not in common])
+        text += ["", "Beyond the form, it is refused for:", ""]
+        text += [f"- {rule.__doc__}" for rule in RULES[kinds[0]]]
+    text += ["", "## Block envelope", "", "`events` are events as above, `transactions` as below.", ""]
+    text += _fields(forms["Block"], chain.Block.model_fields)
+    text += [
+        "",
+        "## Transaction of an envelope",
+        "",
+        *_fields(forms["Transaction"], chain.Transaction.model_fields),
+        "",
+    ]
+    return "\n".join(text)
+
+
+def _fields(told: dict[str, Any], names: Iterable[str]) -> list[str]:
+    """Fields of a JSON Schema as a table."""
+    needed = told.get("required", ())
+    rows = ["| field | form | required | what |", "|---|---|---|---|"]
+    for name in names:
+        field = told["properties"][name]
+        what = " ".join(field.get("description", "").split())
+        rows.append(f"| `{name}` | {_form(field, name)} | {'yes' if name in needed else ''} | {what} |")
+    return rows
+
+
+def _form(told: dict[str, Any], name: str) -> str:
+    """What a field may be, in words."""
+    options = [one for one in told.get("anyOf", [told]) if one.get("type") != "null"]
+    if any(one.get("format") == "date-time" for one in options):
+        return "unix seconds or RFC 3339"
+    first = options[0]
+    if "pattern" in first:
+        return FORMS[first["pattern"]].replace("token units", UNITS.get(name, "token units"))
+    values = first.get("enum") or ([first["const"]] if "const" in first else [])
+    if values:
+        return " or ".join(f"`{value}`" for value in values)
+    if first.get("type") == "array":
+        return f"list of {name}"
+    if first.get("type") == "integer":
+        if first.get("maximum") == 1:
+            return "0 or 1"
+        return "integer of at least 0" if first.get("minimum") == 0 else "integer"
+    return f"text of at most {first['maxLength']} characters"
 
 
 def topics_page() -> str:
