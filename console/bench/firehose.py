@@ -44,6 +44,7 @@ SINGLES_A_SECOND, IN_ENVELOPES_A_SECOND = 300_000, 450_000
 BESIDE_S = 3.0
 """What is read before the window begins: the warm-up, and what a fast start reads before it is seen."""
 OFFERED = 20_000
+NAMES = ",".join(one.name for one in CANDIDATES)
 OTHER_CHAINS = (10, 56, 137, 8453, 42161, 43114)
 
 
@@ -55,7 +56,8 @@ class Bench:
     seconds: float
     runs: int
     candidates: list[Candidate]
-    events: int | None
+    size: int | None
+    """Events of an input; None: enough for the fastest."""
     memory_events: int
     figures: list[Figure] = field(default_factory=list)
 
@@ -67,7 +69,7 @@ class Bench:
     def fill(self, form: str, *, checksummed: bool = False, faults: Sequence[events.Planted] | None = None) -> int:
         """Have chain.events hold enough for the fastest; returns how many valid events that is."""
         rate = SINGLES_A_SECOND if form == "single" else IN_ENVELOPES_A_SECOND
-        count = self.events or int(rate * (self.seconds + BESIDE_S))
+        count = self.size or int(rate * (self.seconds + BESIDE_S))
         return self.fill_blocks(form, -(-count // events.BLOCK_EVENTS), checksummed=checksummed, faults=faults)
 
     def fill_blocks(
@@ -106,6 +108,7 @@ def catching(bench: Bench) -> None:
             part = 100 * found.caught / found.planted
             bench.add(f"{told} planted faults refused with their reason", part, "%", "", ">= 99" if ours else "", "100")
             wrong = found.refused + found.missing + (found.planted - found.caught)
+            say(f"{told} {found}")
             bench.add(f"{told} rejects not planted, events lost or doubled", wrong, "events", "", "= 0")
     real, refused = checks.real_events_refused()
     bench.add("good real events refused", 100 * refused / real, "%", f"{real:,} events", "<= 0.1")
@@ -186,7 +189,7 @@ DOWNSTREAM = Candidate("downstream", "Faust agent", command=("-m", "console.benc
 
 def downstream(bench: Bench) -> None:
     """A Faust agent on validated blocks."""
-    count = -(-(bench.events or int(IN_ENVELOPES_A_SECOND * (bench.seconds + BESIDE_S))) // events.BLOCK_EVENTS)
+    count = -(-(bench.size or int(IN_ENVELOPES_A_SECOND * (bench.seconds + BESIDE_S))) // events.BLOCK_EVENTS)
     result = Result(DOWNSTREAM)
     bench.stage.fresh(CHAIN_BLOCKS.name)
     bench.stage.fill(valid_blocks(count), CHAIN_BLOCKS.name, "validated blocks")
@@ -215,7 +218,7 @@ def scale(bench: Bench) -> None:
     other = next((id for id in OTHER_CHAINS if partition(b"%d" % id, partitions) != partition(b"1", partitions)), None)
     if other is None:
         raise LocalError("no two chains fall into different partitions")
-    count = (bench.events or int(SINGLES_A_SECOND * (bench.seconds + BESIDE_S))) // events.BLOCK_EVENTS // 2 + 1
+    count = (bench.size or int(SINGLES_A_SECOND * (bench.seconds + BESIDE_S))) // events.BLOCK_EVENTS // 2 + 1
     pairs = zip(events.blocks(count), events.blocks(count, chain_id=other), strict=True)
     bench.stage.fresh(CHAIN_EVENTS.name)
     both = (block for pair in pairs for block in pair)
@@ -288,9 +291,7 @@ ROWS: dict[str, Callable[[Bench], None]] = {
 
 def firehose(
     rows: Annotated[str, typer.Option(help=f"Which, by comma: {', '.join(ROWS)}.")] = ",".join(ROWS),
-    only: Annotated[
-        str, typer.Option(help=f"Which candidates, by comma: {', '.join(one.name for one in CANDIDATES)}.")
-    ] = ",".join(one.name for one in CANDIDATES),
+    only: Annotated[str, typer.Option(help=f"Which candidates, by comma: {NAMES}.")] = NAMES,
     seconds: Annotated[float, typer.Option(min=1, help="How long a run is measured, after its warm-up.")] = 10,
     runs: Annotated[int, typer.Option(min=1, help="Runs of each, in turn; the median counts.")] = 3,
     number: Annotated[
@@ -304,7 +305,7 @@ def firehose(
 
     It starts a Kafka and a Redis of its own, and needs the network once, for the environments of the peers.
     """
-    wanted, names = _chosen(rows, ROWS, "--rows"), _chosen(only, [one.name for one in CANDIDATES], "--only")
+    wanted, names = _chosen(rows, ROWS, "--rows"), _chosen(only, NAMES.split(","), "--only")
     candidates = [one for one in CANDIDATES if one.name in names]
     for candidate in candidates:
         python(candidate)
