@@ -51,8 +51,7 @@ def check(stage: Stage, candidate: Candidate, form: str, made: list[BlockOf200])
         if not reason
     )
     records = len(made) if candidate.good_of(form) > 1 else sum(good.values())
-    letters, out = stage.probe(CHAIN_EVENTS.dlq), stage.probe(candidate.topic)
-    try:
+    with stage.probe(CHAIN_EVENTS.dlq) as letters, stage.probe(candidate.topic) as out:
         with running(stage, candidate, form, f"check-{form}-{candidate.name}"):
             give_up_at = time.monotonic() + END_S
             while time.monotonic() < give_up_at:
@@ -60,9 +59,6 @@ def check(stage: Stage, candidate: Candidate, form: str, made: list[BlockOf200])
                     break
                 time.sleep(0.2)
             time.sleep(3)  # for what nobody waits for
-    finally:
-        letters.close()
-        out.close()
     said = Counter(
         (message.value() or b"", (get(cast(Headers, message.headers() or []), "dlq.reason") or b"").decode())
         for message in stage.read(CHAIN_EVENTS.dlq)

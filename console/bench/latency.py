@@ -42,11 +42,10 @@ def measure(stage: Stage, rate: int, seconds: float, tag: str) -> Times:
     with running(stage, SOBA, "envelope", tag) as process:
         came = _Reader(stage)
         came.start()
-        probe = stage.probe(CHAIN_BLOCKS.name)
         producer.produce(CHAIN_EVENTS.name, values[0], b"1")
         producer.flush()
-        wait_for_work([process], probe)
-        probe.close()
+        with stage.probe(CHAIN_BLOCKS.name) as probe:
+            wait_for_work([process], probe)
         came.wait_for(1)
         gc.collect()
         gc.freeze()  # of the driver, whose pauses would count as Soba's

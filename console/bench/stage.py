@@ -101,9 +101,14 @@ class Stage:
         producer.flush()
         say(f"{told}: {count:,} records in {time.monotonic() - began:.0f} s")
 
-    def probe(self, *names: str) -> Probe:
+    @contextmanager
+    def probe(self, *names: str) -> Iterator[Probe]:
         """Counts of records in topics."""
-        return Probe(self.settings, names)
+        probe = Probe(self.settings, names)
+        try:
+            yield probe
+        finally:
+            probe.close()
 
     def read(self, topic: str) -> list[Message]:
         """All records of a topic as it stands now."""
