@@ -51,14 +51,18 @@ def check(stage: Stage, candidate: Candidate, form: str, made: list[BlockOf200])
         if not reason
     )
     records = len(made) if candidate.good_of(form) > 1 else sum(good.values())
-    with stage.probe(CHAIN_EVENTS.dlq) as letters, stage.probe(candidate.topic) as out:
-        with running(stage, candidate, form, f"check-{form}-{candidate.name}"):
-            give_up_at = time.monotonic() + END_S
-            while time.monotonic() < give_up_at:
-                if letters.count() >= BLOCK_BAD * len(made) and out.count() >= records:
-                    break
-                time.sleep(0.2)
-            time.sleep(3)  # for what nobody waits for
+    tag = f"check-{form}-{candidate.name}"
+    with (
+        stage.probe(CHAIN_EVENTS.dlq) as letters,
+        stage.probe(candidate.topic) as out,
+        running(stage, candidate, form, tag),
+    ):
+        give_up_at = time.monotonic() + END_S
+        while time.monotonic() < give_up_at:
+            if letters.count() >= BLOCK_BAD * len(made) and out.count() >= records:
+                break
+            time.sleep(0.2)
+        time.sleep(3)  # for what nobody waits for
     said = Counter(
         (message.value() or b"", (get(cast(Headers, message.headers() or []), "dlq.reason") or b"").decode())
         for message in stage.read(CHAIN_EVENTS.dlq)
