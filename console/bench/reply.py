@@ -1,4 +1,4 @@
-"""`soba bench NAME`: measure, and say whether the figures pass."""
+"""`soba bench reply`: how long a question takes."""
 
 from __future__ import annotations
 
@@ -31,19 +31,11 @@ from topics.admin import create
 from topics.registry import REQUESTS_DATA
 from topics.schemas.requests import ValidateEvents, Verdicts
 
-app = typer.Typer(no_args_is_help=True)
-
 RESULTS = ROOT / "benchmarks" / "results"
 WARM_UP_S = 3.0
 START_S = 60.0
 
 
-@app.callback()
-def bench() -> None:
-    """Measure, and say whether the figures pass."""
-
-
-@app.command()
 def reply(
     rate: Annotated[int, typer.Option(min=1, help="Questions a second.")] = 1000,
     seconds: Annotated[int, typer.Option(min=1, help="How long, after the warm-up.")] = 10,
@@ -61,14 +53,14 @@ def reply(
     with _servers() as settings, _worker(settings), loop as runner:
         times, wrong, late_ms = runner.run(_measure(settings, rate, seconds))
     figures = [
-        Figure("p50", _percentile(times, 0.50), "ms", "prototype 4.4", "< 6" if rate == 1000 else None),
-        Figure("p95", _percentile(times, 0.95), "ms", "prototype 7.9", "< 15" if rate == 1000 else None),
-        Figure("p99", _percentile(times, 0.99), "ms"),
+        Figure("p50", percentile(times, 0.50), "ms", "prototype 4.4", "< 6" if rate == 1000 else None),
+        Figure("p95", percentile(times, 0.95), "ms", "prototype 7.9", "< 15" if rate == 1000 else None),
+        Figure("p99", percentile(times, 0.99), "ms"),
         Figure("longest", round(max(times), 2), "ms"),
         Figure("asked", len(times), "questions"),
         Figure("offered", rate, "questions/s"),
         Figure("answered wrong or not", wrong, "questions", pass_="= 0"),
-        Figure("schedule kept within, p99", _percentile(late_ms, 0.99), "ms"),
+        Figure("schedule kept within, p99", percentile(late_ms, 0.99), "ms"),
     ]
     if keep:
         RESULTS.mkdir(parents=True, exist_ok=True)
@@ -200,7 +192,7 @@ def _question() -> bytes:
     return ValidateEvents(op="validate_events", events=[event]).model_dump_json().encode()
 
 
-def _percentile(values: Sequence[float], part: float) -> float:
+def percentile(values: Sequence[float], part: float) -> float:
     """The smallest value that `part` of all do not exceed."""
     ordered = sorted(values)
     return round(ordered[min(len(ordered) - 1, int(part * len(ordered)))], 2)
