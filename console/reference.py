@@ -2,38 +2,57 @@
 
 from __future__ import annotations
 
+import json
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, get_args, get_origin
+from typing import Any
 
 import typer
 
 from base.settings import ROOT
 from tables.registry import INDEXES, TABLES
+from topics import asyncapi
+from topics.json_schemas import schema_name, value_schema
 from topics.registry import DEAD_LETTER_SUFFIX, TOPICS
-from topics.schemas import chain
 
 app = typer.Typer()
+DOCS = ROOT / "docs"
+SCHEMAS = DOCS / "schemas"
 MADE = "<!-- Made by `bin/soba docs` from the registry; a test compares them. Change the registry, not this page. -->"
 
 
 @app.command()
 def docs() -> None:
-    """Write docs/topics.md and docs/tables.md anew."""
-    for path, text in pages().items():
+    """Write the pages and schemas of docs/ that are made from the code."""
+    made = pages()
+    for path, text in made.items():
+        path.parent.mkdir(exist_ok=True)
         path.write_text(text)
         print(path.relative_to(ROOT))
+    for left in SCHEMAS.glob("*.json"):
+        if left not in made:
+            left.unlink()
 
 
 def pages() -> dict[Path, str]:
     """Every made page and its text."""
-    return {ROOT / "docs" / "topics.md": topics_page(), ROOT / "docs" / "tables.md": tables_page()}
+    return {
+        DOCS / "topics.md": topics_page(),
+        DOCS / "tables.md": tables_page(),
+        DOCS / "asyncapi.json": _json(asyncapi.document()),
+        **{SCHEMAS / f"{topic.name}.json": _json(value_schema(topic)) for topic in TOPICS.values()},
+    }
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, indent=2, ensure_ascii=False) + "\n"
 
 
 def topics_page() -> str:
     """All topics as Markdown."""
     rows = [
-        f"| `{t.name}` | {t.key} | `{schema_name(t.schema)}` | {', '.join(t.writers)} | {', '.join(t.readers)} |"
+        f"| `{t.name}` | {t.key} | [{schema_name(t.schema)}](schemas/{t.name}.json) |"
+        f" {', '.join(t.writers)} | {', '.join(t.readers)} |"
         f" {t.max_bytes >> 20} MiB | {span(t.retention)} | {'yes' if t.dead_letters else ''} |"
         for t in TOPICS.values()
     ]
@@ -43,8 +62,12 @@ def topics_page() -> str:
         MADE,
         "",
         "Values are JSON. Records carry CloudEvents headers in binary mode (`ce_id` is deterministic: the same result, made",
-        "again, has the same one), `traceparent` and `request_id` where there is one. All producers use Java's murmur2",
-        "partitioner (librdkafka: `partitioner=murmur2_random`). Schemas only grow; a breaking change is a new topic.",
+        "again, has the same one), and `request_id`, `traceparent` and `tracestate` where there is one. All producers use Java's",
+        "murmur2 partitioner (librdkafka: `partitioner=murmur2_random`). Schemas only grow; a breaking change is a new topic.",
+        "",
+        "For machines: [asyncapi.json](asyncapi.json) is all of this as AsyncAPI 3.0, with every header and field, and",
+        "[schemas/](schemas) holds the JSON Schema of each topic's value. What only Soba writes is described as it is written,",
+        "what others write as it is taken; beyond a schema, `chain.events` has the rules of `models/chain/rules.py`.",
         "",
         "| topic | key | schema | writers | readers | largest value | kept | dead letters |",
         "|---|---|---|---|---|---|---|---|",
@@ -94,18 +117,6 @@ def tables_page() -> str:
             "",
         ]
     )
-
-
-def schema_name(schema: Any) -> str:
-    """A schema as a person writes it: `Event, list of Event or Block`."""
-    if schema == chain.Event:  # the union of all event types is one concept, and has no name at run time
-        return "Event"
-    if get_origin(schema) is list:
-        return f"list of {schema_name(get_args(schema)[0])}"
-    if get_args(schema):
-        names = [schema_name(part) for part in get_args(schema)]
-        return f"{', '.join(names[:-1])} or {names[-1]}"
-    return str(schema.__name__)
 
 
 def span(time: timedelta) -> str:

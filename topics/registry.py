@@ -9,12 +9,16 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
+from topics.headers import QUESTION, RESULT, TAKEN_IN, Header
 from topics.schemas import alerts, chain, mev, requests
 
 MIB = 1024 * 1024
+OTHERS = ("any producer", "consumers")
+"""Writers and readers that are no part of Soba."""
 DEAD_LETTER_SUFFIX = ".dlq"
 DEAD_LETTER_ROOM = 64 * 1024
 """What a dead letter may be larger than its source's limit: its headers."""
+DEAD_LETTER_RETENTION = timedelta(days=30)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +35,7 @@ class Topic:
     retention: timedelta = timedelta(days=7)
     dead_letters: bool = False
     """Whether an agent reads it, so that `<name>.dlq` exists."""
+    headers: tuple[Header, ...] = RESULT
 
     @property
     def dlq(self) -> str:
@@ -47,6 +52,7 @@ CHAIN_EVENTS = Topic(
     doc="Raw chain events: one event, an array of events, or a block envelope.",
     max_bytes=8 * MIB,
     dead_letters=True,
+    headers=TAKEN_IN,
 )
 CHAIN_BLOCKS = Topic(
     "chain.blocks",
@@ -102,6 +108,7 @@ REQUESTS_DATA = Topic(
     doc="Questions to DATA_PROCESSING; the answer goes to Redis, not to a topic.",
     retention=timedelta(hours=1),
     dead_letters=True,
+    headers=QUESTION,
 )
 
 TOPICS: dict[str, Topic] = {
@@ -126,7 +133,7 @@ def wanted(partitions: int, replication: int) -> list[Wanted]:
     for topic in TOPICS.values():
         names = [(topic.name, topic.max_bytes, topic.retention)]
         if topic.dead_letters:
-            names.append((topic.dlq, topic.max_bytes + DEAD_LETTER_ROOM, timedelta(days=30)))
+            names.append((topic.dlq, topic.max_bytes + DEAD_LETTER_ROOM, DEAD_LETTER_RETENTION))
         for name, size, keep in names:
             config = {
                 "max.message.bytes": str(size + DEAD_LETTER_ROOM),
