@@ -130,7 +130,8 @@ class Partitioned:
 
     `make(partition, partitions)` builds the state; it is restored from what it wrote last to the same partition number of
     `restored_from`: as few records as `enough` is content with, told their `ce_id`s and the committed offset of `topic`, and never
-    more than `tail`. `made_at` tells from such a `ce_id` the offset in `topic` of the record that the agent had read last.
+    more than `tail`. `made_at` tells from such a `ce_id` the offset in `topic` of the record that changed it last, whose trace and
+    request it carries on; what follows it (`Result.after`) has the same `ce_id` and one part more.
     """
 
     name: str

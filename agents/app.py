@@ -23,10 +23,14 @@ from agents.consume import ConsumeFeed
 from agents.pulse import Pulse
 from agents.runtime import Activity, Outlet
 from agents.stream import attach
-from base.logs import setup_logging
-from base.settings import Settings, get_settings
+from base import tracing
+from base.logs import log_name, setup_logging
+from base.settings import Settings, chosen, get_settings
+from base.version import version
 from topics import clients
 from topics.registry import DEAD_LETTER_ROOM
+
+log = logging.getLogger("soba.worker")
 
 GRACE_S = 4.0
 """How long a worker that is told to stop may take to finish what it has in hand."""
@@ -95,7 +99,7 @@ class _Process(faust.Worker):
 
 
 def _end() -> None:
-    logging.getLogger("soba.runtime").warning("stopped without waiting longer; what is not acknowledged is read again")
+    log.warning("stopped without waiting longer; what is not acknowledged is read again")
     logging.shutdown()
     os._exit(0)
 
@@ -158,6 +162,7 @@ def build(worker: Worker, settings: Settings) -> Any:
 
     @app.on_before_shutdown.connect  # type: ignore[untyped-decorator]
     async def stop(*_: Any, **__: Any) -> None:
+        log.info("worker %s stops", worker.name)
         outlet.stopping.set()
         for thread in threads:
             await asyncio.to_thread(thread.shutdown)
@@ -173,8 +178,14 @@ def run(name: str) -> None:
     """
     worker, settings = WORKERS[name], get_settings()
     setup_logging(worker.service, settings.log_level)
+    tracing.start(log_name(worker.service), settings.otel_endpoint)
+    told = {"version": version(), "agents": [agent.name for agent in worker.agents()], "settings": chosen(settings)}
+    log.info("worker %s starts", name, extra={"metadata": told})
     # Faust and aiokafka tell of every rebalance; their warnings are what an operator needs.
     for noisy in ("faust", "mode", "aiokafka", "kafka"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
     mode.loop.use("uvloop")
-    sys.exit(_Process(build(worker, settings)).execute_from_commandline())
+    try:
+        sys.exit(_Process(build(worker, settings)).execute_from_commandline())
+    finally:
+        tracing.stop()

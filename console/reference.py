@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import typer
+from prometheus_client.metrics import MetricWrapperBase
 
+from base import metrics
 from base.settings import ROOT
 from tables.registry import INDEXES, TABLES
 from topics import asyncapi
@@ -39,6 +41,7 @@ def pages() -> dict[Path, str]:
     return {
         DOCS / "topics.md": topics_page(),
         DOCS / "tables.md": tables_page(),
+        DOCS / "metrics.md": metrics_page(),
         DOCS / "asyncapi.json": _json(asyncapi.document()),
         **{SCHEMAS / f"{topic.name}.json": _json(value_schema(topic)) for topic in TOPICS.values()},
     }
@@ -114,6 +117,32 @@ def tables_page() -> str:
             "| index | key | table | keeps |",
             "|---|---|---|---|",
             *indexes,
+            "",
+        ]
+    )
+
+
+def metrics_page() -> str:
+    """All Prometheus metrics as Markdown."""
+    rows = []
+    for metric in vars(metrics).values():
+        if isinstance(metric, MetricWrapperBase):
+            (told,) = metric.describe()
+            name = told.name + ("_total" if told.type == "counter" else "")
+            rows.append(f"| `{name}` | {told.type} | {', '.join(metric._labelnames)} | {told.documentation} |")
+    return "\n".join(
+        [
+            "# Metrics",
+            "",
+            MADE.replace("registry", "code"),
+            "",
+            "For Prometheus, at `/metrics` of the facade and of each worker's own port (docs/operations.md). What has the label",
+            "`agent` is a worker's, everything else the facade's. Beside these, each process exposes what prometheus_client knows",
+            "of it: `process_cpu_seconds_total`, `process_resident_memory_bytes`, `process_open_fds`, `python_gc_*`.",
+            "",
+            "| metric | type | labels | what |",
+            "|---|---|---|---|",
+            *rows,
             "",
         ]
     )

@@ -18,7 +18,7 @@ from facade.context import Context, Here
 from facade.errors import ApiError, success, unavailable
 from facade.gate import needs
 from facade.requests import Body, Trace, Traced, body, documented
-from topics.headers import REQUEST_ID, TRACEPARENT, Headers
+from topics.headers import Headers
 from topics.schemas.requests import ValidateEvents, Verdict, Verdicts
 
 log = logging.getLogger("soba.facade")
@@ -102,7 +102,7 @@ async def _verdicts(here: Context, events: list[Any], trace: Trace) -> list[Verd
     if not events:
         return []
     question = ValidateEvents(op="validate_events", events=events)
-    answer = await here.questions.ask(REQUESTS_DATA, question, trace.question_id(question), trace.traceparent)
+    answer = await here.questions.ask(REQUESTS_DATA, question, trace.question_id(question), trace.context)
     verdicts = Verdicts.model_validate_json(answer).verdicts
     if len(verdicts) != len(events):
         raise RuntimeError(f"{len(verdicts)} verdicts for {len(events)} events")
@@ -113,11 +113,7 @@ async def _produced(
     here: Context, events: list[tuple[int, dict[str, Any]]], trace: Trace
 ) -> tuple[list[dict[str, Any]], dict[int, Exception]]:
     """Where each event lies in the topic, and why Kafka did not acknowledge the others, by index."""
-    headers: Headers = [
-        (REQUEST_ID, trace.request_id.encode()),
-        (TRACEPARENT, trace.traceparent.encode()),
-        ("content-type", b"application/json"),
-    ]
+    headers: Headers = [*trace.carried, ("content-type", b"application/json")]
     acknowledgements: list[Any] = []
     ids: list[dict[str, Any]] = []
     failed: dict[int, Exception] = {}
