@@ -12,8 +12,9 @@ from typing import Any, Final
 import orjson
 
 _LEVELS: Final = {"WARNING": "WARN", "CRITICAL": "ERROR"}
-# Noisy at INFO about matters of their own; what users need of them is at WARNING.
-_QUIET: Final = ("aiokafka", "faust", "mode", "kafka", "uvicorn.access")
+# Noisy at INFO about matters of their own; what users need of them is at WARNING. Loggers of ours are called soba.*: under `agents`
+# mode tells of each service of a worker.
+_QUIET: Final = ("agents", "aiokafka", "faust", "mode", "kafka", "uvicorn.access")
 REPEAT_S = 30.0
 """How often a library may say the same: of a broker that is away, librdkafka tells twenty times a second."""
 _OURS: Final = "soba."

@@ -24,8 +24,9 @@ Kind = Literal["SERVER", "CONSUMER"]
 Context = Mapping[str, str]
 """A W3C trace context: `traceparent`, and `tracestate` where there is one."""
 MISSING = (
-    "an OTLP endpoint is set, but the extra `otel` is not installed, so nothing is traced; install it with "
-    "`.venv/bin/pip install '.[otel]'`, or unset SOBA_OTEL_ENDPOINT (OTEL_EXPORTER_OTLP_ENDPOINT)"
+    "an OTLP endpoint is set, but OpenTelemetry (the extra `otel`) is not installed, so nothing is traced; run "
+    "`.venv/bin/pip install opentelemetry-sdk opentelemetry-exporter-otlp-proto-http`, "
+    "or unset SOBA_OTEL_ENDPOINT (OTEL_EXPORTER_OTLP_ENDPOINT)"
 )
 
 _tracer: Tracer | None = None

@@ -7,6 +7,7 @@ import builtins
 import logging
 import subprocess
 import sys
+import tomllib
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, cast
 
@@ -205,7 +206,10 @@ def test_an_endpoint_without_the_extra_is_told_of_and_nothing_else(
         tracing.start("facade", "http://127.0.0.1:4318")
     assert not tracing.on()
     assert [record.getMessage() for record in caplog.records] == [tracing.MISSING]
-    assert "pip install" in tracing.MISSING and "SOBA_OTEL_ENDPOINT" in tracing.MISSING
+    extra = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]["otel"]
+    names = " ".join(one.partition(">")[0] for one in extra)
+    for text in (tracing.MISSING, (ROOT / "docs" / "operations.md").read_text()):
+        assert f".venv/bin/pip install {names}" in text and "SOBA_OTEL_ENDPOINT" in text
 
 
 # Requests
