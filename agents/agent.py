@@ -1,17 +1,19 @@
 """What an agent is: a handler of batches and the facts that the runtime needs to feed it.
 
-A handler has no Kafka, Redis or clock: it takes records and the rows it named, and returns what should come of them.
+A handler has no Kafka, Redis or clock: it takes records, the rows it named and the models it serves, and returns what should
+come of them.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any, Literal, Protocol
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, NamedTuple, Protocol, cast
 
 from pydantic import BaseModel
 
+from models.releases import Models, Served
 from tables.registry import Table
 from tables.rows import Answer, Row
 from topics.headers import Headers, get
@@ -23,9 +25,8 @@ Rows = Mapping[RowName, BaseModel | None]
 """The rows an agent named, parsed; None where there is none."""
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
-    """One record of a topic, its value parsed by the topic's schema."""
+class Record(NamedTuple):
+    """One record of a topic, its value parsed by the topic's schema. A tuple, because they are made by the 100,000 a second."""
 
     topic: str
     partition: int
@@ -34,10 +35,6 @@ class Record:
     headers: Headers
     raw: bytes
     value: Any
-
-    def with_value(self, value: Any) -> Record:
-        """This record with its parsed value."""
-        return replace(self, value=value)
 
     def header(self, name: str) -> str | None:
         """The header `name` as text, or None."""
@@ -91,30 +88,51 @@ def no_rows(batch: Sequence[Record]) -> list[RowName]:
     return []
 
 
+Handle = Callable[[Sequence[Record], Rows], Result]
+HandleWithModels = Callable[[Sequence[Record], Rows, Models], Result]
+
+
 @dataclass(frozen=True, slots=True)
 class Agent:
     """One agent of a Faust app. `keys` names the rows that `handle` reads, for the whole batch at once.
 
+    `models` are the trained models that it serves: then `handle` takes them as its third argument, each batch those of one moment.
     `feed` is a Faust stream, or confluent-kafka's batch consume for topics of very many small messages; the handler cannot
     tell which. `own` are the tables whose rows only this agent writes, which are kept in a write-through cache.
     """
 
     name: str
     topic: Topic
-    handle: Callable[[Sequence[Record], Rows], Result]
+    handle: Handle | HandleWithModels
     keys: Callable[[Sequence[Record]], list[RowName]] = no_rows
     own: tuple[Table, ...] = ()
     feed: Literal["stream", "consume"] = "stream"
     batch: int = 64
+    models: tuple[Served, ...] = ()
+
+    def call(self, batch: Sequence[Record], rows: Rows, models: Models) -> Result:
+        """Handle a batch; an agent without models is not given any."""
+        if self.models:
+            return cast(HandleWithModels, self.handle)(batch, rows, models)
+        return cast(Handle, self.handle)(batch, rows)
+
+
+class Written(NamedTuple):
+    """A record that an agent wrote, as a restart reads it back."""
+
+    id: str
+    """Its `ce_id`."""
+    headers: Headers
+    value: bytes
 
 
 class State(Protocol):
     """What an agent keeps for one partition."""
 
-    def restore(self, tail: Iterable[bytes], committed: int, whole: bool) -> Result:
+    def restore(self, tail: Sequence[Written], committed: int) -> Result:
         """Take back what the agent wrote last (`tail`, oldest first); return what may not have been given out.
 
-        The records of its topic below the offset `committed` are done with; `whole` is whether nothing was written before `tail`.
+        The records of its topic below the offset `committed` are done with.
         """
 
     def handle(self, batch: Sequence[Record], now: float) -> Result:
@@ -129,9 +147,10 @@ class Partitioned:
     """An agent with state, an object a partition, always fed by batch consume.
 
     `make(partition, partitions)` builds the state; it is restored from what it wrote last to the same partition number of
-    `restored_from`: as few records as `enough` is content with, told their `ce_id`s and the committed offset of `topic`, and never
-    more than `tail`. `made_at` tells from such a `ce_id` the offset in `topic` of the record that changed it last, whose trace and
-    request it carries on; what follows it (`Result.after`) has the same `ce_id` and one part more.
+    `restored_from`: as few records as `enough` is content with, told them and the committed offset of `topic`, and never more than
+    `tail`. `made_at` tells from such a record's `ce_id` the offset in `topic` of the record that changed it last: the newest that
+    the agent had read, and the one whose trace and request it carries on. What follows it (`Result.after`) has its `ce_id` and one
+    part more.
     """
 
     name: str
@@ -139,5 +158,5 @@ class Partitioned:
     make: Callable[[int, int], State]
     restored_from: Topic
     tail: int
-    enough: Callable[[Sequence[str], int], bool]
+    enough: Callable[[Sequence[Written], int], bool]
     made_at: Callable[[str], int]

@@ -11,14 +11,13 @@ import logging
 import threading
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Protocol, cast
 
 from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
 from mode import Service
 
 from agents import spans, telling
-from agents.agent import Agent, Partitioned, Record, Result, State
+from agents.agent import Agent, Partitioned, Record, Result, State, Written
 from agents.carried import Carried, follow
 from agents.runtime import (
     DeadLetterLimit,
@@ -88,16 +87,6 @@ class Stateless:
 
     def floor(self, partition: int) -> int | None:
         return None
-
-
-@dataclass(frozen=True, slots=True)
-class _Tail:
-    """What an agent wrote last to a partition, oldest first, whether it is all that is there, and what it carried."""
-
-    values: list[bytes]
-    whole: bool
-    carried: dict[bytes, Headers]
-    """Headers of each, by its `ce_id`."""
 
 
 class Stateful:
@@ -192,10 +181,11 @@ class Stateful:
         if len(records) == 1:
             refuse_for_error(self._agent.name, records[0], error, self._outlet, self._limit)
             self._guilty.add((partition, records[0].offset))
+            self._search.pop(partition, None)
         else:
             log.warning("%s: a batch of %d failed, halving it: %s", self._agent.name, len(records), error)
-        until = max(records[-1].offset, self._search.get(partition, (0, -1))[1])
-        self._search[partition] = (max(1, len(records) // 2), until)
+            until = max(records[-1].offset, self._search.get(partition, (0, -1))[1])
+            self._search[partition] = (len(records) // 2, until)
         start = records[0].offset if floor is None else min(floor, records[0].offset)
         self._restore(consumer, partition, start)
         consumer.seek(TopicPartition(self._agent.topic.name, partition, start))
@@ -205,41 +195,43 @@ class Stateful:
         """Build a partition's state from what was written last, to read on from `start` (None: what is committed)."""
         topic, name = self._agent.topic.name, f"{self._agent.name}/{partition}"
 
-        def find() -> tuple[int, int, _Tail]:
+        def find() -> tuple[int, int, list[Written]]:
             count = len(consumer.list_topics(topic, timeout=10).topics[topic].partitions)
             where = TopicPartition(topic, partition)
             committed = max(0, consumer.committed([where], timeout=10)[0].offset) if start is None else start
+            tail = self._tail(partition, committed)
+            # Read after the tail, which another may still be writing to.
             _, end = consumer.get_watermark_offsets(where, timeout=10)
-            return count, committed, self._tail(partition, committed, end)
+            if (newest := max((self._agent.made_at(one.id) for one in tail), default=-1)) >= end:
+                source = self._agent.restored_from.name
+                why = f"{source}/{partition} was made from offset {newest} of {topic}, which ends at {end}"
+                leave(EXIT_MISFIT, f"{why}: {topic} is another topic now; delete {source} too (docs/operations.md)")
+            return count, committed, tail
 
         self._outlet.activity.restoring[name], began = time.time(), time.perf_counter()
         count, committed, tail = self._outlet.retry(self._agent.name, find)
         state = self._agent.make(partition, count)
-        result = state.restore(tail.values, committed, tail.whole)
-        follow(result.after, tail.carried)
+        result = state.restore(tail, committed)
+        follow(result.after, {one.id.encode(): one.headers for one in tail})
         self._outlet.give(self._agent.name, result)
         self._states[partition] = state
         self._carried.setdefault(partition, Carried(self._agent.made_at))
         del self._outlet.activity.restoring[name]
         told = {"duration_ms": round((time.perf_counter() - began) * 1000, 2), "metadata": {"committed": committed}}
-        log.info("%s: restored from %d records", name, len(tail.values), extra=told)
+        log.info("%s: restored from %d records", name, len(tail), extra=told)
 
-    def _tail(self, partition: int, committed: int, end: int) -> _Tail:
+    def _tail(self, partition: int, committed: int) -> list[Written]:
         """What this agent wrote last, oldest first: few records, and twice as many until they are enough."""
-        topic, source = self._agent.topic.name, self._agent.restored_from.name
         records, name = TAIL_STEP, self._agent.name.encode()
         while True:
-            found = read_tail(self._settings, source, partition, records)
-            # Others may have put anything there.
-            ours = [message for message in found if get(_headers(message), "ce_source") == name]
-            ids = [(get(_headers(message), "ce_id") or b"").decode() for message in ours]
-            if (newest := max(map(self._agent.made_at, ids), default=-1)) >= end:
-                why = f"{source}/{partition} was made from offset {newest} of {topic}, which ends at {end}"
-                leave(EXIT_MISFIT, f"{why}: {topic} is another topic now; delete {source} too (docs/operations.md)")
-            whole = len(found) < records
-            if whole or records >= self._agent.tail or self._agent.enough(ids, committed):
-                carried = {id.encode(): _headers(message) for id, message in zip(ids, ours, strict=True)}
-                return _Tail([value for message in ours if (value := message.value())], whole, carried)
+            found = read_tail(self._settings, self._agent.restored_from.name, partition, records)
+            tail = [
+                Written((get(headers, "ce_id") or b"").decode(), headers, message.value() or b"")
+                for message in found
+                if get(headers := _headers(message), "ce_source") == name  # others may have put anything there
+            ]
+            if len(found) < records or records >= self._agent.tail or self._agent.enough(tail, committed):
+                return tail
             records *= 2
 
 

@@ -27,7 +27,6 @@ from tables.rows import Row, stage
 log = logging.getLogger("soba.pulse")
 
 BEAT_S = 5.0
-FORGET_S = 600
 
 
 class Pulse(Service):
@@ -88,7 +87,7 @@ class Pulse(Service):
                     row = self._row()
                     stage(pipe, [Row(WORKERS, f"{self._app_id}:{self._instance}", int(row.beat_at * 1000), row)])
                     pipe.zadd(WORKERS_SEEN, {f"{self._app_id}:{self._instance}": row.beat_at})
-                    pipe.zremrangebyscore(WORKERS_SEEN, 0, row.beat_at - FORGET_S)
+                    pipe.zremrangebyscore(WORKERS_SEEN, 0, row.beat_at - health.FORGOTTEN_S)
                     await pipe.execute()
                 self._beaten_at = row.beat_at
             except (RedisError, OSError) as error:
@@ -112,6 +111,7 @@ class Pulse(Service):
             dead_letters=activity.dead_letters,
             lag=activity.lag,
             restoring_since=self._restoring_since,
+            models=list(activity.models.values()),
         )
 
     def _measure_lag(self) -> None:

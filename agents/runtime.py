@@ -35,7 +35,9 @@ from base import metrics, tracing
 from base.exits import EXIT_DEAD_LETTERS, EXIT_FAILING
 from base.settings import Settings
 from base.wording import wording
+from models.releases import Models
 from tables import rows as table_rows
+from tables.registry import ModelRow
 from topics import clients
 from topics.headers import REQUEST_ID, dead_letter
 from topics.registry import DEAD_LETTER_SUFFIX, max_bytes
@@ -105,7 +107,9 @@ class Activity:
     lags: dict[str, int] = field(default_factory=dict)
     """Records between each agent's position and the end of its topic."""
     restoring: dict[str, float] = field(default_factory=dict)
-    """Partitions whose state is being restored (`validate/0`), and since when; their records wait meanwhile."""
+    """Partitions whose state is being restored (`validate/0`), or releases that are read first, and since when; records wait."""
+    models: dict[str, ModelRow] = field(default_factory=dict)
+    """The models that the worker serves, by name."""
 
     @property
     def lag(self) -> int:
@@ -119,6 +123,8 @@ class Outlet:
     def __init__(self, settings: Settings, activity: Activity) -> None:
         self.stopping = threading.Event()
         self.activity = activity
+        self.models: Callable[[], Models] = dict
+        """The models that serve now. A worker without any has none."""
         self._producer = Producer(clients.producer(settings))
         self._run_id: bytes | None = None
         self._redis: redis.Redis = redis.Redis.from_url(
@@ -230,9 +236,9 @@ class Outlet:
                 tries += 1
                 metrics.RETRIES.labels(agent).inc()
                 if isinstance(error, KafkaException) and error.args[0].fatal():
-                    leave(EXIT_FAILING, f"{agent}: the producer cannot go on: {error}")
+                    self.end(EXIT_FAILING, f"{agent}: the producer cannot go on: {error}")
                 if time.monotonic() > give_up_at:
-                    leave(EXIT_FAILING, f"{agent}: still failing after {RETRY_FOR_S:.0f} s: {error}")
+                    self.end(EXIT_FAILING, f"{agent}: still failing after {RETRY_FOR_S:.0f} s: {error}")
                 log.warning("%s: %s; trying again in %.2f s", agent, error, delay)
                 if self.stopping.wait(delay):
                     raise Stopped from error
@@ -245,8 +251,12 @@ class Outlet:
         info = connection.read_response(disable_decoding=True)
         run_id = next(line for line in info.splitlines() if line.startswith(b"run_id:"))
         if self._run_id is not None and run_id != self._run_id:
-            leave(EXIT_FAILING, "Redis was restarted")
+            self.end(EXIT_FAILING, "Redis was restarted")
         self._run_id = run_id
+
+    def end(self, code: int, why: str) -> NoReturn:
+        """Nothing more can be given out: a worker is at its end with it."""
+        leave(code, why)
 
 
 class Runner:
@@ -261,6 +271,8 @@ class Runner:
         self._limit = DeadLetterLimit()
         self._lock = threading.Lock()
         self._stale = threading.Event()
+        self._models: Models = {}
+        """Those of the batch in hand: one that is released meanwhile waits for the next, also where the batch is halved."""
 
     def assigned(self) -> None:
         """Partitions have changed hands: rows may have been written by others since. The next batch forgets what it knew."""
@@ -276,6 +288,8 @@ class Runner:
             if self._stale.is_set():
                 self._stale.clear()
                 self._cache.clear()
+            if self.agent.models:
+                self._models = self._outlet.models()
             began = time.perf_counter()
             batch, letters = self._parse(raw)
             if letters:
@@ -296,7 +310,7 @@ class Runner:
                 reason = "malformed_json" if first["type"] == "json_invalid" else "wrong_schema"
                 letters.append(DeadLetter(record, reason, told.field, str(told), record.raw))
             else:
-                batch.append(record.with_value(value))
+                batch.append(record._replace(value=value))
         return batch, letters
 
     def _handle(self, batch: Sequence[Record]) -> None:
@@ -309,7 +323,7 @@ class Runner:
         rows = self._rows(names)
         try:
             handling = time.perf_counter()
-            result = self.agent.handle(batch, rows)
+            result = self.agent.call(batch, rows, self._models)
             handled = time.perf_counter() - handling
             check_sizes(result)
         except Exception as error:
@@ -369,7 +383,7 @@ def refuse_for_error(agent: str, record: Record, error: Exception, outlet: Outle
     detail = f"{type(error).__name__}: {error}"
     outlet.activity.failed += 1
     if limit.error():
-        leave(EXIT_DEAD_LETTERS, f"{agent}: too many records fail in our own code, the last with {detail}")
+        outlet.end(EXIT_DEAD_LETTERS, f"{agent}: too many records fail in our own code, the last with {detail}")
     outlet.give(agent, Result(dead_letters=[DeadLetter(record, HANDLER_ERROR, "", detail, record.raw)]))
 
 

@@ -6,27 +6,26 @@ end of a batch the blocks that close are written to chain.blocks, and once those
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
-from pydantic import BaseModel
 
-from agents.agent import DeadLetter, Output, Partitioned, Record, Result
+from agents.agent import DeadLetter, Output, Partitioned, Record, Result, Written
 from models.chain import rules, views
 from models.chain.assembly import HEADER_FIELDS, HELD_BLOCKS, Assembly, Held
 from topics import codecs
-from topics.headers import CARRIED, ORIGIN, REROUTED, cloud_event, place
+from topics.headers import CARRIED, HELD, ORIGIN, REROUTED, cloud_event, get, history, place
 from topics.partition import partition
 from topics.registry import CHAIN_BLOCKS, CHAIN_EVENTS, PAIR_TRADES, WALLET_ACTIVITY
-from topics.schemas.chain import Block
 from topics.schemas.requests import Fault
 
 NAME = "validate"
 REFUSED = {
     "conflicting_duplicate": "another event of this transaction and log index is already there and says something else",
     "other_fork": "the block held under this number has another hash",
-    "too_large": "its block would be assembled of more than 5,000 events; send it as a complete envelope",
+    "too_large": "its block would be assembled of more than 5,000 events or transactions; send it as a complete envelope",
     "too_late": "512 newer blocks of its chain are held",
     "misplaced": "sent to its chain's partition once and still not there; do producers use murmur2_random?",
 }
@@ -44,19 +43,18 @@ class Validator:
 
     # What the runtime calls
 
-    def restore(self, tail: Iterable[bytes], committed: int, whole: bool) -> Result:
+    def restore(self, tail: Sequence[Written], committed: int) -> Result:
         """Take back this partition's tail of chain.blocks; return the views that may not have been sent.
 
-        `committed` is the offset up to which chain.events was done with: views of blocks below it are confirmed. `whole` is
-        whether the tail is all of the partition.
+        `committed` is the offset up to which chain.events was done with: views of blocks below it are confirmed.
         """
         result = Result()
-        for value in tail:
-            head = orjson.loads(value)
-            self.assembly.restore(head["chain_id"], head["number"], head["revision"], value, committed)
-        for held in sorted(self.assembly.restored(whole), key=lambda held: held.revision):
+        for written in tail:
+            chain_id, number, revision = _named(written.id)
+            self.assembly.restore(chain_id, number, revision, written.value, committed)
+        for held in sorted(self.assembly.restored(_cut(tail, committed)), key=lambda held: held.revision):
             if held.revision >= committed:
-                self._views(result, held, codecs.decode_block(held.emitted or b""))
+                self._views(result, held, orjson.loads(held.emitted or b""))
             elif (timestamp := held.header.get("timestamp")) is not None:
                 self._note_hour(held.chain_id, timestamp)
         return result
@@ -64,8 +62,20 @@ class Validator:
     def handle(self, batch: Sequence[Record], now: float) -> Result:
         """Judge and merge a batch, which may be empty, and close what closes at `now` (unix seconds)."""
         result = Result()
+        alone = rules.Context(now)
+        run = _Run()
         for record, value in zip(batch, codecs.decode_chain_events([r.raw for r in batch]), strict=True):
-            self._take(record, value, now, result)
+            if value.__class__ is dict and rules.keeps(value, alone):
+                if value["block_number"] != run.number or value.get("chain_id", 1) != run.chain_id:
+                    self._merge(run, now, result)
+                    run = _Run(value.get("chain_id", 1), value["block_number"])
+                run.records.append(record)
+                run.events.append(value)
+            else:
+                self._merge(run, now, result)
+                run = _Run()
+                self._take(record, value, alone, result)
+        self._merge(run, now, result)
         for held in self.assembly.closing(now):
             self._emit(held, result)
         return result
@@ -76,30 +86,45 @@ class Validator:
 
     # Taking in
 
-    def _take(self, record: Record, value: Any, now: float, result: Result) -> None:
+    def _merge(self, run: _Run, now: float, result: Result) -> None:
+        """Merge a run, the common case of validate: single events of one block, one after another."""
+        if not run.records:
+            return
+        if not self._ours(run.chain_id):
+            for record in run.records:
+                self._send_on(result, _Bytes(record), run.chain_id, None)
+            return
+        offsets = [record.offset for record in run.records]
+        verdicts = self.assembly.events(run.chain_id, run.number, run.events, offsets, now)
+        for record, verdict in zip(run.records, verdicts, strict=True):
+            if verdict in REFUSED:
+                _refuse(result, _Bytes(record), [_fault(verdict)])
+            else:
+                result.taken[verdict] += 1
+
+    def _take(self, record: Record, value: Any, alone: rules.Context, result: Result) -> None:
         raw = _Bytes(record)
         if isinstance(value, codecs.Envelope):
-            self._envelope(raw, value, now, result)
+            self._envelope(raw, value, alone.now, result)
         elif isinstance(value, list):
             for index, element in enumerate(value):
-                self._event(raw, element, now, result, index)
+                self._event(raw, element, alone, result, index)
         elif isinstance(value, codecs.Malformed):
             _refuse(result, raw, [Fault(field="", code="malformed_json", message=value.detail)])
         else:
-            self._event(raw, value, now, result, None)
+            self._event(raw, value, alone, result, None)
 
-    def _event(self, raw: _Bytes, event: Any, now: float, result: Result, index: int | None) -> None:
+    def _event(self, raw: _Bytes, event: Any, context: rules.Context, result: Result, index: int | None) -> None:
         """Take one event that came alone or in an array."""
-        if not isinstance(event, BaseModel):
-            return _refuse(result, raw, codecs.value_faults(event), index)
-        faults = rules.errors(event, rules.Context(now))
+        if event.__class__ is codecs.Unfit:
+            return _refuse(result, raw, codecs.value_faults(event.value), index)
+        event, faults = _settled(event, context, _EVENT)
         if faults:
             return _refuse(result, raw, faults, index)
-        fields: Any = event.__dict__
-        chain_id = 1 if fields["chain_id"] is None else fields["chain_id"]
+        chain_id = event.get("chain_id", 1)
         if not self._ours(chain_id):
             return self._send_on(result, raw, chain_id, index)
-        verdict = self.assembly.event(event, chain_id, fields["block_number"], raw.record.offset, now)
+        (verdict,) = self.assembly.events(chain_id, event["block_number"], [event], [raw.record.offset], context.now)
         if verdict in REFUSED:
             return _refuse(result, raw, [_fault(verdict)], index)
         result.taken[verdict] += 1
@@ -110,7 +135,7 @@ class Validator:
         if faults:
             return _refuse(result, raw, faults)
         if envelope.hash is None:
-            envelope.hash = _hash_of(envelope, now)
+            envelope.hash = hash_of(envelope, now)
         chain_id, number, offset = envelope.chain_id, envelope.number, raw.record.offset
         if not self._ours(chain_id):
             return self._send_on(result, raw, chain_id, None)
@@ -122,10 +147,8 @@ class Validator:
             result.taken[verdict] += 1
             return None
         context = rules.Context(now, chain_id, number, envelope.hash, header.get("timestamp"))
-        events, refused = _judge(envelope.events, lambda e: rules.errors(e, context), codecs.event_faults)
-        transactions, bad_transactions = _judge(
-            envelope.transactions or [], lambda t: rules.transaction_errors(t, chain_id), codecs.transaction_faults
-        )
+        events, refused = _judge(envelope.events, context, _EVENT)
+        transactions, bad_transactions = _judge(envelope.transactions or [], context, _TRANSACTION)
         merge = self.assembly.complete if envelope.status == "complete" else self.assembly.partial
         verdict, conflicts = merge(
             chain_id, number, header, [t for _, t in transactions], [e for _, e in events],
@@ -152,6 +175,7 @@ class Validator:
         if raw.record.header(REROUTED):
             return _refuse(result, raw, [_fault("misplaced", "chain_id")], index)
         headers = [(name, value) for name, value in raw.record.headers if name in CARRIED]
+        headers += history(raw.record.headers)
         # A replay sends it again: where it first stood is what keeps its dead letters the same ones.
         origin = (ORIGIN, place(raw.record.topic, raw.record.partition, raw.record.offset, _index(index, "")).encode())
         key = str(chain_id).encode()
@@ -163,16 +187,17 @@ class Validator:
 
     def _emit(self, held: Held, result: Result) -> None:
         block = held.block()
-        value = codecs.encode_block(held.fields(), block.events)
+        value = orjson.dumps(block)
         self.assembly.closed(held, value)
-        headers = cloud_event(_block_id(held), NAME, "soba.block")
+        lowest, count = self.assembly.window(held.chain_id)
+        headers = [*cloud_event(_block_id(held), NAME, "soba.block"), (HELD, b"%d:%d" % (lowest, count))]
         result.outputs.append(Output(CHAIN_BLOCKS.name, str(held.chain_id).encode(), value, headers, self.partition))
         self._views(result, held, block)
 
-    def _views(self, result: Result, held: Held, block: Block) -> None:
+    def _views(self, result: Result, held: Held, block: dict[str, Any]) -> None:
         """Queue the views of a block that is, or will be first, in chain.blocks."""
         for past in held.earlier:
-            held.named |= views.names(codecs.decode_block(past))
+            held.named |= views.names(orjson.loads(past))
         held.earlier.clear()
         for topic, records in (
             (PAIR_TRADES, views.pair_records(block, held.named, self._owner)),
@@ -205,6 +230,16 @@ class Validator:
         return partition(key.encode(), self.partitions)
 
 
+@dataclass(slots=True)
+class _Run:
+    """Records that hold one valid event each, all of one block."""
+
+    chain_id: int = 1
+    number: int = -1
+    records: list[Record] = field(default_factory=list)
+    events: list[dict[str, Any]] = field(default_factory=list)
+
+
 class _Bytes:
     """The bytes of a record and of its elements, which are looked for only when one is refused or sent on."""
 
@@ -227,12 +262,13 @@ def _refuse(result: Result, raw: _Bytes, faults: Sequence[Fault], index: int | N
     result.dead_letters.append(DeadLetter(raw.record, first.code, first.field, detail, raw.of(index, part), where))
 
 
-def _hash_of(envelope: Any, now: float) -> str | None:
+def hash_of(envelope: codecs.Envelope, now: float) -> str | None:
     """The block hash that an envelope does not say, by its first valid event that does."""
     context = rules.Context(now, envelope.chain_id, envelope.number, None, envelope.timestamp)
-    for event in envelope.events:
-        if getattr(event, "block_hash", None) is not None and not rules.errors(event, context):
-            return str(event.block_hash)
+    for element in envelope.events:
+        event, faults = _settled(element, context, _EVENT)
+        if not faults and "block_hash" in event:
+            return str(event["block_hash"])
     return None
 
 
@@ -241,17 +277,45 @@ def _index(index: int | None, part: str) -> str | None:
     return None if index is None else f"{part}/{index}" if part == "transactions" else str(index)
 
 
+@dataclass(frozen=True, slots=True)
+class _Kind:
+    """How elements of a kind are judged: the short way for those in normal form, and the long way that says why."""
+
+    keeps: Callable[[Any, rules.Context], bool]
+    model: Callable[[Any], Any]
+    errors: Callable[[Any, rules.Context], Sequence[Fault]]
+    faults: Callable[[Any], Sequence[Fault]]
+
+
+_EVENT = _Kind(rules.keeps, codecs.event_model, rules.errors, codecs.event_faults)
+_TRANSACTION = _Kind(
+    rules.transaction_keeps, codecs.transaction_model, rules.transaction_errors, codecs.transaction_faults
+)
+
+
+def _settled(element: Any, context: rules.Context, kind: _Kind) -> tuple[Any, Sequence[Fault]]:
+    """A decoded element in normal form, and what refuses it."""
+    if element.__class__ is dict:
+        if kind.keeps(element, context):
+            return element, rules.FINE
+        element = kind.model(element)
+    elif element.__class__ is codecs.Unfit:
+        return None, kind.faults(element.value)
+    faults = kind.errors(element, context)
+    return (None, faults) if faults else (rules.plain(element), rules.FINE)
+
+
 def _judge(
-    elements: Sequence[Any], rule: Callable[[Any], Sequence[Fault]], schema: Callable[[Any], Sequence[Fault]]
+    elements: Sequence[Any], context: rules.Context, kind: _Kind
 ) -> tuple[list[tuple[int, Any]], list[tuple[int, Sequence[Fault]]]]:
-    """Elements with their places: the valid ones, and the refused ones with their faults."""
+    """Elements with their places: the valid ones in normal form, and the refused ones with their faults."""
     good, bad = [], []
     for index, element in enumerate(elements):
-        faults = rule(element) if isinstance(element, BaseModel) else schema(element)
+        found, faults = _settled(element, context, kind)
         if faults:
             bad.append((index, faults))
         else:
-            good.append((index, element))
+            good.append((index, found))
     return good, bad
 
 
@@ -263,26 +327,45 @@ def _fault(verdict: str, field: str = "") -> Fault:
     return Fault(field=field, code=verdict, message=REFUSED[verdict])
 
 
-def enough(ids: Sequence[str], committed: int) -> bool:
-    """Whether the last records of chain.blocks, with these ids, are all that a restart needs.
-
-    They hold all blocks of every chain that late events can change, and begin well before those whose views may be missing.
-    """
-    numbers: dict[str, set[str]] = {}
-    revisions: list[int] = []
-    for id in ids:
-        chain_id, number, _ = id.split(":")
-        revisions.append(made_at(id))
-        known = numbers.setdefault(chain_id, set())
-        if revisions[-1] < committed:
-            known.add(number)
-    older = revisions[: len(revisions) // 2]
-    return all(len(found) >= HELD_BLOCKS for found in numbers.values()) and max(older, default=-1) < committed
+def _named(id: str) -> tuple[int, int, int]:
+    """Chain id, number and revision of a record of chain.blocks, by its `ce_id`."""
+    chain_id, number, revision = map(int, id.split(":"))
+    return chain_id, number, revision
 
 
 def made_at(id: str) -> int:
     """The offset in chain.events at which a record of chain.blocks with this `ce_id` was made: its revision."""
-    return int(id.rpartition(":")[2])
+    return _named(id)[2]
+
+
+def _cut(tail: Sequence[Written], committed: int) -> set[int]:
+    """The chains of which the tail may lack a block that late events can still change.
+
+    Every record says how many those were when it was written, and which was the lowest. What counts is how it stood at `committed`.
+    """
+    numbers: dict[int, set[int]] = {}
+    windows: dict[int, bytes | None] = {}
+    for written in tail:
+        chain_id, number, revision = _named(written.id)
+        if revision < committed or chain_id not in windows:
+            numbers.setdefault(chain_id, set()).add(number)
+            windows[chain_id] = get(written.headers, HELD)
+    cut = set()
+    for chain_id, window in windows.items():
+        lowest, count = map(int, (window or b"0:%d" % HELD_BLOCKS).split(b":"))
+        if sum(number >= lowest for number in numbers[chain_id]) < count:
+            cut.add(chain_id)
+    return cut
+
+
+def enough(tail: Sequence[Written], committed: int) -> bool:
+    """Whether the last records of chain.blocks are all that a restart needs.
+
+    They hold all blocks of every chain that late events can change, and begin well before those whose views may be missing.
+    """
+    revisions = [made_at(written.id) for written in tail]
+    older = revisions[: len(revisions) // 2]
+    return not _cut(tail, committed) and max(older, default=-1) < committed
 
 
 AGENT = Partitioned(

@@ -6,8 +6,6 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from pydantic_core import to_json
-
 from agents.agent import Agent, DeadLetter, Record, Result, Rows
 from models.chain import rules
 from tables.rows import Answer
@@ -19,21 +17,18 @@ from topics.schemas.requests import Fault, Verdict, Verdicts
 
 def judge(values: Sequence[Any], now: float) -> list[Verdict]:
     """The verdict on each event, by the schema and rules that validate uses for events that come alone."""
-    # Not orjson, which knows no integer above 64 bits and makes null of NaN.
-    parsed = codecs.decode_chain_events([to_json(value, inf_nan_mode="constants") for value in values])
-    return [_verdict(value, event, now) for value, event in zip(values, parsed, strict=True)]
+    return [_verdict(event, now) for event in codecs.decode_models(values)]
 
 
-def _verdict(value: Any, event: Any, now: float) -> Verdict:
+def _verdict(event: Any, now: float) -> Verdict:
     context = rules.Context(now)
-    if isinstance(event, codecs.Envelope | list) or not hasattr(event, "event_type"):
-        errors = codecs.event_faults(value)
-        return _answer(errors, [])
+    if isinstance(event, codecs.Unfit):
+        return _answer(codecs.event_faults(event.value), [])
     warnings = rules.unknown_fields(event, context)
     errors = list(rules.errors(event, context))
     if errors:
         return _answer(errors, list(warnings))
-    return _answer([], rules.warnings(event, context), {k: v for k, v in event.__dict__.items() if v is not None})
+    return _answer([], rules.warnings(event, context), rules.plain(event))
 
 
 def _answer(errors: list[Fault], warnings: list[Fault], event: dict[str, Any] | None = None) -> Verdict:

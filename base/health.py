@@ -20,6 +20,8 @@ STUCK_S = 30.0
 """Records waiting and none finished, or a partition being restored, for so long. It is the whole budget of a question: whoever
 asks has given up by then, so a longer wait would call a worker healthy that answers nobody. Batches, restores and restarts of a
 broker take a few seconds."""
+FORGOTTEN_S = 600.0
+"""A worker that has not beaten for so long is no longer missed: its service was taken out of use."""
 STATUS_VALUE: dict[Status, float] = {"healthy": 1.0, "degraded": 0.5, "unhealthy": 0.0}
 
 

@@ -69,3 +69,16 @@ BLOCK_AGE = Gauge(
     "Seconds since the time of the block that an agent handled last; grows while none comes.",
     ["agent"],
 )
+
+# Models.
+MODEL_VERSION = Gauge(
+    "soba_model_version", "1 for the version of a model that this worker serves.", ["model", "version"]
+)
+MODEL_EXPIRES = Gauge(
+    "soba_model_expires_timestamp_seconds",
+    "When the version that this worker serves expires; later its results are marked stale.",
+    ["model"],
+)
+RELEASES_REFUSED = Counter(
+    "soba_model_releases_refused_total", "Releases that this worker did not take.", ["model", "reason"]
+)

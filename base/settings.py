@@ -154,10 +154,6 @@ class Settings(BaseSettings):
             values["api_keys"] = [key for key in [*keys, *lines] if key]
         return values
 
-    def librdkafka(self) -> dict[str, str]:
-        """The connection part of a confluent-kafka configuration."""
-        return {"bootstrap.servers": self.brokers, **self.kafka}
-
     def environment(self, **changes: str | int | Path) -> dict[str, str]:
         """The environment for a child: this one's, with `changes` by field name."""
         return {**os.environ, **{f"{PREFIX}{name.upper()}": str(value) for name, value in changes.items()}}

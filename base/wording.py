@@ -74,11 +74,16 @@ FORMS = {
     r"^0x[0-9a-fA-F]{64}$": "a hash: 0x and 64 hex digits",
     r"^0x([0-9a-fA-F]{8})?$": "a selector: 0x and 8 hex digits, or 0x alone",
     r"^0x([0-9a-fA-F]{40}|[0-9a-fA-F]{64})$": "a pool: 0x and 40 hex digits (its address) or 64 (its id)",
+    r"^0x[0-9a-fA-F]{1,64}$": 'a hex quantity such as "0x10"',
+    r"^0x([0-9a-fA-F]{2})*$": 'whole bytes as hex, such as "0x00ff"',
     r"^\S+$": "text without spaces",
     r"^-?[0-9]{1,78}(\.[0-9]{1,78})?([eE][-+]?[0-9]{1,2})?$": 'a decimal number in token units, such as "1.5"',
+    r"^[a-z][a-z0-9._-]{0,63}$": "a name of at most 64 of a-z 0-9 . _ -, a letter first",
+    r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$": "a version of at most 64 of A-Z a-z 0-9 . _ -, no sign first",
+    r"^[0-9a-f]{64}$": "a sha256: 64 hex digits in lower case",
     r"^-?[0-9]{1,78}$": 'an integer in base units, such as "1000000"',
 }
-"""The patterns of topics/schemas/fields.py in words."""
+"""The patterns of topics/schemas and ingest/raw.py in words."""
 
 _MEMBERS = ("int", "constrained-int", "str", "constrained-str", "float", "datetime")
 """What pydantic adds to the path of a value that may be one of several types: its name for the type."""
@@ -88,7 +93,7 @@ def wording(error: Mapping[str, Any]) -> Wording:
     """One element of `ValidationError.errors()` in words. The value is shown where the element has its `input`."""
     kind, context = error["type"], error.get("ctx") or {}
     path = [str(part) for part in error["loc"]]
-    if len(path) > 1 and path[-1] in _MEMBERS:
+    if len(path) > 1 and (path[-1] in _MEMBERS or path[-1].startswith("function-")):
         path.pop()
     if kind.startswith("union_tag"):
         path.append(context["discriminator"].strip("'"))

@@ -28,6 +28,7 @@ from facade.context import opened
 from facade.questions import Questions
 from facade.requests import Trace
 from topics.admin import create
+from topics.registry import REQUESTS_DATA
 from topics.schemas.requests import ValidateEvents, Verdicts
 
 app = typer.Typer(no_args_is_help=True)
@@ -175,11 +176,11 @@ async def _offer(questions: Questions, rate: int, seconds: float) -> tuple[list[
 async def _ask(questions: Questions) -> bool:
     """Ask about one valid event; whether the answer says so."""
     trace = Trace.of({})
-    answer = await questions.ask("requests.data", _question(), trace.request_id, trace.context)
+    answer = await questions.ask(REQUESTS_DATA.name, _question(), trace.request_id, trace.context)
     return Verdicts.model_validate_json(answer).verdicts[0].is_valid
 
 
-def _question() -> ValidateEvents:
+def _question() -> bytes:
     event = {
         "event_id": uuid.uuid4().hex,
         "event_type": "swap",
@@ -196,7 +197,7 @@ def _question() -> ValidateEvents:
         "gas_used": 120_000,
         "gas_price": "30",
     }
-    return ValidateEvents(op="validate_events", events=[event])
+    return ValidateEvents(op="validate_events", events=[event]).model_dump_json().encode()
 
 
 def _percentile(values: Sequence[float], part: float) -> float:

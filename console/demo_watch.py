@@ -19,6 +19,7 @@ from console.produce import lines_of
 from ingest.files import find_blocks, read_blocks
 from topics import clients
 from topics.codecs import encode
+from topics.headers import HANDLED_TYPE
 from topics.registry import ALERTS, CHAIN_BLOCKS, CHAIN_EVENTS, MEV_FINDINGS
 from topics.schemas.alerts import Alert
 from topics.schemas.mev import Finding
@@ -215,6 +216,8 @@ class Tally:
         return f"{chain_id}:{number}" in self.sample.blocks and (before is None or before.revision <= revision)
 
     def _letter(self, record: records.Seen) -> Refused | None:
+        if record.header("ce_type") == HANDLED_TYPE:
+            return None
         reason, field_name = record.header("dlq.reason"), record.header("dlq.field")
         letter = Refused(reason, field_name, record.header("dlq.source"), record.header("dlq.index"))
         if record.value not in self.sample.broken:

@@ -1,45 +1,72 @@
-"""`soba dlq`: what the pipeline refused, and why."""
+"""`soba dlq`: what the pipeline refused, why, and what became of it."""
 
 from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Iterator
-from typing import Annotated
+from collections.abc import Iterable
+from typing import Annotated, Any
 
 import orjson
 import typer
 
 from base.settings import Settings
-from console import records
-from console.local.errors import LocalError
+from console import letters, records, replay
+from console.letters import STATES, State, Survey, Wanted
 from console.records import Seen
-from topics.registry import DEAD_LETTER_SUFFIX
+from topics.headers import place
+from topics.schemas.letters import Letter
 
-app = typer.Typer(help="What the pipeline refused, and why.", no_args_is_help=True)
+app = typer.Typer(help="What the pipeline refused and why; send it again, or drop it.", no_args_is_help=True)
+Shown = tuple[Seen, Letter, State]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object a line, for programs.")]
+app.command()(replay.replay)
+app.command()(replay.drop)
 
 
 @app.command("list")
 def list_(json: AsJson = False) -> None:
-    """How many records were refused, by topic and reason."""
+    """How many records were refused, by topic and reason, and how many of them are open, replayed or dropped."""
     settings, there = records.connected()
-    counts: Counter[tuple[str, str]] = Counter()
-    for topic in records.dead_letter_topics():
-        if topic in there:
-            found = _all(settings, there, topic)
-            counts.update((records.source_of(topic), seen.header("dlq.reason")) for seen in found)
-    rows = sorted(counts.items(), key=lambda row: (row[0][0], -row[1], row[0][1]))
+    rows = [row for topic in records.dead_letter_topics() if topic in there for row in _rows(settings, there, topic)]
     if json:
-        for (topic, reason), count in rows:
-            print(orjson.dumps({"topic": topic, "reason": reason, "count": count}).decode())
+        for row in rows:
+            print(orjson.dumps(row).decode())
     elif not rows:
         print("no dead letters")
     else:
-        width = max(len(reason) for (_, reason), _ in rows)
-        for (topic, reason), count in rows:
-            print(f"{topic:<16}{reason:<{width}}  {count:>9,}")
+        width = max(len("reason"), *(len(row["reason"]) for row in rows))
+        print(f"{'topic':<16}{'reason':<{width}}" + "".join(f"{state:>11}" for state in STATES))
+        for row in rows:
+            counts = "".join(f"{row[state]:>11,}" for state in STATES)
+            again = f"  at attempt {row['attempts']}" if row["attempts"] else ""
+            print(f"{row['topic']:<16}{row['reason']:<{width}}{counts}{again}")
         print("look at them: bin/soba dlq show [TOPIC] [--reason REASON]")
+
+
+def _rows(settings: Settings, there: dict[str, int], topic: str) -> list[dict[str, Any]]:
+    """A row a reason, the most frequent first. `attempts`: how often one that is open was replayed at the most."""
+    found = letters.survey(settings, there, topic)
+    counts: dict[str, Counter[State]] = {}
+    attempts: Counter[str] = Counter()
+    for spot, noted in found.letters.items():
+        reason, state = noted.reason, found.state(spot)
+        counts.setdefault(reason, Counter())[state] += 1
+        if state == "open":
+            attempts[reason] = max(attempts[reason], noted.attempt)
+    if found.strangers:
+        print(f"{topic}: {found.strangers:,} records that are no dead letters are left out", file=sys.stderr)
+    rows = [
+        {
+            "topic": records.source_of(topic),
+            "reason": reason,
+            "count": states.total(),
+            **{state: states[state] for state in STATES},
+            "attempts": attempts[reason],
+        }
+        for reason, states in counts.items()
+    ]
+    return sorted(rows, key=lambda row: (-int(str(row["count"])), str(row["reason"])))
 
 
 @app.command()
@@ -47,24 +74,26 @@ def show(
     topic: Annotated[str | None, typer.Argument(help="Only those of this topic.")] = None,
     count: Annotated[int, typer.Option("-n", min=1, help="How many, the newest.")] = 10,
     reason: Annotated[str | None, typer.Option(help="Only those refused for this reason.")] = None,
+    open: Annotated[bool, typer.Option("--open", help="Only those not replayed or dropped.")] = False,
     json: AsJson = False,
 ) -> None:
-    """The newest dead letters: reason, field, detail, where it stood, and the original bytes."""
+    """The newest dead letters: reason, field, detail, where it stood, what became of it, and the original bytes."""
     settings, there = records.connected()
-    found: list[Seen] = []
-    for name in records.dead_letter_topics() if topic is None else [_dead_letters_of(topic)]:
-        if name not in there:
-            continue
-        if reason is None:
-            found += records.newest(settings, name, there[name], count)[0]
-        else:
-            found += [seen for seen in _all(settings, there, name) if seen.header("dlq.reason") == reason]
-    found = sorted(found, key=lambda seen: (seen.at_ms, seen.offset))[-count:]
-    for seen in found:
+    wanted = Wanted([reason] if reason else (), states=("open",) if open else STATES) if reason or open else None
+    found: list[Shown] = []
+    for name in records.dead_letter_topics() if topic is None else [letters.topic_of(topic)]:
+        if name in there:
+            found += (
+                _newest(settings, there, name, count)
+                if wanted is None
+                else _fitting(settings, there, name, count, wanted)
+            )
+    found = sorted(found, key=lambda row: (row[0].at_ms, row[0].offset))[-count:]
+    for seen, letter, state in found:
         if json:
-            print(records.as_json(seen).decode(), flush=True)
+            print(orjson.dumps({**records.as_row(seen), "state": state}).decode(), flush=True)
         else:
-            print(about(seen), flush=True)
+            print(about(seen, letter, state), flush=True)
             if sys.stdout.isatty():
                 # A producer must not be able to write to an operator's terminal.
                 text = seen.value.decode(errors="backslashreplace")
@@ -76,30 +105,45 @@ def show(
         print("no dead letters")
 
 
-def _all(settings: Settings, there: dict[str, int], topic: str) -> Iterator[Seen]:
-    held = records.spans(settings, {topic: there[topic]})[topic]
-    start = {number: first for number, (first, _) in held.items()}
-    return records.read(settings, topic, start, {number: end for number, (_, end) in held.items()})
+def _newest(settings: Settings, there: dict[str, int], topic: str, count: int) -> list[Shown]:
+    """The newest letters, from as little of the topic's end as holds them: what became of a letter stands behind it."""
+    records_read = count
+    while True:
+        tail = Survey(topic)
+        seen, _ = records.newest(settings, topic, there[topic], records_read)
+        for one in seen:
+            tail.take(one)
+        if len(tail.letters) >= count or len(seen) < records_read:
+            return _shown(tail, seen)
+        records_read *= 4
 
 
-def _dead_letters_of(topic: str) -> str:
-    name = records.source_of(topic) + DEAD_LETTER_SUFFIX
-    if name not in records.dead_letter_topics():
-        have = ", ".join(map(records.source_of, records.dead_letter_topics()))
-        raise LocalError(f"{topic} has no dead letters; these topics do: {have}")
-    return name
+def _fitting(settings: Settings, there: dict[str, int], topic: str, count: int, wanted: Wanted) -> list[Shown]:
+    """The newest letters that fit."""
+    found = letters.survey(settings, there, topic)
+    fit = [noted for noted in found.letters.values() if wanted.fits(noted, found.state(noted.spot))]
+    newest = {noted.spot for noted in sorted(fit, key=lambda n: (n.at_ms, n.spot))[-count:]}
+    return _shown(found, letters.values(settings, topic, newest))
 
 
-def about(seen: Seen) -> str:
-    """What a person wants to know before the bytes: why it was refused, and where it stood."""
-    field = seen.header("dlq.field")
-    index = seen.header("dlq.index")
-    place = f"element {index} of {seen.header('dlq.source')}" if index else seen.header("dlq.source")
+def _shown(found: Survey, records: Iterable[Seen]) -> list[Shown]:
+    """Those that are letters, with what they say and what became of them."""
+    read = [(one, letters.letter_of(one), (one.partition, one.offset)) for one in records]
+    return [(one, letter, found.state(spot)) for one, letter, spot in read if letter and spot in found.letters]
+
+
+def about(seen: Seen, letter: Letter, state: State) -> str:
+    """What a person wants to know before the bytes: which letter it is, why it was refused, and where it stood."""
+    source = letter.source if letter.index is None else f"element {letter.index} of {letter.source}"
     lines = [
-        f"reason  {seen.header('dlq.reason')}" + (f"  field {field}" if field else ""),
-        f"detail  {seen.header('dlq.detail')}",
-        f"source  {place}, refused by {seen.header('dlq.agent')}",
+        f"letter  {place(seen.topic, seen.partition, seen.offset, None)}  {state}",
+        f"reason  {letter.reason}" + (f"  field {letter.field}" if letter.field else ""),
+        f"detail  {letter.detail}",
+        f"source  {source}, refused by {letter.agent}",
     ]
+    if letter.attempt:
+        times = "once" if letter.attempt == 1 else f"{letter.attempt} times"
+        lines.append(f"history replayed {times}, last from {letter.letter or 'a letter that is not named'}")
     if request := seen.header("request_id"):
         lines.append(f"request {request}")
     return "\n".join(lines)

@@ -128,8 +128,10 @@ def _brokers(settings: Settings) -> str:
     from confluent_kafka import KafkaException
     from confluent_kafka.admin import AdminClient
 
+    from topics.clients import common
+
     # librdkafka's own log lines say nothing more.
-    client = AdminClient({**settings.librdkafka(), "log_level": 0, "socket.timeout.ms": 3000})
+    client = AdminClient({**common(settings), "log_level": 0, "socket.timeout.ms": 3000})
     try:
         metadata = client.list_topics(timeout=5)
     except KafkaException as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -35,6 +36,7 @@ QUIET = {"log_level": 0}
 """librdkafka says nothing by itself: it repeats a refused connection twenty times a second."""
 TIMEOUT_S = 5
 NO_LEADER_YET = (KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NOT_AVAILABLE)
+SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
 SHOWN = 400
 """Characters of a value that a line for people shows."""
 
@@ -169,6 +171,21 @@ def read(
         consumer.close()
 
 
+def since(settings: Settings, topic: str, held: Spans, at_ms: int) -> dict[int, int]:
+    """The first offset of each partition whose record is not older than `at_ms`; its end where all are."""
+    consumer = Consumer(clients.consumer(settings, GROUP, **QUIET))
+    try:
+        # A time stands where an offset would.
+        asked = [TopicPartition(topic, number, max(at_ms, 0)) for number in held]
+        found = consumer.offsets_for_times(asked, timeout=TIMEOUT_S) if asked else []
+    finally:
+        consumer.close()
+    ends = {one.partition: held[one.partition][1] for one in found}
+    return {
+        one.partition: min(one.offset, ends[one.partition]) if one.offset >= 0 else ends[one.partition] for one in found
+    }
+
+
 def newest(settings: Settings, topic: str, partitions: int, count: int) -> tuple[list[Seen], dict[int, int]]:
     """The `count` newest records of a topic in order of time, and the offsets that follow them."""
     held = spans(settings, {topic: partitions})[topic]
@@ -189,6 +206,20 @@ def beginning(word: str, partitions: int) -> dict[int, int]:
     return dict.fromkeys(range(partitions), special[word] if word in special else int(word))
 
 
+def moment(text: str, option: str, now: float) -> int:
+    """Unix milliseconds of `2h`, `30m`, `3d` (so long ago) or a time by RFC 3339, UTC where it names no zone.
+
+    Raises LocalError for anything else.
+    """
+    if found := re.fullmatch(r"(\d{1,6})([smhdw])", text, re.ASCII):
+        return int((now - int(found[1]) * SECONDS[found[2]]) * 1000)
+    try:
+        at = datetime.fromisoformat(text)
+        return int((at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp() * 1000)
+    except (ValueError, OverflowError):
+        raise LocalError(f"{option} takes 30m, 2h, 3d (so long ago) or 2026-01-31T12:00:00Z, not {text!r}") from None
+
+
 def seen(message: Message) -> Seen:
     """A received message; librdkafka's optional fields are all there in one without error."""
     headers: Any = message.headers() or []
@@ -203,8 +234,8 @@ def seen(message: Message) -> Seen:
     )
 
 
-def as_json(record: Seen) -> bytes:
-    """One line of JSON; the value stands in it byte for byte when it is JSON, else as text or base64."""
+def as_row(record: Seen) -> dict[str, Any]:
+    """For `orjson.dumps`; the value stands in it byte for byte when it is JSON, else as text or base64."""
     row: dict[str, Any] = {
         "topic": record.topic,
         "partition": record.partition,
@@ -221,7 +252,12 @@ def as_json(record: Seen) -> bytes:
             row["text"] = record.value.decode()
         except UnicodeDecodeError:
             row["base64"] = base64.b64encode(record.value).decode()
-    return orjson.dumps(row)
+    return row
+
+
+def as_json(record: Seen) -> bytes:
+    """One line of JSON."""
+    return orjson.dumps(as_row(record))
 
 
 def as_text(record: Seen, headers: bool = False) -> str:

@@ -56,7 +56,7 @@ def topics_page() -> str:
     rows = [
         f"| `{t.name}` | {t.key} | [{schema_name(t.schema)}](schemas/{t.name}.json) |"
         f" {', '.join(t.writers)} | {', '.join(t.readers)} |"
-        f" {t.max_bytes >> 20} MiB | {span(t.retention)} | {'yes' if t.dead_letters else ''} |"
+        f" {t.max_bytes >> 20} MiB | {kept(t.retention)} | {'yes' if t.dead_letters else ''} |"
         for t in TOPICS.values()
     ]
     text = [
@@ -64,9 +64,10 @@ def topics_page() -> str:
         "",
         MADE,
         "",
-        "Values are JSON. Records carry CloudEvents headers in binary mode (`ce_id` is deterministic: the same result, made",
-        "again, has the same one), and `request_id`, `traceparent` and `tracestate` where there is one. All producers use Java's",
-        "murmur2 partitioner (librdkafka: `partitioner=murmur2_random`). Schemas only grow; a breaking change is a new topic.",
+        "Values are JSON, but for those of `model.releases`. Records carry CloudEvents headers in binary mode (`ce_id` is",
+        "deterministic: the same result, made again, has the same one), and `request_id`, `traceparent` and `tracestate` where",
+        "there is one. All producers use Java's murmur2 partitioner (librdkafka: `partitioner=murmur2_random`). Schemas only",
+        "grow; a breaking change is a new topic.",
         "",
         "For machines: [asyncapi.json](asyncapi.json) is all of this as AsyncAPI 3.0, with every header and field, and",
         "[schemas/](schemas) holds the JSON Schema of each topic's value. What only Soba writes is described as it is written,",
@@ -146,6 +147,11 @@ def metrics_page() -> str:
             "",
         ]
     )
+
+
+def kept(retention: timedelta | None) -> str:
+    """How long a topic keeps its records."""
+    return "the newest of a key" if retention is None else span(retention)
 
 
 def span(time: timedelta) -> str:

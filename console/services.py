@@ -25,10 +25,14 @@ def _worker(name: Annotated[str, typer.Argument(help="validate, chain or languag
 
 @serve.command()
 def _serve() -> None:
-    """Run the HTTP facade in this process (it needs SOBA_BROKERS and REDIS_URL, or a running `soba up`)."""
+    """Run the HTTP facade in this process (it needs SOBA_BROKERS and REDIS_URL, or a running `soba up`).
+
+    It serves also while Kafka or Redis does not answer, at start as later: /ready and what needs them are a 503 until they do.
+    Only on an address that is not loopback it first has to find a key, in SOBA_API_KEYS or in Redis.
+    """
     from facade.app import run
 
-    _addressed()  # when they do not answer it serves all the same, and says so by 503
+    _addressed()
     run()
 
 

@@ -44,6 +44,15 @@ class Ready(Form):
     timestamp: AwareDatetime
 
 
+class ServedModel(Form):
+    """A trained model that workers of a service serve."""
+
+    name: str
+    version: str
+    stale: bool
+    """Expired: it serves until another is released, and its results say so."""
+
+
 class ServiceHealth(Form):
     """One service, by the last heartbeats of its workers."""
 
@@ -64,6 +73,8 @@ class ServiceHealth(Form):
     """Records that wait for its workers."""
     last_beat_seconds: float
     missed_checks: int
+    models: list[ServedModel]
+    """Each version once; more than one of a model only for the moment of a release."""
 
 
 class Health(Form):
@@ -74,6 +85,23 @@ class Health(Form):
     services: dict[str, ServiceHealth]
     dependencies: dict[str, Literal["healthy", "unhealthy"]]
     """`redis` and `kafka`."""
+
+
+class Route(Form):
+    """A route in short."""
+
+    method: str
+    path: str
+    summary: str
+
+
+class Index(Form):
+    """What there is."""
+
+    name: Literal["Soba"]
+    openapi: str
+    """Where the OpenAPI document is."""
+    routes: list[Route]
 
 
 class TransactionFindings(Form):

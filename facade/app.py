@@ -48,8 +48,8 @@ def create_app(settings: Settings) -> FastAPI:
             yield
         await asyncio.to_thread(tracing.stop)
 
-    # No /docs: its page would load scripts from a CDN; the document itself is at /openapi.json.
-    app = FastAPI(title="Soba", version=version(), lifespan=lifespan, docs_url=None, redoc_url=None)
+    # FastAPI's own pages need no key, and /docs would load scripts from a CDN; the document is in facade/routes/index.py.
+    app = FastAPI(title="Soba", version=version(), lifespan=lifespan, openapi_url=None)
     for router in ROUTERS:
         app.include_router(router)
     describe(app)

@@ -46,6 +46,11 @@ def unavailable(message: str, details: Any = None) -> ApiError:
     return ApiError("unavailable", message, details, {"Retry-After": "2"})
 
 
+def too_large() -> ApiError:
+    """413 because of a record made of the body. Our topics have room for any, so the broker was set to take less."""
+    return ApiError("too_large", "Kafka takes no record as large as one made of this body; send less at once")
+
+
 def invalid(field: str, fault: str, expected: str) -> ApiError:
     """422 for one field; `expected` is what to give, as a noun."""
     return refused([Wording(field, fault, expected)])
@@ -69,8 +74,8 @@ def now() -> str:
 
 
 def json_response(content: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
-    """`content` as JSON."""
-    return Response(to_json(content), status, headers, media_type="application/json")
+    """`content` as JSON, which has no infinity: null stands for it."""
+    return Response(to_json(content, inf_nan_mode="null"), status, headers, media_type="application/json")
 
 
 def success(data: Any, headers: Mapping[str, str] | None = None) -> Response:

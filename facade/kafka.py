@@ -12,10 +12,10 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError, MessageSizeTooLargeError
 
 from base.settings import Settings
-from facade.errors import ApiError, unavailable
+from facade.errors import too_large, unavailable
 from topics.clients import aiokafka
 from topics.headers import Headers
-from topics.registry import max_bytes
+from topics.registry import REQUESTS_DATA, max_bytes
 
 log = logging.getLogger("soba.facade.kafka")
 
@@ -58,7 +58,7 @@ class Producer:
                 acks="all",
                 linger_ms=2,
                 compression_type=None,
-                max_request_size=2 * max_bytes("requests.data"),
+                max_request_size=2 * REQUESTS_DATA.max_bytes,
                 request_timeout_ms=int(SEND_TIMEOUT_S * 1000),
             )
             try:
@@ -80,11 +80,11 @@ class Producer:
         if self._producer is None:
             raise unavailable("Kafka cannot be reached")
         if len(value) > max_bytes(topic):
-            raise ApiError("too_large", f"a record of {topic} holds at most {max_bytes(topic)} bytes")
+            raise too_large()
         try:
             return await self._producer.send(topic, value, key, headers=headers)
         except MessageSizeTooLargeError as error:
-            raise ApiError("too_large", f"a record of {topic} holds at most {max_bytes(topic)} bytes") from error
+            raise too_large() from error
         except (KafkaError, OSError) as error:
             log.warning("cannot produce to %s: %r", topic, error)
             raise unavailable("Kafka cannot be reached") from error

@@ -19,7 +19,7 @@ Results of the pipeline by HTTP. Answers are `{"success": true, "data": {...}, "
 """ + "\n".join(f"| `{code}` | {status} | {meaning} |" for code, (status, meaning) in CODES.items())
 
 BARE = PROBES | {"/api/python/health"}
-"""Routes without the envelope, without a key and without a rate limit."""
+"""Routes without the envelope, without a key and without a rate limit: all that there are."""
 
 _FAILURE: dict[str, Any] = {
     "type": "object",

@@ -14,7 +14,7 @@ import time
 import uuid
 from collections.abc import Iterable
 
-from pydantic import BaseModel
+from aiokafka.errors import MessageSizeTooLargeError
 from redis.asyncio import Redis
 from redis.asyncio.client import PubSub
 from redis.exceptions import ConnectionError as Disconnected
@@ -22,7 +22,7 @@ from redis.exceptions import RedisError
 
 from base.metrics import QUESTION_TIMEOUTS, QUESTION_TRIES
 from base.settings import Settings
-from facade.errors import ApiError, unavailable
+from facade.errors import ApiError, too_large, unavailable
 from facade.kafka import Producer
 from tables.registry import REPLIES_CHANNEL, answer_key
 from tables.rows import heard
@@ -70,11 +70,12 @@ class Questions:
             if not future.done():
                 future.set_exception(unavailable("the facade is stopping"))
 
-    async def ask(self, topic: str, question: BaseModel, request_id: str, context: Headers) -> bytes:
-        """The answer to `question`, as JSON. The same id must mean the same question; `context` is the asker's trace context.
+    async def ask(self, topic: str, question: bytes, request_id: str, context: Headers) -> bytes:
+        """The answer to `question`; both are JSON. The same id must mean the same question; `context` is the asker's trace context.
 
         Raises:
-            ApiError: `timeout` after the budget, `unavailable` when Kafka cannot be reached.
+            ApiError: `timeout` after the budget, `unavailable` when Kafka cannot be reached, `too_large` when it takes no
+                record of this size.
             RedisError: Redis cannot be reached.
         """
         future: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
@@ -89,10 +90,9 @@ class Questions:
             future.cancel()
 
     async def _asked(
-        self, topic: str, question: BaseModel, request_id: str, context: Headers, future: asyncio.Future[bytes]
+        self, topic: str, question: bytes, request_id: str, context: Headers, future: asyncio.Future[bytes]
     ) -> bytes:
         deadline = time.monotonic() + self._budget_s
-        value = question.model_dump_json().encode()
         headers: Headers = [
             (REQUEST_ID, request_id.encode()),
             (REPLY_TO, self.channel.encode()),
@@ -104,7 +104,7 @@ class Questions:
                 await self._look([request_id])
                 if future.done():
                     break
-            sent = await self._producer.send(topic, self.channel.encode(), value, headers)
+            sent = await self._producer.send(topic, self.channel.encode(), question, headers)
             sent.add_done_callback(lambda sent: _fail(future, sent))
             QUESTION_TRIES.labels(topic).inc()
             last = number == TRIES - 1
@@ -172,4 +172,5 @@ def _fail(future: asyncio.Future[bytes], sent: asyncio.Future[object]) -> None:
     """A question that Kafka did not take needs no more waiting."""
     if not sent.cancelled() and (error := sent.exception()) is not None and not future.done():
         log.warning("a question was not taken: %r", error)
-        future.set_exception(unavailable("Kafka cannot be reached"))
+        large = isinstance(error, MessageSizeTooLargeError)
+        future.set_exception(too_large() if large else unavailable("Kafka cannot be reached"))

@@ -87,11 +87,11 @@ class Trace:
         """What names this request in Kafka."""
         return [(REQUEST_ID, self.request_id.encode()), *self.context]
 
-    def question_id(self, question: BaseModel) -> str:
+    def question_id(self, question: bytes) -> str:
         """The id of a question: never the same for two questions, and the same when a caller repeats one."""
         if not self.given:
             return self.request_id
-        return f"{self.request_id}:{sha256(question.model_dump_json().encode()).hexdigest()[:16]}"
+        return f"{self.request_id}:{sha256(question).hexdigest()[:16]}"
 
 
 def trace(request: Request) -> Trace:
@@ -192,6 +192,13 @@ def _moment(value: object) -> datetime:
 
 
 Moment = Annotated[datetime, BeforeValidator(_moment), Field(description="RFC 3339 or unix seconds")]
+
+
+def is_since(timestamp: int | None, since: datetime | None) -> bool:
+    """Whether a block's time is not before `since`; one that is unknown is not known to be recent."""
+    return since is None or (timestamp is not None and timestamp >= since.timestamp())
+
+
 Wait = Annotated[int, Field(ge=0, description=f"Milliseconds to wait for it, at most {LONGEST_WAIT_MS}")]
 
 

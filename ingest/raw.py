@@ -16,22 +16,17 @@ import orjson
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 from pydantic.alias_generators import to_camel
 
+from base.wording import wording
 from topics.schemas.fields import Address, Hash, Raw, Uint64
 
-QUANTITY = r"^0x[0-9a-fA-F]{1,64}$"
 UNKNOWN_GAS = 2**64 - 1
-DATA = r"^0x([0-9a-fA-F]{2})*$"
-Quantity = Annotated[str, StringConstraints(pattern=QUANTITY)]
+Quantity = Annotated[str, StringConstraints(pattern=r"^0x[0-9a-fA-F]{1,64}$")]
 """A JSON-RPC number: hex with 0x. The decoder parses it, so that only what is used costs time."""
-Data = Annotated[str, StringConstraints(pattern=DATA)]
+Data = Annotated[str, StringConstraints(pattern=r"^0x([0-9a-fA-F]{2})*$")]
 """Bytes as hex with 0x, two digits each."""
 
-_FIXES = {
-    QUANTITY: 'give a hex quantity such as "0x10"',
-    DATA: 'give whole bytes as hex, such as "0x00ff"',
-    r"^0x[0-9a-fA-F]{40}$": "give an address: 0x and 40 hex digits",
-    r"^0x[0-9a-fA-F]{64}$": "give a hash: 0x and 64 hex digits",
-}
+NAMED = 5
+"""How many faults a message names."""
 
 
 class Malformed(ValueError):
@@ -162,14 +157,7 @@ class RawBlock:
 
 def explain(error: ValidationError, where: str) -> Malformed:
     """The first faults of `error`, each with its field, what stood there and what should."""
-    lines = []
-    for fault in error.errors(include_url=False)[:5]:
-        field = ".".join(str(part) for part in fault["loc"] if not str(part).startswith("list["))
-        if fault["type"] == "missing":
-            lines.append(f"{field}: it is missing; add it")
-            continue
-        fix = _FIXES.get(str(fault.get("ctx", {}).get("pattern", "")), fault["msg"])
-        lines.append(f"{field}: {str(fault['input'])[:60]!r} does not fit; {fix}")
+    lines = [str(wording(fault)) for fault in error.errors(include_url=False)[:NAMED]]
     more = error.error_count() - len(lines)
     return Malformed(f"{where}: " + "\n  ".join(lines) + (f"\n  and {more} more" if more > 0 else ""))
 

@@ -92,6 +92,7 @@ def from_finding(finding: Finding) -> Alert:
         text=RETRACTED.format(text=text) if retracted else text,
         chain_id=finding.chain_id,
         block_number=finding.block_number,
+        block_timestamp=finding.block_timestamp,
         revision=finding.revision,
         status=finding.status,
         source=finding.id,

@@ -50,6 +50,17 @@ class MevRow(BaseModel):
     findings: list[Finding]
 
 
+class ModelRow(BaseModel):
+    """A model that a worker serves."""
+
+    name: str
+    version: str
+    stale: bool
+    """Whether it has expired."""
+    refused: str | None = None
+    """Why the worker did not take a release that came after it."""
+
+
 class WorkerRow(BaseModel):
     """A worker's heartbeat."""
 
@@ -68,6 +79,7 @@ class WorkerRow(BaseModel):
     lag: int
     restoring_since: float | None = None
     """When the oldest restore of a partition that is under way began."""
+    models: list[ModelRow] = []
 
 
 @dataclass(frozen=True, slots=True)

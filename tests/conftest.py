@@ -5,9 +5,10 @@ With SOBA_TESTCONTAINERS=1 and a container engine they are containers; the same 
 
 import contextlib
 import os
+import signal
 import time
 from collections.abc import Callable, Iterator
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import pytest
 
@@ -23,9 +24,11 @@ def pytest_configure() -> None:
     """Tests mean the same on every machine: settings of the developer's shell are not theirs."""
     for name in {*variables(), *(name for name in os.environ if name.startswith("SOBA_"))} - _KEPT:
         os.environ.pop(name, None)
+    # bin/check runs parts of the tests in the background, where a shell has Ctrl-C ignored.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-def wait_for(condition: Callable[[], T], timeout: float = 15.0, every: float = 0.02) -> T:
+def wait_for(condition: Callable[[], T | None], timeout: float = 15.0, every: float = 0.02) -> T:
     """The first true value of the condition; raises AssertionError when none comes in time."""
     deadline = time.monotonic() + timeout
     while not (value := condition()):
@@ -39,7 +42,7 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalServers]:
     """Kafka and Redis with `.brokers` and `.redis_url`; `.kafka` and `.redis` can be killed and paused."""
     data_dir = tmp_path_factory.mktemp("soba")
     with contextlib.ExitStack() as stack:
-        addresses = _containers(stack) if os.environ.get("SOBA_TESTCONTAINERS") == "1" else {}
+        addresses: dict[str, Any] = _containers(stack) if os.environ.get("SOBA_TESTCONTAINERS") == "1" else {}
         yield stack.enter_context(LocalServers(data_dir, Settings(_env_file=None, **addresses)))
 
 

@@ -7,12 +7,16 @@ from typing import Any
 
 from base.settings import Settings
 from base.version import version
-from topics.headers import DEAD_LETTER, QUESTION, Header
-from topics.json_schemas import schema_name, shared
+from topics.headers import DEAD_LETTER, HANDLED_TYPE, QUESTION, REPLAYED, RESULT, Header
+from topics.json_schemas import HANDLED, schema_name, shared
 from topics.registry import OTHERS, TOPICS, Topic, Wanted, max_bytes, wanted
 
 BINDING = "0.5.0"
 """The version of AsyncAPI's Kafka bindings."""
+JSON = "application/json"
+BYTES = "bytes"
+OPERATORS = "operators"
+"""By the `soba` command."""
 _SCHEMAS = "#/components/schemas/{model}"
 
 
@@ -29,7 +33,8 @@ def document() -> dict[str, Any]:
         operations.update(_operations(topic))
         if topic.dead_letters:
             messages[topic.dlq] = _dead_letter(topic)
-            channels[topic.dlq] = _channel(broker[topic.dlq], f"What was refused of {topic.name}.")
+            doc = f"What was refused of {topic.name}, and in the same partition what an operator did with it."
+            channels[topic.dlq] = _channel(broker[topic.dlq], doc, HANDLED)
     return {
         "asyncapi": "3.0.0",
         "info": {
@@ -40,7 +45,7 @@ def document() -> dict[str, Any]:
             "All producers use Java's murmur2 partitioner (librdkafka: partitioner=murmur2_random).",
             "license": {"name": "Apache-2.0"},
         },
-        "defaultContentType": "application/json",
+        "defaultContentType": JSON,
         "servers": {
             "kafka": {
                 "host": "{broker}",
@@ -51,26 +56,24 @@ def document() -> dict[str, Any]:
         },
         "channels": channels,
         "operations": operations,
-        "components": {"messages": messages, "schemas": _schemas()},
+        "components": {"messages": {**messages, HANDLED: _handled()}, "schemas": _schemas()},
     }
 
 
-def _channel(broker: Wanted, doc: str) -> dict[str, Any]:
+def _channel(broker: Wanted, doc: str, *more: str) -> dict[str, Any]:
+    config: dict[str, Any] = {name: int(value) for name, value in broker.config.items() if value.isdecimal()}
+    config["cleanup.policy"] = [broker.config["cleanup.policy"]]
     return {
         "address": broker.name,
         "title": broker.name,
         "description": f"{doc} A value has at most {max_bytes(broker.name):,} bytes.",
-        "messages": {broker.name: {"$ref": f"#/components/messages/{broker.name}"}},
+        "messages": {name: {"$ref": f"#/components/messages/{name}"} for name in (broker.name, *more)},
         "bindings": {
             "kafka": {
                 "topic": broker.name,
                 "partitions": broker.partitions,
                 "replicas": broker.replication,
-                "topicConfiguration": {
-                    "cleanup.policy": broker.config["cleanup.policy"].split(","),
-                    "retention.ms": int(broker.config["retention.ms"]),
-                    "max.message.bytes": int(broker.config["max.message.bytes"]),
-                },
+                "topicConfiguration": config,
                 "bindingVersion": BINDING,
             }
         },
@@ -78,12 +81,14 @@ def _channel(broker: Wanted, doc: str) -> dict[str, Any]:
 
 
 def _message(topic: Topic) -> dict[str, Any]:
+    value = topic.name if topic.content_type == JSON else BYTES
     told = {
         "name": topic.name,
         "title": schema_name(topic.schema),
         "summary": topic.doc,
-        "headers": _headers(topic.headers),
-        "payload": {"$ref": _SCHEMAS.format(model=topic.name)},
+        "contentType": topic.content_type,
+        "headers": _headers((*topic.headers, *(REPLAYED if topic.dead_letters else ()))),
+        "payload": {"$ref": _SCHEMAS.format(model=value)},
         "bindings": _key(topic.key),
     }
     if topic.headers == QUESTION:
@@ -98,8 +103,18 @@ def _dead_letter(topic: Topic) -> dict[str, Any]:
         "summary": f"The original bytes of a refused element of {topic.name} alone, which may be no JSON.",
         "contentType": "application/octet-stream",
         "headers": _headers(DEAD_LETTER),
-        "payload": {"$ref": _SCHEMAS.format(model="refused")},
+        "payload": {"$ref": _SCHEMAS.format(model=BYTES)},
         "bindings": _key(f"as it came, so {topic.key} where that was right"),
+    }
+
+
+def _handled() -> dict[str, Any]:
+    return {
+        "name": HANDLED,
+        "title": "What became of dead letters",
+        "summary": f"ce_type {HANDLED_TYPE}: letters of this partition that an operator replayed or dropped.",
+        "headers": _headers(RESULT),
+        "payload": {"$ref": _SCHEMAS.format(model=HANDLED)},
     }
 
 
@@ -117,7 +132,7 @@ def _headers(headers: Iterable[Header]) -> dict[str, Any]:
 
 
 def _operations(topic: Topic) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Who of Soba sends to a topic, receives from it, and so sends to its dead letters."""
+    """Who of Soba sends to a topic, receives from it, and so sends to its dead letters; operators look at those and replay them."""
     for writer in topic.writers:
         if writer not in OTHERS:
             yield _operation(writer, "send", topic.name)
@@ -126,23 +141,27 @@ def _operations(topic: Topic) -> Iterator[tuple[str, dict[str, Any]]]:
             yield _operation(reader, "receive", topic.name)
             if topic.dead_letters:
                 yield _operation(reader, "send", topic.dlq)
+    if topic.dead_letters:
+        yield _operation(OPERATORS, "receive", topic.dlq)
+        yield _operation(OPERATORS, "send", topic.dlq, HANDLED)
+        yield _operation(OPERATORS, "send", topic.name)
 
 
-def _operation(who: str, action: str, channel: str) -> tuple[str, dict[str, Any]]:
+def _operation(who: str, action: str, channel: str, message: str = "") -> tuple[str, dict[str, Any]]:
     told = {
         "action": action,
         "channel": {"$ref": f"#/channels/{channel}"},
         "title": f"{who} {action}s {channel}",
         "tags": [{"name": who}],
-        "messages": [{"$ref": f"#/channels/{channel}/messages/{channel}"}],
+        "messages": [{"$ref": f"#/channels/{channel}/messages/{message or channel}"}],
     }
     return f"{who}.{action}.{channel}", told
 
 
 def _schemas() -> dict[str, Any]:
     by_topic, parts = shared(_SCHEMAS)
-    refused = {"description": "Any bytes.", "type": "string", "format": "binary"}
-    return {name: _plain(schema) for name, schema in {**by_topic, **parts, "refused": refused}.items()}
+    anything = {"description": "Any bytes.", "type": "string", "format": "binary"}
+    return {name: _plain(schema) for name, schema in {**by_topic, **parts, BYTES: anything}.items()}
 
 
 def _plain(schema: Any) -> Any:

@@ -13,23 +13,35 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-import orjson
-from pydantic import BaseModel, Field, TypeAdapter, ValidationError
+from pydantic import AfterValidator, BaseModel, Field, StrictInt, TypeAdapter, ValidationError
 from pydantic_core import from_json, to_json
 
 from base.wording import wording
-from topics.schemas.chain import Block, Event, Header, Transaction
+from topics.schemas.chain import Event, Header, Transaction
+from topics.schemas.normal import NormalEvent, NormalTransaction
 from topics.schemas.requests import Fault
 
 JOINED = 64
 """Values validated together: below 64 the call costs, above 256 memory traffic does (research: 80-99k events/s at 10,000)."""
 
 
-class Envelope(Header):
-    """A block envelope whose elements may be bad: what fits no schema stays as parsed JSON."""
+@dataclass(frozen=True, slots=True)
+class Unfit:
+    """What fits no schema, as JSON made of it; `event_faults` and its like say why."""
 
-    transactions: list[Annotated[Transaction | Any, Field(union_mode="left_to_right")]] | None = None  # type: ignore[assignment]
-    events: list[Annotated[Event | Any, Field(union_mode="left_to_right")]]
+    value: Any
+
+
+_Unfit = Annotated[Any, AfterValidator(Unfit)]
+_Element = Annotated[NormalEvent | Event | _Unfit, Field(union_mode="left_to_right")]
+_Transaction = Annotated[NormalTransaction | Transaction | _Unfit, Field(union_mode="left_to_right")]
+
+
+class Envelope(Header):
+    """A block envelope whose elements may be of any kind: in normal form (a dict), a model, or `Unfit`."""
+
+    transactions: list[_Transaction] | None = None  # type: ignore[assignment]
+    events: list[_Element]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,24 +51,28 @@ class Malformed:
     detail: str
 
 
-_Element = Annotated[Event | Any, Field(union_mode="left_to_right")]
-_Value = Annotated[Event | Envelope | list[_Element] | Any, Field(union_mode="left_to_right")]
+# Stands between joined values. A value with unbalanced brackets could swallow its neighbours and so shift the rest; it cannot
+# also put this, which it does not know, where we look for it.
+_FENCE = secrets.randbits(62)
+_JOIN = f",{_FENCE},".encode()
+_FENCES = [_FENCE] * (JOINED - 1)
+
+# The fence stands second: an event in normal form, the common case, is not asked whether it is a number.
+_Value = Annotated[
+    NormalEvent | StrictInt | Event | Envelope | list[_Element] | _Unfit, Field(union_mode="left_to_right")
+]
 _VALUES: TypeAdapter[list[Any]] = TypeAdapter(list[_Value])
 _VALUE: TypeAdapter[Any] = TypeAdapter(_Value)
+_MODELS: TypeAdapter[list[Any]] = TypeAdapter(list[Annotated[Event | _Unfit, Field(union_mode="left_to_right")]])
 _EVENT: TypeAdapter[Any] = TypeAdapter(Event)
 _TRANSACTION: TypeAdapter[Any] = TypeAdapter(Transaction)
 _ENVELOPE: TypeAdapter[Any] = TypeAdapter(Envelope)
 
-# Stands between joined values. A value with unbalanced brackets could swallow its neighbours and so shift the rest; it cannot
-# also put this, which it does not know, where we look for it.
-_FENCE = secrets.token_hex(16)
-_JOIN = f',"{_FENCE}",'.encode()
-
 
 def decode_chain_events(values: Sequence[bytes]) -> list[Any]:
-    """Parse each value of chain.events: an event model, an `Envelope`, a list of elements, `Malformed`, or other parsed JSON.
+    """Parse each value of chain.events: an event, an `Envelope`, a list of events, `Unfit` or `Malformed`.
 
-    In envelopes and lists an element that fits no event schema is what JSON made of it; `event_faults` says why.
+    An event, there and in envelopes and lists, is a dict in normal form, or else a model; what fits no schema is `Unfit`.
     """
     out: list[Any] = []
     for start in range(0, len(values), JOINED):
@@ -69,16 +85,38 @@ def _decode_joined(values: Sequence[bytes]) -> list[Any]:
         parsed = _VALUES.validate_json(b"[" + _JOIN.join(values) + b"]")
     except ValidationError:
         return [_decode_one(value) for value in values]
-    if len(parsed) == 2 * len(values) - 1 and all(fence == _FENCE for fence in parsed[1::2]):
-        return parsed[::2]
+    found = parsed[::2]
+    if (
+        len(parsed) == 2 * len(values) - 1
+        and parsed[1::2] == _FENCES[: len(values) - 1]
+        and int not in map(type, found)
+    ):
+        return found
     return [_decode_one(value) for value in values]
 
 
 def _decode_one(value: bytes) -> Any:
     try:
-        return _VALUE.validate_json(value)
+        found = _VALUE.validate_json(value)
     except ValidationError as error:
         return Malformed(wording(error.errors(include_url=False)[0]).said)
+    return Unfit(found) if isinstance(found, int) else found
+
+
+def decode_models(values: Sequence[Any]) -> list[Any]:
+    """Parse events from parsed JSON, each to a model or `Unfit`: fields that no schema knows stay in its `model_extra`."""
+    # Not orjson, which knows no integer above 64 bits and makes null of NaN.
+    return _MODELS.validate_json(to_json(values, inf_nan_mode="constants"))
+
+
+def event_model(event: dict[str, Any]) -> Any:
+    """The model of an event in normal form."""
+    return _EVENT.validate_python(event)
+
+
+def transaction_model(transaction: dict[str, Any]) -> Any:
+    """The model of a transaction in normal form."""
+    return _TRANSACTION.validate_python(transaction)
 
 
 _ADDRESS = ("contract_address", "from_address", "to_address", "pool", "sender", "recipient", "owner", "miner")
@@ -214,19 +252,3 @@ def _elements(text: str, at: int, scanner: json.JSONDecoder) -> Iterator[tuple[i
 def encode(value: BaseModel) -> bytes:
     """JSON without what is null: null and absent mean the same on every topic of ours."""
     return value.__pydantic_serializer__.to_json(value, exclude_none=True)
-
-
-def encode_block(header: dict[str, Any], events: Sequence[BaseModel]) -> bytes:
-    """A block envelope from its header's fields and its events in normal form."""
-    body = {name: value for name, value in header.items() if value is not None}
-    body["events"] = [{k: v for k, v in event.__dict__.items() if v is not None} for event in events]
-    return orjson.dumps(body)
-
-
-def decode_block(value: bytes) -> Block:
-    """A value of chain.blocks.
-
-    Raises:
-        pydantic.ValidationError: it is not one.
-    """
-    return Block.model_validate_json(value)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -10,12 +11,22 @@ Headers = list[tuple[str, bytes]]
 REROUTED = "rerouted"
 ORIGIN = "origin"
 """On a rerouted record: where it first stood."""
+HELD = "held"
+"""On a record of chain.blocks: what its chain's window of blocks was when it was written (agents/validate.py)."""
 REQUEST_ID = "request_id"
 REPLY_TO = "reply_to"
 TRACEPARENT = "traceparent"
 TRACESTATE = "tracestate"
 CARRIED = (REQUEST_ID, TRACEPARENT, TRACESTATE)
 """Headers of a record that go on to what is made from it."""
+ATTEMPT = "dlq.attempt"
+"""On a replayed record, and on the dead letter that it becomes if it is refused again: how often it was replayed."""
+LETTER = "dlq.letter"
+"""Beside it: the place of the dead letter that it was replayed from."""
+LETTER_TYPE, HANDLED_TYPE = "soba.dead_letter", "soba.dead_letters.handled"
+"""`ce_type` of the two kinds of records in a dead-letter topic: letters, and what became of them (`topics.schemas.letters`)."""
+
+CONTENT_TYPE = "content-type"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,12 +48,19 @@ RESULT = (
     Header("ce_id", "CloudEvents: deterministic; the same result, made again, has the same one.", always=True),
     Header("ce_source", "CloudEvents: the agent that made it.", always=True),
     Header("ce_type", "CloudEvents: what it is.", always=True),
-    Header("content-type", "application/json.", always=True),
+    Header(CONTENT_TYPE, "application/json.", always=True),
     *TRACED,
 )
 """Of what an agent makes."""
+BLOCK = (*RESULT, Header(HELD, "The chain's window of blocks when it was written: the lowest number and how many. validate's own."))
+"""Of a validated block."""
+REPLAYED = (
+    Header(ATTEMPT, "How often it was replayed from the dead letters."),
+    Header(LETTER, "The dead letter that it was replayed from: topic/partition/offset."),
+)
+"""Of what an operator sent again, and of the dead letter that it becomes if it is refused again."""
 TAKEN_IN = (
-    Header("content-type", "application/json, whatever it says."),
+    Header(CONTENT_TYPE, "application/json, whatever it says."),
     Header(REROUTED, "1: sent on to the partition of its chain, once."),
     Header(ORIGIN, "On a rerouted record: where it first stood, topic/partition/offset[/index]."),
     *TRACED,
@@ -51,7 +69,7 @@ TAKEN_IN = (
 QUESTION = (
     Header(REQUEST_ID, "Names the question; its answer is the row answers:{request_id} in Redis.", always=True),
     Header(REPLY_TO, "The Redis channel on which the asker hears that the answer is there."),
-    Header("content-type", "application/json."),
+    Header(CONTENT_TYPE, "application/json."),
     *TRACED[1:],
 )
 """Of a question."""
@@ -63,11 +81,12 @@ DEAD_LETTER = (
     Header("dlq.source", "Where it stood: topic/partition/offset.", always=True),
     Header("dlq.agent", "Who refused it.", always=True),
     Header("dlq.index", "Its place, where it was one of many."),
+    *REPLAYED,
     *TRACED,
 )
 """Of a refused element."""
 
-_JSON = ("content-type", b"application/json")
+_JSON = (CONTENT_TYPE, b"application/json")
 _SPEC = ("ce_specversion", b"1.0")
 
 
@@ -96,6 +115,20 @@ def place(topic: str, partition: int, offset: int, index: str | None) -> str:
     return f"{topic}/{partition}/{offset}" + ("" if index is None else f"/{index}")
 
 
+def parse_place(text: str) -> tuple[str, int, int] | None:
+    """Topic, partition and offset of what `place` wrote; None for anything else."""
+    found = re.fullmatch(r"([\w.-]{1,249})/(\d{1,9})/(\d{1,18})(/.*)?", text, re.ASCII)
+    return None if found is None else (found[1], int(found[2]), int(found[3]))
+
+
+def history(carried: Iterable[tuple[str, bytes]]) -> Headers:
+    """The headers that say of a record that it was replayed; anybody may have written them, so only what is well formed."""
+    attempt, letter = get(carried := list(carried), ATTEMPT), get(carried, LETTER)
+    if attempt is None or letter is None or not re.fullmatch(rb"[0-9]{1,6}", attempt) or len(letter) > 300:
+        return []
+    return [(ATTEMPT, attempt), (LETTER, letter)]
+
+
 def dead_letter(
     *,
     topic: str,
@@ -116,7 +149,7 @@ def dead_letter(
         _SPEC,
         ("ce_id", (source if index is None else f"{source}/{index}").encode()),
         ("ce_source", agent.encode()),
-        ("ce_type", b"soba.dead_letter"),
+        ("ce_type", LETTER_TYPE.encode()),
         ("dlq.reason", reason.encode()),
         ("dlq.field", field.encode()),
         ("dlq.detail", detail.encode(errors="replace")[:2000]),
@@ -126,4 +159,4 @@ def dead_letter(
     if index is not None:
         out.append(("dlq.index", index.encode()))
     out.extend((name, value) for name, value in carried if name in CARRIED)
-    return out
+    return [*out, *history(carried)]

@@ -13,6 +13,10 @@ from pydantic_core import core_schema
 
 from topics.registry import OTHERS, TOPICS, Topic
 from topics.schemas import chain
+from topics.schemas.letters import Handled
+
+HANDLED = "handled"
+"""The name of the schema of what became of dead letters, the second kind of records beside them."""
 
 
 class _Generator(GenerateJsonSchema):
@@ -36,9 +40,13 @@ def value_schema(topic: Topic) -> dict[str, Any]:
 
 
 def shared(template: str) -> tuple[dict[str, dict[str, Any]], dict[str, dict[str, Any]]]:
-    """The schemas of all topics' values, by topic, and of what they share, by name; `template` says where `{model}` lies."""
+    """The schemas of all topics' values, by topic, and of what they share, by name; `template` says where `{model}` lies.
+
+    Among the former that of `HANDLED`.
+    """
+    of_topics = [(topic.name, _mode(topic), TypeAdapter(topic.schema)) for topic in TOPICS.values()]
     by_key, rest = TypeAdapter.json_schemas(
-        [(topic.name, _mode(topic), TypeAdapter(topic.schema)) for topic in TOPICS.values()],
+        [*of_topics, (HANDLED, "serialization", TypeAdapter(Handled))],
         schema_generator=_Generator,
         ref_template=template,
     )

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from topics.headers import QUESTION, RESULT, TAKEN_IN, Header
-from topics.schemas import alerts, chain, mev, requests
+from topics import releases
+from topics.headers import BLOCK, QUESTION, RESULT, TAKEN_IN, Header
+from topics.schemas import alerts, chain, mev, models, requests
 
 MIB = 1024 * 1024
 OTHERS = ("any producer", "consumers")
@@ -32,10 +33,12 @@ class Topic:
     readers: tuple[str, ...]
     doc: str
     max_bytes: int = MIB
-    retention: timedelta = timedelta(days=7)
+    retention: timedelta | None = timedelta(days=7)
+    """None: compacted, the newest record of each key stays for ever."""
     dead_letters: bool = False
     """Whether an agent reads it, so that `<name>.dlq` exists."""
     headers: tuple[Header, ...] = RESULT
+    content_type: str = "application/json"
 
     @property
     def dlq(self) -> str:
@@ -61,8 +64,9 @@ CHAIN_BLOCKS = Topic(
     writers=("validate",),
     readers=("mev", "blocks", "consumers"),
     doc="Validated blocks. A later revision of a block replaces an earlier one.",
-    max_bytes=16 * MIB,
+    max_bytes=32 * MIB,
     dead_letters=True,
+    headers=BLOCK,
 )
 PAIR_TRADES = Topic(
     "pair.trades",
@@ -71,7 +75,7 @@ PAIR_TRADES = Topic(
     writers=("validate",),
     readers=("consumers",),
     doc="The trades of each block by pair; a record replaces its block's contribution in its partition.",
-    max_bytes=16 * MIB,
+    max_bytes=32 * MIB,
 )
 WALLET_ACTIVITY = Topic(
     "wallet.activity",
@@ -80,7 +84,7 @@ WALLET_ACTIVITY = Topic(
     writers=("validate",),
     readers=("consumers",),
     doc="What each wallet did in each block; a record replaces its block's contribution in its partition.",
-    max_bytes=16 * MIB,
+    max_bytes=32 * MIB,
 )
 MEV_FINDINGS = Topic(
     "mev.findings",
@@ -106,14 +110,38 @@ REQUESTS_DATA = Topic(
     writers=("facade",),
     readers=("verdicts",),
     doc="Questions to DATA_PROCESSING; the answer goes to Redis, not to a topic.",
+    # Of an HTTP body of 1 MiB: written anew, `1e15` is `1000000000000000.0`.
+    max_bytes=4 * MIB,
     retention=timedelta(hours=1),
     dead_letters=True,
     headers=QUESTION,
 )
+MODEL_RELEASES = Topic(
+    "model.releases",
+    key="name",
+    schema=models.Manifest,
+    writers=("operators",),
+    readers=("workers",),
+    doc="Trained models: the manifest as one line of JSON, then the artefact's bytes. Key `name`: the one that serves;"
+    " `name@version`: earlier ones, to roll back to. An empty value takes a release back.",
+    max_bytes=16 * MIB,
+    retention=None,
+    headers=releases.HEADERS,
+    content_type=releases.CONTENT.decode(),
+)
 
 TOPICS: dict[str, Topic] = {
     topic.name: topic
-    for topic in (CHAIN_EVENTS, CHAIN_BLOCKS, PAIR_TRADES, WALLET_ACTIVITY, MEV_FINDINGS, ALERTS, REQUESTS_DATA)
+    for topic in (
+        CHAIN_EVENTS,
+        CHAIN_BLOCKS,
+        PAIR_TRADES,
+        WALLET_ACTIVITY,
+        MEV_FINDINGS,
+        ALERTS,
+        REQUESTS_DATA,
+        MODEL_RELEASES,
+    )
 }
 
 
@@ -135,11 +163,11 @@ def wanted(partitions: int, replication: int) -> list[Wanted]:
         if topic.dead_letters:
             names.append((topic.dlq, topic.max_bytes + DEAD_LETTER_ROOM, DEAD_LETTER_RETENTION))
         for name, size, keep in names:
-            config = {
-                "max.message.bytes": str(size + DEAD_LETTER_ROOM),
-                "retention.ms": str(int(keep.total_seconds() * 1000)),
-                "cleanup.policy": "delete",
-            }
+            config = {"max.message.bytes": str(size + DEAD_LETTER_ROOM)}
+            if keep is None:
+                config["cleanup.policy"] = "compact"
+            else:
+                config |= {"retention.ms": str(int(keep.total_seconds() * 1000)), "cleanup.policy": "delete"}
             out.append(Wanted(name, partitions, replication, config))
     return out
 

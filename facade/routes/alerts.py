@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Depends, Request
@@ -14,7 +13,7 @@ from facade.answers import Alerts, looked_up
 from facade.context import Here
 from facade.errors import invalid
 from facade.gate import needs
-from facade.requests import Listing, Moment, listed, parameters, query, tagged
+from facade.requests import Listing, Moment, is_since, listed, parameters, query, tagged
 from tables.registry import ALERTS_BY_CHAIN
 from topics.schemas.alerts import KINDS, Alert
 
@@ -30,7 +29,7 @@ class Filters(Listing):
     lang: Annotated[str, Field(description="The language of `text`; available: " + ", ".join(LANGUAGES))] = "en"
     kind: Annotated[str | None, Field(description="One of its kinds", json_schema_extra={"enum": [*KINDS]})] = None
     severity: Literal["info", "low", "medium", "high", "critical"] | None = None
-    since: Annotated[Moment | None, Field(description="Raised from this time on: RFC 3339 or unix")] = None
+    since: Annotated[Moment | None, Field(description="Blocks from this time on: RFC 3339 or unix")] = None
 
 
 @router.get(
@@ -55,10 +54,9 @@ async def latest(request: Request, told: Annotated[Filters, Depends(query(Filter
 
 
 def _fits(alert: Alert, told: Filters) -> bool:
-    return bool(
+    return (
         alert.status != "retracted"
         and (told.kind is None or alert.kind == told.kind)
         and (told.severity is None or alert.severity == told.severity)
-        # An alert without a time is not known to be recent.
-        and (told.since is None or (alert.processed_at and datetime.fromisoformat(alert.processed_at) >= told.since))
+        and is_since(alert.block_timestamp, told.since)
     )

@@ -9,23 +9,22 @@ from typing import Annotated, Any
 
 from aiokafka.errors import KafkaError, MessageSizeTooLargeError
 from fastapi import APIRouter, Depends
-from pydantic import Field
+from pydantic import Field, ValidationError
 from pydantic_core import to_json
 from starlette.responses import Response
 
 from facade.answers import Judged, Processed, answers
 from facade.context import Context, Here
-from facade.errors import ApiError, success, unavailable
+from facade.errors import ApiError, invalid, success, unavailable
 from facade.gate import needs
 from facade.requests import Body, Trace, Traced, body, documented
 from topics.headers import Headers
-from topics.schemas.requests import ValidateEvents, Verdict, Verdicts
+from topics.registry import CHAIN_EVENTS, REQUESTS_DATA
+from topics.schemas.requests import MOST_EVENTS, ValidateEvents, Verdict, Verdicts
 
 log = logging.getLogger("soba.facade")
 router = APIRouter(tags=["DATA_PROCESSING"])
 
-REQUESTS_DATA, CHAIN_EVENTS = "requests.data", "chain.events"
-MOST = 10_000
 EXAMPLE = {
     "event_id": "evt-1",
     "event_type": "swap",
@@ -53,7 +52,7 @@ class OneEvent(Body):
 class EventStream(Body):
     """Events to judge and to take in, in any mix."""
 
-    events: Annotated[list[Any], Field(max_length=MOST)]
+    events: Annotated[list[Any], Field(max_length=MOST_EVENTS)]
 
 
 @router.post(
@@ -66,7 +65,7 @@ class EventStream(Body):
 async def validate_event(told: Annotated[OneEvent, Depends(body(OneEvent))], here: Here, trace: Traced) -> Response:
     """200 whatever the verdict: an invalid event is an answer, not a failed request."""
     began = time.perf_counter()
-    (verdict,) = await _verdicts(here, [told.event], trace)
+    (verdict,) = await _verdicts(here, [told.event], "event", trace)
     data = verdict.model_dump(mode="json", exclude={"event"})
     return success({**data, "source": "fresh", "latency_ms": _ms(began)})
 
@@ -83,7 +82,7 @@ async def process_stream(
 ) -> Response:
     """Answers when Kafka has acknowledged every valid event; where it has not, the failure names those that it has."""
     began = time.perf_counter()
-    verdicts = await _verdicts(here, told.events, trace)
+    verdicts = await _verdicts(here, told.events, "events", trace)
     valid = [(index, verdict.event) for index, verdict in enumerate(verdicts) if verdict.event is not None]
     ids, failed = await _produced(here, valid, trace)
     if failed:
@@ -97,16 +96,30 @@ async def process_stream(
     return success({**data, "latency_ms": _ms(began)})
 
 
-async def _verdicts(here: Context, events: list[Any], trace: Trace) -> list[Verdict]:
-    """One verdict an event, in order."""
+async def _verdicts(here: Context, events: list[Any], field: str, trace: Trace) -> list[Verdict]:
+    """One verdict an event, in order; `field` is where they stood in the body."""
     if not events:
         return []
-    question = ValidateEvents(op="validate_events", events=events)
-    answer = await here.questions.ask(REQUESTS_DATA, question, trace.question_id(question), trace.context)
+    question = _question(events, field)
+    answer = await here.questions.ask(REQUESTS_DATA.name, question, trace.question_id(question), trace.context)
     verdicts = Verdicts.model_validate_json(answer).verdicts
     if len(verdicts) != len(events):
         raise RuntimeError(f"{len(verdicts)} verdicts for {len(events)} events")
     return verdicts
+
+
+def _question(events: list[Any], field: str) -> bytes:
+    """The question about these events, as JSON that whoever answers can read.
+
+    Raises:
+        ApiError: they nest too deeply for that: a question has more levels than the body had, and parsers know a limit.
+    """
+    question = ValidateEvents(op="validate_events", events=events).model_dump_json().encode()
+    try:
+        ValidateEvents.model_validate_json(question)
+    except ValidationError:
+        raise invalid(field, "lists and objects nest too deeply in it", "fewer levels (100 always do)") from None
+    return question
 
 
 async def _produced(
@@ -120,7 +133,7 @@ async def _produced(
     for number, (_, event) in enumerate(events):
         try:
             key = str(event.get("chain_id", 1)).encode()
-            acknowledgements.append(await here.producer.send(CHAIN_EVENTS, key, to_json(event), headers))
+            acknowledgements.append(await here.producer.send(CHAIN_EVENTS.name, key, to_json(event), headers))
         except ApiError as error:
             # The order of a chain would not hold if later ones were tried.
             failed = {index: error for index, _ in events[number:]}
@@ -132,7 +145,7 @@ async def _produced(
         elif isinstance(result, BaseException):
             raise result
         else:
-            place = {"topic": CHAIN_EVENTS, "partition": result.partition, "offset": result.offset}
+            place = {"topic": CHAIN_EVENTS.name, "partition": result.partition, "offset": result.offset}
             ids.append({"index": index, "event_id": _event_id(event), **place})
     return ids, failed
 

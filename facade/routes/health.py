@@ -22,9 +22,6 @@ from tables.registry import WorkerRow
 
 router = APIRouter()
 
-FORGOTTEN_S = 600.0
-"""A worker that has not beaten for so long is no longer missed: its service was taken out of use."""
-
 
 @router.get("/health", responses={200: {"model": Live}}, summary="Whether this process lives")
 async def live() -> Response:
@@ -62,7 +59,7 @@ async def metrics() -> Response:
 async def services(here: Here) -> Response:
     """503 only when unhealthy: no service is healthy, or Redis or Kafka cannot be reached."""
     checks, at = await _servers(here), time.time()
-    seen = await workers(here.redis, at - FORGOTTEN_S) if checks["redis"] else []
+    seen = await workers(here.redis, at - health.FORGOTTEN_S) if checks["redis"] else []
     told = {name: _service(list(group), at) for name, group in groupby(seen, key=_service_of)}
     for name, service in told.items():
         SERVICE_HEALTH.labels(name).set(health.STATUS_VALUE[service["status"]])
@@ -109,7 +106,13 @@ def _service(seen: list[Seen], at: float) -> dict[str, Any]:
         "lag": sum(row.lag for row in rows),
         "last_beat_seconds": round(age_s, 1),
         "missed_checks": health.missed_checks(age_s),
+        "models": _models(good),
     }
+
+
+def _models(rows: list[WorkerRow]) -> list[dict[str, Any]]:
+    told = sorted({(model.name, model.version, model.stale) for row in rows for model in row.models})
+    return [{"name": name, "version": version, "stale": stale} for name, version, stale in told]
 
 
 def _is_healthy(row: WorkerRow, at: float) -> bool:

@@ -11,7 +11,7 @@ from starlette.responses import Response
 from facade.answers import Findings, TransactionFindings, looked_up
 from facade.context import Here
 from facade.gate import needs
-from facade.requests import Listing, Lookup, Moment, awaited, listed, parameters, query, tagged
+from facade.requests import Listing, Lookup, Moment, awaited, is_since, listed, parameters, query, tagged
 from facade.routes.paths import BlockNumber, Hash
 from tables import readers
 from tables.registry import MEV, MEV_BY_ADDRESS, MEV_BY_CHAIN, MEV_BY_POOL, MEV_BY_TRANSACTION, Index, MevRow
@@ -103,8 +103,7 @@ def _fits(finding: Finding, told: Filters) -> bool:
         (told.kind is None or finding.kind == told.kind)
         and (told.address is None or told.address.lower() in finding.attackers)
         and (told.pool is None or told.pool.lower() in finding.pools)
-        # A block without a time is not known to be recent.
-        and (told.since is None or (finding.block_timestamp or 0) >= told.since.timestamp())
+        and is_since(finding.block_timestamp, told.since)
     )
 
 

@@ -7,24 +7,30 @@ restores closed blocks and reads on from the lowest open offset ends where an un
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from heapq import heappush, heappushpop
 from typing import Any, Literal
 
+import orjson
+
 from models.chain.rules import AMOUNT_FIELDS
-from topics.schemas.chain import Block, Transaction
+from topics.schemas.chain import Block
 
 HELD_BLOCKS = 512
 """Blocks of a chain that late events can still change; a reorg deeper than this has not been seen on a major chain."""
-ASSEMBLED_EVENTS = 5_000
-"""Events that a block may be assembled of: at 2 kB, which no event exceeds, well below what chain.blocks takes."""
+ASSEMBLED_EVENTS = ASSEMBLED_TRANSACTIONS = 5_000
+"""What a block may be assembled of: at 2 kB each, which none exceeds, well below what chain.blocks and the views take."""
+NAMED = 100_000
+"""Names that the views of a block may have to repeat from its earlier revisions: after so many it changes no more."""
 SWEEP = 32
 """How many blocks beyond the held ones may wait to be forgotten together."""
 QUIET_S = 2.0
 OPEN_S = 5.0
 
+Element = dict[str, Any]
+"""An event or transaction in normal form (`topics.schemas.normal`)."""
 Identity = tuple[str, int | str]
 BlockId = tuple[int, int]
 Verdict = Literal["new", "duplicate", "conflicting_duplicate", "other_fork", "too_late", "too_large", "replayed"]
@@ -48,8 +54,8 @@ class Held:
     revision: int = -1
     header: dict[str, Any] = field(default_factory=dict)
     rejected: int = 0
-    transactions: dict[str, Transaction] = field(default_factory=dict)
-    events: dict[Identity, Any] = field(default_factory=dict)
+    transactions: dict[str, Element] = field(default_factory=dict)
+    events: dict[Identity, Element] = field(default_factory=dict)
     emitted: bytes | None = None
     """The value last written to chain.blocks; None before the first."""
     earlier: list[bytes] = field(default_factory=list)
@@ -75,18 +81,8 @@ class Held:
         """Whether something of it is not in chain.blocks yet."""
         return self.first_offset >= 0
 
-    def ordered(self) -> list[Any]:
-        """Its events by (transaction index, log index), absent indexes last, in order of arrival."""
-        return sorted(
-            self.events.values(),
-            key=lambda e: (
-                _LAST if e.transaction_index is None else e.transaction_index,
-                _LAST if e.log_index is None else e.log_index,
-            ),
-        )
-
-    def fields(self) -> dict[str, Any]:
-        """Its header as it goes into an envelope."""
+    def block(self) -> dict[str, Any]:
+        """It as an envelope: events by (transaction index, log index), absent indexes last, in order of arrival."""
         return {
             "chain_id": self.chain_id,
             "number": self.number,
@@ -94,15 +90,9 @@ class Held:
             "revision": self.revision,
             **{name: self.header[name] for name in HEADER_FIELDS if name in self.header},
             "rejected": self.rejected,
-            "transactions": [{k: v for k, v in t.__dict__.items() if v is not None} for t in self._sent()],
+            "transactions": sorted(self.transactions.values(), key=_index),
+            "events": sorted(self.events.values(), key=_place),
         }
-
-    def block(self) -> Block:
-        """It as an envelope model; its parts are valid already, so nothing is checked again."""
-        return Block.model_construct(**{**self.fields(), "transactions": self._sent(), "events": self.ordered()})
-
-    def _sent(self) -> list[Transaction]:
-        return sorted(self.transactions.values(), key=lambda transaction: transaction.index)
 
     def pack(self, value: bytes) -> None:
         """Note that `value` is what chain.blocks will hold; keep the block as those bytes."""
@@ -114,9 +104,9 @@ class Held:
     def unpack(self) -> None:
         """Have `events` and `transactions` again after `pack`."""
         if self.packed and self.emitted is not None:
-            block = Block.model_validate_json(self.emitted)
-            self.events = {identity(event): event for event in block.events}
-            self.transactions = {t.hash: t for t in block.transactions}
+            block = orjson.loads(self.emitted)
+            self.events = {identity(event): event for event in block["events"]}
+            self.transactions = {transaction["hash"]: transaction for transaction in block["transactions"]}
             self.packed = False
 
     def repack(self) -> None:
@@ -124,21 +114,28 @@ class Held:
         self.packed, self.events, self.transactions = True, {}, {}
 
 
-def identity(event: Any) -> Identity:
+def _place(event: Element) -> tuple[int, int]:
+    return event.get("transaction_index", _LAST), event.get("log_index", _LAST)
+
+
+def _index(transaction: Element) -> int:
+    index: int = transaction["index"]
+    return index
+
+
+def identity(event: Element) -> Identity:
     """What makes an event of a block itself: transaction and log index, else the event_id its producer gave it."""
-    if event.log_index is not None:
-        return event.transaction_hash, event.log_index
-    return "", event.event_id
+    log_index = event.get("log_index")
+    return ("", event["event_id"]) if log_index is None else (event["transaction_hash"], log_index)
 
 
-def same_content(one: Any, two: Any) -> bool:
+def same_content(one: Element, two: Element) -> bool:
     """Whether two events of one identity say the same; what only one of them knows is no contradiction."""
-    a, b = one.__dict__, two.__dict__
-    if a["event_type"] != b["event_type"]:
+    if one["event_type"] != two["event_type"]:
         return False
-    for name, left in a.items():
-        right = b.get(name)
-        if left is None or right is None or left == right or name in _NOT_CONTENT:
+    for name, left in one.items():
+        right = two.get(name)
+        if right is None or left == right or name in _NOT_CONTENT:
             continue
         if name not in _DECIMAL_FIELDS or Decimal(left) != Decimal(right):
             return False
@@ -181,14 +178,14 @@ class Assembly:
             self._count(held)
         self.heads[chain_id] = max(number, self.heads.get(chain_id, number))
 
-    def restored(self, whole: bool) -> Iterator[Held]:
+    def restored(self, cut: Collection[int]) -> Iterator[Held]:
         """After the last `restore`: the newest `HELD_BLOCKS` of each chain, headers read from their values; the rest let go.
 
-        `whole` is whether there was nothing in chain.blocks before what was restored. Where there was, a block below those
-        restored cannot be told from one that is there already: begun anew it would lose what it had.
+        `cut` are the chains of which there may be blocks in chain.blocks that were not restored. There a block below those restored
+        cannot be told from one that was written already: begun anew it would lose what it had.
         """
-        if not whole:
-            for chain_id, number in self.blocks:
+        for chain_id, number in self.blocks:
+            if chain_id in cut:
                 self._unknown_below[chain_id] = min(number, self._unknown_below.get(chain_id, number))
         for key in [key for key in self.blocks if self._below(key)]:
             del self.blocks[key]
@@ -200,32 +197,44 @@ class Assembly:
 
     # Merging
 
-    def event(self, event: Any, chain_id: int, number: int, offset: int, now: float) -> Verdict:
-        """Merge one event in normal form that came outside a complete envelope."""
-        held, verdict = self._open_for(chain_id, number, event.block_hash, offset)
-        if held is None:
-            return verdict
-        self._unpack(held)
-        key = identity(event)
-        known = held.events.get(key)
-        if known is not None:
-            return "duplicate" if same_content(known, event) else "conflicting_duplicate"
-        if len(held.events) >= ASSEMBLED_EVENTS:
-            return "too_large"
-        self._renew_if_removed(held)
-        header = held.header
-        if header.get("hash") is None and event.block_hash is not None:
-            header["hash"] = event.block_hash
-        if header.get("timestamp") is None and event.timestamp is not None:
-            header["timestamp"] = event.timestamp
-        _strip(event, header)
-        held.events[key] = event
-        self._changed(held, offset, now)
-        return "new"
+    def events(
+        self, chain_id: int, number: int, events: Sequence[Element], offsets: Sequence[int], now: float
+    ) -> list[Verdict]:
+        """Merge events of one block that came outside a complete envelope, each with its record's offset, into the block."""
+        verdicts: list[Verdict] = []
+        restored = self._restored.get((chain_id, number), -1)
+        held: Held | None = None
+        for event, offset in zip(events, offsets, strict=True):
+            block_hash = event.get("block_hash")
+            if held is None or block_hash is not None or offset <= restored or held.status == "removed":
+                held, verdict = self._open_for(chain_id, number, block_hash, offset)
+                if held is None:
+                    verdicts.append(verdict)
+                    continue
+                self._unpack(held)
+            key = identity(event)
+            known = held.events.get(key)
+            if known is not None:
+                verdicts.append("duplicate" if same_content(known, event) else "conflicting_duplicate")
+                continue
+            if len(held.events) >= ASSEMBLED_EVENTS:
+                verdicts.append("too_large")
+                continue
+            self._renew_if_removed(held)
+            header = held.header
+            if block_hash is not None and "hash" not in header:
+                header["hash"] = block_hash
+            if "timestamp" not in header and "timestamp" in event:
+                header["timestamp"] = event["timestamp"]
+            _strip(event, header)
+            held.events[key] = event
+            self._changed(held, offset, now)
+            verdicts.append("new")
+        return verdicts
 
     def complete(
-        self, chain_id: int, number: int, header: dict[str, Any], transactions: Sequence[Transaction],
-        events: Sequence[Any], rejected: int, offset: int, now: float,
+        self, chain_id: int, number: int, header: dict[str, Any], transactions: Sequence[Element],
+        events: Sequence[Element], rejected: int, offset: int, now: float,
     ) -> tuple[Verdict, list[int]]:  # fmt: skip
         """Take a complete envelope: it replaces what was assembled. Returns its verdict and the places of conflicting events."""
         held, verdict = self._open_for(chain_id, number, None, offset)
@@ -250,16 +259,16 @@ class Assembly:
         return "new", conflicts
 
     def partial(
-        self, chain_id: int, number: int, header: dict[str, Any], transactions: Sequence[Transaction],
-        events: Sequence[Any], rejected: int, offset: int, now: float,
+        self, chain_id: int, number: int, header: dict[str, Any], transactions: Sequence[Element],
+        events: Sequence[Element], rejected: int, offset: int, now: float,
     ) -> tuple[Verdict, list[int]]:  # fmt: skip
         """Merge an envelope that does not say it is complete. Returns its verdict and the places of conflicting events."""
+        if self._too_large((chain_id, number), map(identity, events), (t["hash"] for t in transactions)):
+            return "too_large", []
         held, verdict = self._open_for(chain_id, number, header.get("hash"), offset)
         if held is None:
             return verdict, []
         self._unpack(held)
-        if len(held.events) + len(events) > ASSEMBLED_EVENTS:
-            return "too_large", []
         conflicts, changed = [], self._renew_if_removed(held) or held.revision < 0
         for name, value in header.items():
             if name not in held.header:
@@ -325,6 +334,14 @@ class Assembly:
         self.open.pop(held.id, None)
         self._let_go()
 
+    def window(self, chain_id: int) -> tuple[int, int]:
+        """The lowest of the chain's blocks that late events can change, and how many of them are in chain.blocks."""
+        top = self._top[chain_id]
+        unwritten = (
+            h for h in self.open.values() if h.chain_id == chain_id and h.emitted is None and h.number >= top[0]
+        )
+        return top[0], len(top) - sum(1 for _ in unwritten)
+
     def floor(self) -> int | None:
         """The lowest offset of a record in a still open block; None when none is open."""
         return min((held.first_offset for held in self.open.values()), default=None)
@@ -338,6 +355,8 @@ class Assembly:
             self._count(held)
         if offset <= self._restored.get(key, -1):
             return None, "replayed"
+        if held is not None and len(held.named) > NAMED:
+            return None, "too_large"
         if self._below(key):  # whether it is still held or not: when it is forgotten depends on batches
             return None, "too_late"
         if held is None:
@@ -351,6 +370,15 @@ class Assembly:
             if known is not None and (known == block_hash) == (held.status == "removed"):
                 return None, "other_fork"
         return held, "new"
+
+    def _too_large(self, key: BlockId, events: Iterable[Identity], transactions: Iterable[str]) -> bool:
+        """Whether these and what is held of the block are more than it may be assembled of."""
+        held = self.blocks.get(key) or Held(*key)
+        self._unpack(held)
+        return (
+            len(held.events.keys() | set(events)) > ASSEMBLED_EVENTS
+            or len(held.transactions.keys() | set(transactions)) > ASSEMBLED_TRANSACTIONS
+        )
 
     def _unpack(self, held: Held) -> None:
         if held.packed:
@@ -389,21 +417,17 @@ class Assembly:
                 del self.blocks[key]
 
 
-def _strip(event: Any, header: dict[str, Any]) -> None:
-    """Take out of an event what its envelope says, and what no schema knows."""
-    if event.__pydantic_extra__:
-        event.__pydantic_extra__.clear()
-    fields = event.__dict__
-    fields["chain_id"] = fields["block_number"] = fields["block_hash"] = None
-    if fields["timestamp"] == header.get("timestamp"):
-        fields["timestamp"] = None
+def _strip(event: Element, header: dict[str, Any]) -> None:
+    """Take out of an event what its envelope says."""
+    for name in ("chain_id", "block_number", "block_hash"):
+        event.pop(name, None)
+    if "timestamp" in event and event["timestamp"] == header.get("timestamp"):
+        del event["timestamp"]
 
 
-def _by_hash(transactions: Sequence[Transaction]) -> dict[str, Transaction]:
-    """Transactions by hash, without what no schema knows; the first wins."""
-    found: dict[str, Transaction] = {}
+def _by_hash(transactions: Sequence[Element]) -> dict[str, Element]:
+    """Transactions by hash; the first wins."""
+    found: dict[str, Element] = {}
     for transaction in transactions:
-        if transaction.__pydantic_extra__:
-            transaction.__pydantic_extra__.clear()
-        found.setdefault(transaction.hash, transaction)
+        found.setdefault(transaction["hash"], transaction)
     return found

@@ -10,7 +10,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from decimal import Decimal
 from functools import lru_cache
 from typing import Any
@@ -72,7 +71,7 @@ HASH_FIELDS = ("transaction_hash", "block_hash", "hash", "parent_hash", "selecto
 
 
 def normalise(model: Any) -> Faults:
-    """Put a parsed event, transaction or header into normal form, in place: lower-case hex, unix seconds, no unknown fields.
+    """Put a parsed event, transaction or header into normal form, in place: lower-case hex.
 
     A mixed-case address keeps its case for the message when its checksum is wrong.
     """
@@ -102,16 +101,7 @@ def normalise(model: Any) -> Faults:
         value = fields.get(name)
         if value is not None and not value.islower():
             fields[name] = value.lower()
-    for name in ("timestamp", "observed_at"):
-        value = fields.get(name)
-        if value is not None and value.__class__ is not int:
-            fields[name] = _seconds(value)
     return faults or FINE
-
-
-def _seconds(value: datetime) -> int:
-    """Unix seconds; a time without a zone is UTC."""
-    return int((value if value.tzinfo else value.replace(tzinfo=UTC)).timestamp())
 
 
 def _fault(field: str, code: str, message: str) -> Faults:
@@ -331,17 +321,73 @@ def errors(event: Any, context: Context) -> Faults:
     return found or FINE
 
 
+def plain(model: Any) -> dict[str, Any]:
+    """The known fields of a model in normal form, those that are null left out."""
+    return {name: value for name, value in model.__dict__.items() if value is not None}
+
+
+_NEEDS = {
+    "swap": (("amount_in", "amount_in_raw"), ("amount_out", "amount_out_raw")),
+    "sync": (),
+    "liquidation": (("from_address",), ("to_address",)),
+    **dict.fromkeys(
+        ("transfer", "deposit", "withdrawal"),
+        (("token_in", "contract_address"), ("amount_in", "amount_in_raw"), ("from_address",), ("to_address",)),
+    ),
+    **dict.fromkeys(("mint", "burn", "collect"), (("pool", "contract_address"),)),
+}
+"""Of each of these an event in normal form has at least one."""
+
+
+def keeps(event: dict[str, Any], context: Context) -> bool:
+    """Whether an event in normal form (`topics.schemas.normal`) keeps every rule in `RULES`.
+
+    The form itself says that hex is lower case, a swap's amounts are positive and no amount is negative; left are the rules
+    about several fields, the clock and the block. One that does not keep them is looked at by `errors`, which says why.
+    """
+    get = event.get
+    chain_id = get("chain_id")
+    if context.number is None:
+        if "block_number" not in event or "timestamp" not in event:
+            return False
+    elif (
+        ("block_number" in event and event["block_number"] != context.number)
+        or (chain_id is not None and chain_id != context.chain_id)
+        or (context.block_hash is not None and get("block_hash", context.block_hash) != context.block_hash)
+    ):
+        return False
+    time = get("timestamp")
+    if time is not None and not 0 < time <= context.now + CLOCK_SKEW_S:
+        return False
+    bounds = limits(context.chain_id if chain_id is None else chain_id)
+    used, price = get("gas_used"), get("gas_price")
+    if used is not None and not bounds.min_gas <= used <= bounds.max_gas:
+        return False
+    if price is not None and _number(price) > bounds.max_gas_price_gwei:
+        return False
+    if "log_index" not in event and "event_id" not in event:
+        return False
+    kind = event["event_type"]
+    for names in _NEEDS[kind]:
+        if names[0] not in event and names[-1] not in event:
+            return False
+    if kind == "swap":
+        sold, bought = event["token_in"], event["token_out"]
+        return bool(sold != bought and sold.lower() != bought.lower())
+    return True
+
+
 def warnings(event: Any, context: Context) -> list[Fault]:
     """What is odd about an event in normal form, and changes nothing."""
     return [fault for rule in WARNINGS for fault in rule(event, context)]
 
 
-def transaction_errors(transaction: Any, chain_id: int) -> Faults:
+def transaction_errors(transaction: Any, context: Context) -> Faults:
     """Put a transaction of an envelope into normal form and return what refuses it."""
     faults = normalise(transaction)
     if faults:
         return faults
-    bounds = limits(chain_id)
+    bounds = limits(context.chain_id)
     # Published blocks take a transaction's gas_used from traces, which leave its intrinsic gas out: 0 for a plain payment.
     for name, least in (("gas_used", 0), ("gas_limit", bounds.min_gas)):
         value = getattr(transaction, name)
@@ -350,7 +396,17 @@ def transaction_errors(transaction: Any, chain_id: int) -> Faults:
     price = transaction.gas_price_wei
     if price is not None and price > bounds.max_gas_price_gwei * 10**9:
         return _fault("gas_price_wei", "gas_limit", f"{price} wei is above {bounds.max_gas_price_gwei} gwei")
-    return amounts_not_negative(transaction, Context(0))
+    return amounts_not_negative(transaction, context)
+
+
+def transaction_keeps(transaction: dict[str, Any], context: Context) -> bool:
+    """Whether a transaction in normal form keeps every rule of `transaction_errors`."""
+    bounds = limits(context.chain_id)
+    return bool(
+        transaction.get("gas_used", 0) <= bounds.max_gas
+        and bounds.min_gas <= transaction.get("gas_limit", bounds.min_gas) <= bounds.max_gas
+        and transaction.get("gas_price_wei", 0) <= bounds.max_gas_price_gwei * 10**9
+    )
 
 
 def header_errors(header: Any, now: float) -> Faults:

@@ -10,107 +10,108 @@ from collections.abc import Callable, Iterable
 from statistics import median_low
 from typing import Any
 
-from topics.schemas.chain import Block
-
 HOUR_S = 3600
 ZERO = "0x" + "0" * 40
 PAIR, WALLET = "pair", "wallet"
 
 Parts = dict[str, list[dict[str, Any]]]
+Block = dict[str, Any]
+"""A block envelope with its elements in normal form: what a value of chain.blocks parses to."""
+
+_PLACE = ("transaction_hash", "transaction_index", "log_index")
+_TRADE = (*_PLACE, "pool", "protocol")
+_SPENT = ("value_wei", "gas_limit", "gas_used", "gas_price_wei", "selector", "status")
+# Field of the event, field of the view.
+_SOLD_FIRST = (
+    ("amount_in", "amount0"),
+    ("amount_out", "amount1"),
+    ("amount_in_raw", "amount0_raw"),
+    ("amount_out_raw", "amount1_raw"),
+)
+_SOLD_SECOND = (
+    ("amount_in", "amount1"),
+    ("amount_out", "amount0"),
+    ("amount_in_raw", "amount1_raw"),
+    ("amount_out_raw", "amount0_raw"),
+)
+_PAID = (*((name, name) for name in _PLACE), ("amount_in", "amount"), ("amount_in_raw", "amount_raw"))
+_SWAPPED = (
+    *_PAID,
+    ("contract_address", "peer"),
+    ("token_out", "token_out"),
+    ("amount_out", "amount_out"),
+    ("amount_out_raw", "amount_out_raw"),
+)
 
 
 def trades(block: Block) -> Parts:
     """Trades by `chain_id:token0:token1` (lower case, token0 < token1), in block order."""
     out: Parts = {}
-    for event in block.events:
-        if event.event_type != "swap":
+    chain_id = block["chain_id"]
+    for event in block["events"]:
+        if event["event_type"] != "swap":
             continue
-        token_in, token_out = event.token_in.lower(), event.token_out.lower()
+        token_in, token_out = event["token_in"].lower(), event["token_out"].lower()
         sold_first = token_in < token_out
-        key = f"{block.chain_id}:{token_in}:{token_out}" if sold_first else f"{block.chain_id}:{token_out}:{token_in}"
-        sold, bought = ("0", "1") if sold_first else ("1", "0")
-        trade = {
-            "transaction_hash": event.transaction_hash,
-            "transaction_index": event.transaction_index,
-            "log_index": event.log_index,
-            "pool": event.pool,
-            "protocol": event.protocol,
-            "zero_for_one": sold_first,
-            f"amount{sold}": event.amount_in,
-            f"amount{bought}": event.amount_out,
-            f"amount{sold}_raw": event.amount_in_raw,
-            f"amount{bought}_raw": event.amount_out_raw,
-        }
-        out.setdefault(key, []).append(_known(trade))
+        key = f"{chain_id}:{token_in}:{token_out}" if sold_first else f"{chain_id}:{token_out}:{token_in}"
+        trade: dict[str, Any] = {"zero_for_one": sold_first}
+        for name in _TRADE:
+            if name in event:
+                trade[name] = event[name]
+        for name, side in _SOLD_FIRST if sold_first else _SOLD_SECOND:
+            if name in event:
+                trade[side] = event[name]
+        out.setdefault(key, []).append(trade)
     return out
 
 
 def activity(block: Block) -> Parts:
     """Moves by `chain_id:address`: transactions (failed ones too), then transfers and swaps, each in block order."""
     out: Parts = {}
+    chain_id = block["chain_id"]
     senders: dict[str, str | None] = {}
 
     def tell(address: str | None, move: dict[str, Any]) -> None:
         if address is not None and address != ZERO:
-            out.setdefault(f"{block.chain_id}:{address}", []).append(_known(move))
+            out.setdefault(f"{chain_id}:{address}", []).append(move)
 
     def both(source: str | None, target: str | None, move: dict[str, Any]) -> None:
         if source is not None and source == target:
             tell(source, {**move, "direction": "self", "peer": target})
         else:
-            tell(source, {**move, "direction": "out", "peer": target})
-            tell(target, {**move, "direction": "in", "peer": source})
+            tell(source, _known({**move, "direction": "out", "peer": target}))
+            tell(target, _known({**move, "direction": "in", "peer": source}))
 
-    for transaction in block.transactions:
-        senders[transaction.hash] = transaction.from_address
-        move = {
-            "kind": "transaction",
-            "transaction_hash": transaction.hash,
-            "transaction_index": transaction.index,
-            "value_wei": transaction.value_wei,
-            "gas_limit": transaction.gas_limit,
-            "gas_used": transaction.gas_used,
-            "gas_price_wei": transaction.gas_price_wei,
-            "selector": transaction.selector,
-            "status": transaction.status,
-        }
-        both(transaction.from_address, transaction.to_address, move)
-    for event in block.events:
-        place = {
-            "transaction_hash": event.transaction_hash,
-            "transaction_index": event.transaction_index,
-            "log_index": event.log_index,
-        }
-        if event.event_type in ("transfer", "deposit", "withdrawal"):
-            move = {
-                "kind": "transfer",
-                **place,
-                "token": event.token_in or event.contract_address,
-                "amount": event.amount_in,
-                "amount_raw": event.amount_in_raw,
-            }
-            both(event.from_address, event.to_address, move)
-        elif event.event_type == "swap":
-            trader = event.from_address or senders.get(event.transaction_hash) or event.recipient or event.sender
-            move = {
-                "kind": "swap",
-                "direction": "self",
-                **place,
-                "peer": event.contract_address,
-                "token": event.token_in,
-                "amount": event.amount_in,
-                "amount_raw": event.amount_in_raw,
-                "token_out": event.token_out,
-                "amount_out": event.amount_out,
-                "amount_out_raw": event.amount_out_raw,
-            }
-            tell(trader, move)
+    for transaction in block["transactions"]:
+        source, transaction_hash = transaction.get("from_address"), transaction["hash"]
+        senders[transaction_hash] = source
+        move = {"kind": "transaction", "transaction_hash": transaction_hash, "transaction_index": transaction["index"]}
+        for name in _SPENT:
+            if name in transaction:
+                move[name] = transaction[name]
+        both(source, transaction.get("to_address"), move)
+    for event in block["events"]:
+        kind = event["event_type"]
+        if kind == "swap":
+            trader = event.get("from_address") or senders.get(event["transaction_hash"])
+            move = {"kind": "swap", "direction": "self", "token": event["token_in"]}
+            for name, told in _SWAPPED:
+                if name in event:
+                    move[told] = event[name]
+            tell(trader or event.get("recipient") or event.get("sender"), move)
+        elif kind in ("transfer", "deposit", "withdrawal"):
+            token = event["token_in"] if "token_in" in event else event["contract_address"]
+            move = {"kind": "transfer", "token": token}
+            for name, told in _PAID:
+                if name in event:
+                    move[told] = event[name]
+            both(event.get("from_address"), event.get("to_address"), move)
     return out
 
 
 def median_gas_price(block: Block) -> int | None:
     """The lower median of its transactions' gas prices, wei; None where none is known."""
-    prices = [t.gas_price_wei for t in block.transactions if t.gas_price_wei is not None]
+    prices = [t["gas_price_wei"] for t in block["transactions"] if "gas_price_wei" in t]
     return median_low(prices) if prices else None
 
 
@@ -136,14 +137,7 @@ def clock_record(chain_id: int, timestamp: int, revision: int, part: str) -> dic
 
 
 def _head(block: Block) -> dict[str, Any]:
-    head = {
-        "chain_id": block.chain_id,
-        "number": block.number,
-        "revision": block.revision,
-        "status": block.status,
-        "timestamp": block.timestamp,
-    }
-    return _known(head)
+    return {name: block[name] for name in ("chain_id", "number", "revision", "status", "timestamp") if name in block}
 
 
 def _known(values: dict[str, Any]) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC
 from typing import Literal
 
 from topics.schemas.chain import Block
@@ -20,7 +19,4 @@ def status(block: Block) -> Literal["provisional", "final"]:
 
 def unix_time(block: Block) -> int | None:
     """The block's time in unix seconds, or None where it is unknown or no time."""
-    time = block.timestamp
-    if time is not None and not isinstance(time, int):
-        time = int((time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp())
-    return time if time is not None and 0 <= time < 2**63 else None
+    return block.timestamp if block.timestamp is not None and block.timestamp >= 0 else None

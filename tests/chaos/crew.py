@@ -2,16 +2,34 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
-import subprocess
 import sys
+from multiprocessing import forkserver
+from multiprocessing.process import BaseProcess
 from pathlib import Path
+from unittest import mock
 
-from agents.runtime import EXIT_DEAD_LETTERS
+from agents.app import WORKERS
+from base.exits import EXIT_DEAD_LETTERS
+from tests.chaos import faulty, naive
 
-ROOT = Path(__file__).parents[2]
 NAMES = ("validate", "chain", "language")
+STOP_S = 10
+"""A worker that is told to stop has ended by then: its grace, and what a busy machine adds."""
+
+FORKS = multiprocessing.get_context("forkserver")
+"""Each worker is a process of its own, forked from one that has imported all they need: most of a start is imports."""
+
+
+def prepare() -> None:
+    """Start the process that workers are forked from."""
+    FORKS.set_forkserver_preload([__name__, *(module for worker in WORKERS.values() for module in worker.modules)])
+    with mock.patch.dict(os.environ):
+        # Workers are measured, each on its own; a parent that is measured too would hand them its handler of SIGTERM.
+        os.environ.pop("COVERAGE_PROCESS_CONFIG", None)
+        forkserver.ensure_running()
 
 
 class Crew:
@@ -20,27 +38,22 @@ class Crew:
     def __init__(self, env: dict[str, str], logs: Path) -> None:
         self._env = env
         self._logs = logs
-        self._running: dict[str, subprocess.Popen[bytes]] = {}
+        self._running: dict[str, BaseProcess] = {}
         self.ends: list[tuple[str, int]] = []
         """(worker, exit code) of each that ended by itself or by a signal of ours."""
 
-    def start(self, name: str, fault: str = "", module: str = "tests.chaos.faulty") -> int:
-        """Start a worker, with a fault of tests/chaos/faulty.py where one is named; returns its process id."""
-        with (self._logs / f"{name}.log").open("ab") as log:
-            worker = name.partition("#")[0]
-            self._running[name] = subprocess.Popen(
-                [sys.executable, "-m", module, worker],
-                env={**self._env, "SOBA_TEST_FAULT": fault},
-                cwd=ROOT,
-                stdout=log,
-                stderr=log,
-            )
-        return self._running[name].pid
+    def start(self, name: str, fault: str = "", naively: bool = False) -> None:
+        """Start a worker, with a fault of tests/chaos/faulty.py where one is named, or as tests/chaos/naive.py."""
+        env = {**self._env, "SOBA_TEST_FAULT": fault}
+        log = self._logs / f"{name}.log"
+        process = FORKS.Process(target=_work, args=(name.partition("#")[0], naively, env, log), name=name, daemon=True)
+        process.start()
+        self._running[name] = process
 
     def keep(self) -> bool:
         """Start again what ended, unless it met its dead-letter limit. Always false, to stand in a wait's condition."""
         for name, process in list(self._running.items()):
-            if (code := process.poll()) is not None:
+            if (code := process.exitcode) is not None:
                 self.ends.append((name, code))
                 del self._running[name]
                 if code != EXIT_DEAD_LETTERS:
@@ -49,33 +62,46 @@ class Crew:
 
     def signal(self, name: str, number: signal.Signals) -> None:
         """Send a worker a signal."""
-        os.kill(self._running[name].pid, number)
+        pid = self._running[name].pid
+        assert pid is not None
+        os.kill(pid, number)
 
     def leave(self, *names: str) -> None:
-        """Ask workers to stop and wait until they have, in order."""
+        """Ask workers to stop and wait until they have."""
         for name in names:
-            self._running[name].terminate()
+            self.signal(name, signal.SIGTERM)
         for name in names:
-            # By the signal itself where it was still importing.
-            assert self._running[name].wait(10) in (0, -signal.SIGTERM)
-            del self._running[name]
+            code = self.wait(name, STOP_S)
+            # By the signal itself where it was not yet listening for it.
+            assert code in (0, -signal.SIGTERM), (name, code)
+            self.ends.pop()
 
     def wait(self, name: str, timeout: float = 60) -> int:
         """Wait for a worker to end by itself, and leave it ended; its exit code."""
-        code = self._running[name].wait(timeout)
+        process = self._running[name]
+        process.join(timeout)
+        code = process.exitcode
+        assert code is not None, f"{name} has not ended after {timeout} s"
         del self._running[name]
         self.ends.append((name, code))
         return code
 
-    def running(self, name: str) -> bool:
-        """Whether it has not ended."""
-        return name in self._running and self._running[name].poll() is None
-
     def close(self) -> None:
         """Kill all that is left."""
         for process in self._running.values():
-            process.send_signal(signal.SIGCONT)
             process.kill()
         for process in self._running.values():
-            process.wait(30)
+            process.join(30)
         self._running.clear()
+
+
+def _work(worker: str, naively: bool, env: dict[str, str], log: Path) -> None:
+    """The life of a worker's process."""
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # coverage has set a handler of its own
+    with log.open("ab") as out:
+        os.dup2(out.fileno(), sys.stdout.fileno())
+        os.dup2(out.fileno(), sys.stderr.fileno())
+    os.environ.clear()
+    os.environ.update(env)
+    sys.argv[1:] = [worker]
+    naive.main() if naively else faulty.main()

@@ -1,8 +1,9 @@
 """A production worker with faults put into it: `SOBA_TEST_FAULT=place:count:what`, several with spaces between.
 
 `place` is where (a function of the runtime), `count` at which call, `what` one of: kill (SIGKILL, before the call), after
-(SIGKILL, after the call), lost (the connection breaks), odd (an exception nobody foresees). A `poison` place makes the handlers
-of `mev` and `validate` raise on marked records. Everything else is the code that users run.
+(SIGKILL, after the call), lost (the connection breaks), odd (an exception nobody foresees), stall (the broker is stopped before
+the call, and does not answer). A `poison` place makes the handlers of `mev` and `validate` raise on marked records. Everything
+else is the code that users run.
 """
 
 from __future__ import annotations
@@ -34,6 +35,8 @@ PLACES: dict[str, tuple[Any, str]] = {
     "restore": (agents.consume.Stateful, "_restore"),
 }
 FIRED = "fired"
+KAFKA = "SOBA_TEST_KAFKA"
+"""The variable that holds the broker's process id."""
 POISON = "0x" + "66" * 20
 
 
@@ -53,6 +56,9 @@ def inject(place: str, count: int, what: str) -> None:
             real(*args, **kwargs)
         if what in ("kill", "after"):
             os.kill(os.getpid(), signal.SIGKILL)
+        if what == "stall":
+            os.kill(int(os.environ[KAFKA]), signal.SIGSTOP)
+            return real(*args, **kwargs)
         if what == "lost":
             raise (
                 redis.ConnectionError("injected")

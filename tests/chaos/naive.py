@@ -15,7 +15,7 @@ from agents.pulse import Pulse
 from agents.runtime import Activity
 from base.settings import get_settings
 from tables.rows import parse, stage
-from topics.codecs import decode_block
+from topics.schemas.chain import Block
 
 
 def main() -> None:
@@ -28,7 +28,9 @@ def main() -> None:
 
     async def run(stream: Any) -> None:
         async for values in stream.take(64, within=0.02):
-            batch = [Record("chain.blocks", 0, 0, None, [], value, decode_block(value)) for value in values]
+            batch = [
+                Record("chain.blocks", 0, 0, None, [], value, Block.model_validate_json(value)) for value in values
+            ]
             names = mev.keys(batch)
             found: list[Any] = [await store.get(table.row_key(key)) for table, key in names]
             rows = {name: parse(name[0].schema, value) for name, value in zip(names, found, strict=True)}

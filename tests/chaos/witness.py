@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable
 from typing import Any, cast
 
 import orjson
@@ -13,9 +13,47 @@ from base.settings import Settings
 from tables.registry import ALERTS, BLOCKS, MEV
 from topics.clients import consumer
 
-TOPICS = ("chain.blocks", "pair.trades", "wallet.activity", "mev.findings", "alerts", "chain.events.dlq")
-DROPPED = ("revision", "processed_at", "latency_ms", "block_hash", "hash")
-"""Not part of a state: numbering and times, and hashes that carry the run's own chain id."""
+DEAD_LETTERS = "chain.events.dlq"
+TOPICS = ("chain.blocks", "pair.trades", "wallet.activity", "mev.findings", "alerts", DEAD_LETTERS)
+TABLES = {f"table {table.name}": table.name for table in (BLOCKS, MEV, ALERTS)}
+DROPPED = ("revision", "processed_at", "latency_ms")
+"""Not part of a state: numbering and times."""
+
+
+class Chain:
+    """What was seen of one chain: what holds now, and whether it was said in order."""
+
+    def __init__(self, id: int) -> None:
+        self._id = id
+        self._told: dict[tuple[str, str], dict[int, Any]] = {}
+        """What each revision of each id says, by topic and id."""
+        self.states: dict[str, dict[str, Any]] = {name: {} for name in TOPICS}
+        """What the newest revision of each id says."""
+        self.contradictions: list[str] = []
+        """Revisions that were told with two contents."""
+        self.falls: list[str] = []
+        """Revisions below one of their id that was told before, and no repeats of what was told before that."""
+
+    def hear(self, topic: str, message: Message, body: Any) -> None:
+        """Take in a record, in the order of its partition."""
+        if body is None:
+            headers = cast(dict[str, bytes], dict(message.headers() or []))
+            # The same place is the same dead letter, however often it is written.
+            key, revision = headers["ce_id"].decode(), 0
+            content: Any = (headers["dlq.reason"].decode(), _plain(message.value() or b"", self._id))
+        else:
+            key, revision, content = _key(topic, message, body), body["revision"], message.value()
+        told = self._told.setdefault((topic, key), {})
+        newest = max(told, default=revision)
+        where = f"{topic}/{message.partition()}/{message.offset()}: revision {revision} of {key}"
+        if revision in told:
+            if told[revision] != content:
+                self.contradictions.append(where)
+        elif revision < newest:
+            self.falls.append(f"{where}, after {newest}")
+        told[revision] = content
+        if revision >= newest:
+            self.states[topic][key] = content if body is None else _clean(body, self._id)
 
 
 class Witness:
@@ -25,115 +63,95 @@ class Witness:
         self._redis = redis.Redis.from_url(settings.redis_url)
         self._consumer = Consumer(consumer(settings, "witness", **{"enable.partition.eof": False}))
         topics = self._consumer.list_topics(timeout=30).topics
-        self._parts = [
-            TopicPartition(name, number, OFFSET_BEGINNING) for name in TOPICS for number in topics[name].partitions
-        ]
-        self._consumer.assign(self._parts)
-        self._seen: dict[int, list[tuple[str, Message, Any]]] = {}
-        """By chain id: topic, message and parsed value (None for a dead letter), in the order they were read."""
+        self._consumer.assign(
+            [TopicPartition(name, number, OFFSET_BEGINNING) for name in TOPICS for number in topics[name].partitions]
+        )
+        self._chains: dict[int, Chain] = {}
+        self._rows: dict[bytes, tuple[bytes, int, Any]] = {}
+        """By Redis key: what was last found there, its chain id and state (None for a row that says nothing)."""
 
     def close(self) -> None:
         """Let go of the connections."""
         self._consumer.close()
         self._redis.close()
 
-    def _read(self, chain_id: int) -> list[tuple[str, Message, Any]]:
+    def chain(self, chain_id: int) -> Chain:
         """All there is of a chain by now."""
-        while found := self._consumer.consume(1_000, timeout=0.2):
+        while found := self._consumer.consume(1_000, timeout=0.05):
             for message in found:
                 if message.error() is None:
                     name, value = str(message.topic()), message.value() or b""
-                    body = None if name == "chain.events.dlq" else orjson.loads(value)
+                    body = None if name == DEAD_LETTERS else orjson.loads(value)
                     # A dead letter keeps the key of its record, which is its chain id.
-                    chain = int(message.key() or 0) if body is None else body["chain_id"]
-                    self._seen.setdefault(chain, []).append((name, message, body))
-        return self._seen.get(chain_id, [])
+                    about = int(message.key() or 0) if body is None else body["chain_id"]
+                    self._of(about).hear(name, message, body)
+        return self._of(chain_id)
+
+    def part(self, chain_id: int, name: str) -> Any:
+        """What a topic or a table (`table mev`) amounts to: the last state of each id; the chain's id reads as `C`."""
+        self.chain(chain_id)
+        return self._part(chain_id, name)
 
     def state(self, chain_id: int) -> dict[str, Any]:
-        """The last state of every id of a chain, by topic and table; chain ids read as `C`."""
-        topics: dict[str, dict[str, Any]] = {name: {} for name in TOPICS}
-        revisions: dict[tuple[str, str], int] = {}
-        for name, message, body in self._read(chain_id):
-            if body is None:
-                headers = cast(dict[str, bytes], dict(message.headers() or []))
-                # The same place is the same dead letter, however often it is written.
-                letter = headers["dlq.reason"].decode(), _plain(message.value() or b"", chain_id)
-                topics[name][headers["ce_id"].decode()] = letter
-                continue
-            for key, state in _states(name, message, body):
-                if body["revision"] >= revisions.get((name, key), -1):
-                    revisions[name, key] = body["revision"]
-                    topics[name][key] = state
-        out = {name: _folded(name, states, chain_id) for name, states in topics.items()}
-        for table in (BLOCKS, MEV, ALERTS):
-            out[f"table {table.name}"] = self._rows(table.name, chain_id)
-        return out
+        """All parts of a chain."""
+        self.chain(chain_id)
+        return {name: self._part(chain_id, name) for name in (*TOPICS, *TABLES)}
 
-    def state_of_topic(self, chain_id: int, topic: str) -> set[Any]:
-        """The block numbers that a topic holds of a chain, Redis being away."""
-        return {body["number"] for name, _, body in self._read(chain_id) if name == topic}
+    def shows(self, chain_id: int, wanted: dict[str, Any]) -> bool:
+        """Whether the state of a chain is this one."""
+        self.chain(chain_id)
+        return all(self._part(chain_id, name) == part for name, part in wanted.items())
 
-    def same_revision_same_bytes(self, chain_id: int) -> None:
-        """Assert that a revision of a block was never written with two contents, and that revisions rise."""
-        seen: dict[tuple[int, int], bytes | None] = {}
-        for name, message, body in self._read(chain_id):
-            if name == "chain.blocks":
-                key = (body["number"], body["revision"])
-                assert seen.setdefault(key, message.value()) == message.value(), key
+    def _part(self, chain_id: int, name: str) -> Any:
+        if name in TABLES:
+            return self._table(TABLES[name], chain_id)
+        return _folded(name, self._of(chain_id).states[name], chain_id)
 
-    def _rows(self, table: str, chain_id: int) -> dict[str, Any]:
-        found = {}
-        for key in self._redis.scan_iter(f"{table}:*", count=1_000):
-            stored = self._redis.get(key)
-            body = orjson.loads(stored[20:]) if stored else {}
-            if body.get("chain_id") == chain_id and body.get("status") != "retracted" and body.get("findings", True):
-                name = key.decode().split("}:", 1)[1]
-                found[_plain(name.encode(), chain_id)] = _clean(body, chain_id)
-        return found
+    def _of(self, chain_id: int) -> Chain:
+        return self._chains.setdefault(chain_id, Chain(chain_id))
+
+    def _table(self, table: str, chain_id: int) -> dict[str, Any]:
+        keys = list(self._redis.scan_iter(f"{table}:*", count=1_000))
+        for key, stored in zip(keys, cast(Iterable[bytes | None], self._redis.mget(keys) if keys else ()), strict=True):
+            if stored is not None and (key not in self._rows or self._rows[key][0] != stored):
+                body = orjson.loads(stored[20:])
+                silent = body["status"] == "retracted" or not body.get("findings", True)
+                self._rows[key] = stored, body["chain_id"], None if silent else _clean(body, body["chain_id"])
+        about = [(key.decode().split("}:", 1)[1], *self._rows[key][1:]) for key in keys if key in self._rows]
+        return {_plain(name, id): state for name, id, state in about if id == chain_id and state is not None}
 
 
-def _states(topic: str, message: Message, body: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+def _key(topic: str, message: Message, body: dict[str, Any]) -> str:
     if topic in ("mev.findings", "alerts"):
-        yield body["id"], body
-    elif topic == "chain.blocks":
-        yield str(body["number"]), body
-    elif body["status"] != "clock":
-        yield f"{message.partition()}/{body['number']}", body
-    else:
-        yield f"clock {message.partition()}/{body['timestamp'] // 3600}", {"clock": body["timestamp"] // 3600}
+        return str(body["id"])
+    if topic == "chain.blocks":
+        return str(body["number"])
+    if body["status"] == "clock":
+        return f"clock {message.partition()}/{body['timestamp'] // 3600}"
+    return f"{message.partition()}/{body['number']}"
 
 
 def _folded(topic: str, states: dict[str, Any], chain_id: int) -> Any:
-    if topic == "chain.events.dlq":
+    if topic == DEAD_LETTERS:
         return sorted(states.values())
     if topic in ("pair.trades", "wallet.activity"):
         # Where a key lies depends on the chain id; what is said of it does not.
         part = "pairs" if topic == "pair.trades" else "wallets"
         # Which hours are told depends on the order in which partitions are read; the latest one is what a clock says.
-        clock = max((body["clock"] for body in states.values() if "clock" in body), default=None)
-        said = {
-            (_plain(key.encode(), chain_id), body["number"]): _clean(moves, chain_id)
-            for body in states.values()
-            if "clock" not in body
-            for key, moves in body[part].items()
-            if moves
-        }
+        clock = max((s["timestamp"] // 3600 for s in states.values() if s["status"] == "clock"), default=None)
+        said = {(key, s["number"]): moves for s in states.values() for key, moves in s[part].items() if moves}
         return {"clock": clock, "said": said}
-    return {
-        _plain(key.encode(), chain_id): _clean(body, chain_id)
-        for key, body in states.items()
-        if body.get("status") != "retracted"
-    }
+    return {_plain(key, chain_id): body for key, body in states.items() if body.get("status") != "retracted"}
 
 
 def _clean(value: Any, chain_id: int) -> Any:
     if isinstance(value, dict):
-        return {_plain(k.encode(), chain_id): _clean(v, chain_id) for k, v in value.items() if k not in DROPPED}
+        return {_plain(key, chain_id): _clean(v, chain_id) for key, v in value.items() if key not in DROPPED}
     if isinstance(value, list):
         return [_clean(item, chain_id) for item in value]
-    return "C" if value == chain_id else _plain(value.encode(), chain_id) if isinstance(value, str) else value
+    return "C" if value == chain_id else _plain(value, chain_id) if isinstance(value, str) else value
 
 
-def _plain(value: bytes, chain_id: int) -> str:
-    text = value.decode(errors="replace")
+def _plain(value: str | bytes, chain_id: int) -> str:
+    text = value.decode(errors="replace") if isinstance(value, bytes) else value
     return text.replace(f"{chain_id:020x}", "c" * 20).replace(str(chain_id), "C")

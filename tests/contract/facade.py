@@ -19,6 +19,7 @@ import uvicorn
 from base.settings import ROOT, Settings
 from facade.app import create_app
 from facade.errors import CODES
+from models.alerts import from_finding
 from tables.readers import WORKERS_SEEN
 from tables.registry import (
     ALERTS,
@@ -37,7 +38,6 @@ from tables.registry import (
 from tables.rows import Pointer, Row, stage
 from tests.conftest import wait_for
 from tests.contract.conformance import conforms
-from topics.schemas.alerts import Alert
 from topics.schemas.mev import Finding, TokenAmount
 
 ATTACKER, POOL = "0x" + "aa" * 20, "0x" + "bb" * 20
@@ -166,24 +166,13 @@ def block_row(chain_id: int, number: int) -> Row:
     return Row(BLOCKS, f"{chain_id}:{number}", 1, row)
 
 
-def alert_row(chain_id: int, number: int, severity: str = "high", status: str = "final", at: str | None = None) -> Row:
-    """The row that the alerts agent would write."""
-    id = f"{chain_id}:{number}:{severity}"
-    alert = Alert(
-        id=id,
-        kind="mev.sandwich",
-        args={"pool": POOL},
-        severity=severity,
-        entity=f"{chain_id}:{number}",
-        text="A sandwich.",
-        chain_id=chain_id,
-        block_number=number,
-        revision=1,
-        status=status,
-        source="f",
-        processed_at=at,
-    )
-    return Row(ALERTS, id, 1, alert, (Pointer(ALERTS_BY_CHAIN, str(chain_id), number),))
+def alert_row(
+    chain_id: int, number: int, severity: str = "high", status: str = "final", timestamp: int | None = None
+) -> Row:
+    """The row that the alerts agent would write, of another severity."""
+    alert = from_finding(finding(chain_id, number, status=status, timestamp=timestamp))
+    alert = alert.model_copy(update={"severity": severity})
+    return Row(ALERTS, alert.id, alert.revision, alert, (Pointer(ALERTS_BY_CHAIN, str(chain_id), number),))
 
 
 def write(client: redis.Redis, *rows: Row) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from functools import lru_cache
+from datetime import UTC, datetime
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +22,11 @@ from ingest.files import read_blocks
 from models.alerts import from_finding
 from models.mev import detect
 from tests.unit.wire import envelope, records, swap, transaction, transfer
-from topics import codecs
+from topics import codecs, releases
 from topics.asyncapi import document
-from topics.headers import CARRIED, DEAD_LETTER, RESULT, Header, Headers, cloud_event, dead_letter
-from topics.registry import OTHERS, TOPICS, wanted
+from topics.headers import ATTEMPT, CARRIED, DEAD_LETTER, LETTER, RESULT, Header, Headers, cloud_event, dead_letter
+from topics.registry import TOPICS, wanted
+from topics.schemas.letters import Handled
 
 STANDARD = Path(__file__).with_name("asyncapi") / "3.0.0.json"
 BLOCKS = ROOT / "samples" / "blocks"
@@ -107,7 +109,10 @@ def test_operations_are_what_the_agents_do() -> None:
         (tag,) = operation["tags"]
         channel = operation["channel"]["$ref"].removeprefix("#/channels/")
         told.setdefault((tag["name"], operation["action"]), set()).add(channel)
-    assert {name for name, _ in told} == {*agents, "ingest", "facade"} and not {name for name, _ in told} & {*OTHERS}
+    assert {name for name, _ in told} == {*agents, "ingest", "facade", "operators", "workers"}
+    letters = {topic.dlq for topic in TOPICS.values() if topic.dead_letters}
+    assert told["operators", "receive"] == letters
+    assert told["operators", "send"] == {"model.releases"} | letters | {name.removesuffix(".dlq") for name in letters}
     for name, agent in agents.items():
         assert told[name, "receive"] == {agent.topic.name}
         sends = {topic.name for topic in TOPICS.values() if name in topic.writers}
@@ -128,19 +133,21 @@ def told_of(headers: tuple[Header, ...], made: Headers) -> None:
 
 def test_headers_are_those_that_records_get() -> None:
     carried = [(name, b"x") for name in CARRIED]
-    place: dict[str, Any] = {"topic": "chain.events", "partition": 0, "offset": 1, "agent": "validate"}
-    why = {"reason": "wrong_schema", "field": "", "detail": ""}
+    why: Any = {"reason": "wrong_schema", "field": "", "detail": "", "agent": "validate"}
+    letter = partial(dead_letter, topic="chain.events", partition=0, offset=1, **why)
     for with_it in ([], carried):
         told_of(RESULT, cloud_event("i", "validate", "soba.block", with_it))
-        told_of(DEAD_LETTER, dead_letter(**place, **why, index="3" if with_it else None, carried=with_it))
+        told_of(DEAD_LETTER, letter(index="3" if with_it else None, carried=with_it))
+    replayed: Headers = [*carried, (ATTEMPT, b"2"), (LETTER, b"chain.events.dlq/0/2")]
     assert {header.name for header in RESULT} == {name for name, _ in cloud_event("i", "v", "t", carried)}
-    assert {header.name for header in DEAD_LETTER} == {
-        name for name, _ in dead_letter(**place, **why, index="3", carried=carried)
-    }
+    assert {header.name for header in DEAD_LETTER} == {name for name, _ in letter(index="3", carried=replayed)}
+    told_of(releases.HEADERS, act := releases.Act("1", "better", "why").headers("fraud/2"))
+    assert {header.name for header in releases.HEADERS} == {name for name, _ in act}
     for topic in TOPICS.values():
-        told = asyncapi()["components"]["messages"][topic.name]["headers"]
-        assert told["properties"].keys() == {header.name for header in topic.headers}
-        assert {*CARRIED} <= told["properties"].keys()
+        told = asyncapi()["components"]["messages"][topic.name]
+        more = {ATTEMPT, LETTER} if topic.dead_letters else set()
+        assert told["headers"]["properties"].keys() == {header.name for header in topic.headers} | more
+        assert told["contentType"] == topic.content_type
 
 
 # The schemas
@@ -203,9 +210,15 @@ EVENT: dict[str, Any] = {
 def test_a_schema_takes_what_the_codec_takes(value: Any, good: bool) -> None:
     (parsed,) = codecs.decode_chain_events([json.dumps(value).encode()])
     events = parsed if isinstance(parsed, list) else getattr(parsed, "events", [parsed])
-    assert all(hasattr(event, "event_type") for event in events) is good
+    assert all(event.__class__ is not codecs.Unfit for event in events) is good
     assert value_validator("chain.events").is_valid(value) is good
     assert in_document("chain.events").is_valid(value) is good
+
+
+def test_what_became_of_letters_fits_its_schema() -> None:
+    done = Handled(status="dropped", offsets=[1, 2], at=datetime.now(UTC))
+    in_document("handled").validate(json.loads(done.model_dump_json()))
+    assert not in_document("handled").is_valid({"status": "dropped", "offsets": []})
 
 
 def test_what_validate_writes_fits_its_schemas() -> None:
@@ -215,6 +228,7 @@ def test_what_validate_writes_fits_its_schemas() -> None:
     seen = set()
     for output in (*result.outputs, *result.after):
         seen.add(output.topic)
+        told_of(TOPICS[output.topic].headers, output.headers)
         value = json.loads(output.value)
         value_validator(output.topic).validate(value)
         in_document(output.topic).validate(value)

@@ -25,6 +25,10 @@ NOT_SETTINGS = {"SOBA_CACHE", "SOBA_TESTCONTAINERS", "SOBA_MAVEN_URL", "SOBA_PYT
 """Variables that are read before there are settings, or only by tests."""
 
 
+OTHERS = ("consumers", "workers")
+"""Readers that are no agents."""
+
+
 def text(name: str) -> str:
     return (ROOT / name).read_text()
 
@@ -55,7 +59,7 @@ def test_the_readme_table_is_the_list_of_agents() -> None:
 
 def test_topics_name_the_agents_that_read_them() -> None:
     read = {(agent.topic.name, agent.name) for worker in WORKERS.values() for agent in worker.agents()}
-    assert read == {(topic.name, name) for topic in TOPICS.values() for name in topic.readers if name != "consumers"}
+    assert read == {(topic.name, name) for topic in TOPICS.values() for name in topic.readers if name not in OTHERS}
 
 
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
@@ -70,7 +74,7 @@ def test_commands_and_settings_exist(path: Path) -> None:
     apps = {name: target for name, target, _ in COMMANDS}
     for name, sub in re.findall(r"bin/soba ([a-z]+)(?: ([a-z]+))?", path.read_text()):
         assert name in apps or name == "test", f"bin/soba {name}"
-        if name in ("topics", "dlq", "keys"):
+        if name in ("topics", "dlq", "keys", "models", "tables"):
             module, attribute = apps[name].split(":")
             group = typer.main.get_command(getattr(__import__(module, fromlist=[attribute]), attribute))
             assert sub in group.commands, f"bin/soba {name} {sub}"  # type: ignore[attr-defined]

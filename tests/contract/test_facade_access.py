@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import subprocess
 import sys
 from collections.abc import Awaitable, Callable, Iterator
@@ -15,9 +16,11 @@ import redis
 
 from base.settings import ROOT, Settings
 from facade import limits
+from facade.app import create_app
 from facade.context import connect
 from facade.keys import STORE, Keys, is_loopback
 from facade.openapi import BARE
+from facade.routes import ROUTERS
 from tests.conftest import wait_for
 from tests.contract.facade import failed, serving
 
@@ -90,17 +93,31 @@ def bearer(secret: str) -> dict[str, str]:
     return {"Authorization": f"Bearer {secret}"}
 
 
-def test_with_keys_every_route_but_the_exempt_needs_one(http: httpx.Client, kept: Callable[..., str]) -> None:
+def routes_of(settings: Settings) -> list[tuple[str, str]]:
+    """Methods and paths of all that is there, in the OpenAPI document or not."""
+    app = create_app(settings)
+    aside = [route for route in app.routes if hasattr(route, "path")]  # such as FastAPI's own, which ask for no key
+    assert aside == []
+    return [(method, route.path) for router in ROUTERS for route in router.routes for method in route.methods]  # type: ignore[attr-defined]
+
+
+def test_with_keys_every_route_but_the_exempt_needs_one(
+    http: httpx.Client, kept: Callable[..., str], busy: Settings
+) -> None:
     secret = kept("reader", "read")  # the first key closes the facade at once
     for path in OPEN:
         assert http.get(path).status_code != 401, path
-    for path in ("/api/mev", "/api/alerts", "/api/blocks/1", "/api/mev/blocks/1", "/api/mev/transactions/0x1"):
-        answer = http.get(path)
+    routes = [one for one in routes_of(busy) if one[1] not in BARE]
+    assert len(routes) >= 9 and {("GET", "/"), ("GET", "/openapi.json")} <= set(routes)
+    for method, route in routes:
+        path = re.sub(r"{\w+}", "1", route)
+        answer = http.request(method, path)
         failed(answer, 401, "unauthorized")
         assert answer.headers["www-authenticate"].startswith("Bearer")
-        failed(http.get(path, headers=bearer(secret + "x")), 401, "unauthorized")
-        failed(http.get(path, headers={"Authorization": f"Basic {secret}"}), 401, "unauthorized")
-        assert http.get(path, headers=bearer(secret)).status_code in (200, 404)
+        failed(http.request(method, path, headers=bearer(secret + "x")), 401, "unauthorized")
+        failed(http.request(method, path, headers={"Authorization": f"Basic {secret}"}), 401, "unauthorized")
+        passed = http.request(method, path, headers=bearer(secret))
+        assert passed.status_code != 401 and "ratelimit-limit" in passed.headers, path
     # Who has a key may come by way of a proxy and from any page.
     away = {**bearer(secret), "Host": "soba.example", "Origin": "https://page.example"}
     assert http.get("/api/mev", headers=away).status_code == 200

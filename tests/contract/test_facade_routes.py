@@ -252,22 +252,23 @@ def test_filters_narrow_together(http: httpx.Client, store: redis.Redis) -> None
     assert blocks(pool=POOL, address="0x" + "cc" * 20) == [2]
     assert blocks(pool=POOL) == [3, 2, 1]
     assert blocks(kind="sandwich", since="1970-01-01T00:20:00Z") == [2]
-    assert blocks(since="1000") == [2, 1]
+    assert blocks(since="1000") == blocks(since="1960-01-01") == [2, 1]
     assert blocks(kind="sandwich") == [3, 2, 1]
     assert blocks(kind="", address="", pool="", since="") == [3, 2, 1]
 
 
 def test_alerts(http: httpx.Client, store: redis.Redis) -> None:
     chain = new_chain()
-    write(store, alert_row(chain, 1, "high", at="2026-01-01T00:00:00+00:00"), alert_row(chain, 2, "low"))
-    write(store, alert_row(chain, 3, "high", status="retracted"))
+    write(store, alert_row(chain, 1, "high", timestamp=1_000), alert_row(chain, 2, "low", timestamp=2_000))
+    write(store, alert_row(chain, 3, "high", status="retracted", timestamp=3_000), alert_row(chain, 4, "medium"))
 
     def found(**filters: str) -> list[int]:
         data = http.get("/api/alerts", params={"chainId": chain, **filters}).json()["data"]
         return [alert["block_number"] for alert in data["alerts"]]
 
-    assert found(lang="en") == [2, 1]
+    assert found(lang="en") == [4, 2, 1]
     assert found(severity="high") == [1]
-    assert found(kind="mev.sandwich") == [2, 1]
-    assert found(since="2025-12-31T00:00:00Z") == [1]
-    assert found(since="2026-01-02") == []
+    assert found(kind="mev.sandwich") == [4, 2, 1]
+    assert found(since="1000") == found(since="1960-01-01") == [2, 1]
+    assert found(since="1970-01-01T00:20:00Z") == [2]  # 1200
+    assert found(since="3000") == []

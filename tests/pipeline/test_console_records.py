@@ -10,50 +10,19 @@ import re
 import signal
 import subprocess
 import sys
-import uuid
-from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from confluent_kafka import Producer
 
 from base.settings import ROOT, Settings, get_settings
-from console.cli import main
+from tests.pipeline.conftest import Soba
 from topics import clients, headers
 from topics.admin import create
 from topics.registry import ALERTS, TOPICS
 
 pytestmark = pytest.mark.pipeline
-Soba = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def soba(
-    settings: Settings, monkeypatch: pytest.MonkeyPatch, capsysbinary: pytest.CaptureFixture[bytes]
-) -> Iterator[Soba]:
-    """Run a command in this process: exit code, output, errors."""
-    create(settings)
-    monkeypatch.setenv("SOBA_BROKERS", settings.brokers)
-    get_settings.cache_clear()
-
-    def run(*argv: str | Path) -> tuple[int, str, str]:
-        capsysbinary.readouterr()
-        code = 0
-        try:
-            main([str(arg) for arg in argv])
-        except SystemExit as end:
-            code = int(end.code or 0)
-        out, err = (text.decode(errors="replace") for text in capsysbinary.readouterr())
-        return code, out, err
-
-    yield run
-    get_settings.cache_clear()
-
-
-@pytest.fixture
-def entity() -> str:
-    return uuid.uuid4().hex
 
 
 def rows(out: str) -> list[dict[str, Any]]:
@@ -178,13 +147,14 @@ def test_dead_letters_are_counted_and_shown(soba: Soba, settings: Settings, enti
             detail="not an operation",
             agent="verdicts",
         )
-        producer.produce("requests.data.dlq", value=raw, key=b"k", headers=letter)
+        producer.produce("requests.data.dlq", value=raw, key=b"k", headers=cast(Any, letter))
     assert producer.flush(10) == 0
     del producer  # it would complain when the session's broker ends
 
     code, out, _ = soba("dlq", "list", "--json")
     assert code == 0
-    assert {"topic": "requests.data", "reason": entity, "count": 2} in rows(out)
+    counts = {"count": 2, "open": 2, "replayed": 0, "dropped": 0, "attempts": 0}
+    assert {"topic": "requests.data", "reason": entity, **counts} in rows(out)
     assert entity in soba("dlq", "list")[1]
 
     _, out, _ = soba("dlq", "show", "requests.data", "--reason", entity)
@@ -193,7 +163,7 @@ def test_dead_letters_are_counted_and_shown(soba: Soba, settings: Settings, enti
     _, out, _ = soba("dlq", "show", "requests.data.dlq", "-n", "1", "--reason", entity, "--json")
     (row,) = rows(out)
     assert row["base64"] == "//4="
-    assert row["headers"]["dlq.source"] == "requests.data/0/1"
+    assert row["headers"]["dlq.source"] == "requests.data/0/1" and row["state"] == "open"
     assert soba("dlq", "show", "--reason", "no such reason")[1] == "no dead letters\n"
     assert soba("dlq", "show", "pair.trades")[0] == 1
 

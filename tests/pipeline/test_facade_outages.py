@@ -61,7 +61,7 @@ def test_the_first_request_after_redis_is_back_succeeds(servers: LocalServers, b
         assert {status.result() for status in asked()} == {200}
         with killed(servers.redis):
             waiting = asked()
-            time.sleep(0.5)  # about what the launcher takes
+            wait_for(lambda: sum(status.running() for status in waiting) == POOLED)
         assert {status.result() for status in waiting} == {200}  # waited for, not refused
 
 
@@ -72,7 +72,7 @@ def test_a_longer_absence_of_redis_is_told_and_over_when_it_is_back(servers: Loc
             began = time.monotonic()
             answer = client.get("/api/mev")
             assert answer.status_code == 503 and answer.json()["error"]["code"] == "unavailable"
-            assert 1 < time.monotonic() - began < 5
+            assert 1 < time.monotonic() - began < 10
             assert client.get("/health").status_code == 200
         assert client.get("/api/mev").status_code == 200
         assert client.get("/ready").json()["checks"]["redis"] == "ok"

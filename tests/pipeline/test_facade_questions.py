@@ -26,11 +26,13 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
 from base.settings import Settings
 from facade.errors import unavailable
 from facade.kafka import Producer
+from facade.requests import LARGEST
 from facade.routes.data import EXAMPLE
 from tests.conftest import wait_for
 from tests.contract.facade import failed, new_chain, serving, validating
+from topics import codecs
 from topics.admin import create
-from topics.clients import consumer
+from topics.clients import common, consumer
 from topics.headers import REQUEST_ID, TRACEPARENT, Headers, get
 from topics.partition import partition
 from topics.registry import DEAD_LETTER_ROOM, max_bytes
@@ -88,6 +90,17 @@ def test_an_invalid_event_is_an_answer(http: httpx.Client, wrong: dict[str, str]
 def test_anything_may_be_asked_about(http: httpx.Client, anything: object) -> None:
     answer = http.post(VALIDATE, json={"event": anything})
     assert answer.status_code == 200 and answer.json()["data"]["is_valid"] is False
+
+
+def test_an_infinite_number_has_the_verdict_that_it_has_by_kafka(http: httpx.Client) -> None:
+    raw = orjson.dumps(event(gas_price="X")).replace(b'"X"', b"1e400")
+    (by_kafka,) = codecs.decode_chain_events([raw])
+    data = http.post(VALIDATE, content=b'{"event": %s}' % raw).json()["data"]
+    assert data["is_valid"] is False
+    assert data["errors"] == [fault.model_dump() for fault in codecs.event_faults(by_kafka)]
+    answer = http.post(PROCESS, content=b'{"events": [{"event_id": 1e400}]}')
+    assert b"Infinity" not in answer.content  # which would be no JSON
+    assert answer.json()["data"]["rejected"][0]["event_id"] is None
 
 
 def test_base_units_of_any_size_are_kept(http: httpx.Client) -> None:
@@ -204,7 +217,7 @@ def configure(settings: Settings, topic: str, values: dict[str, str]) -> None:
     """Set configuration of a topic."""
     changes = [ConfigEntry(name, value, incremental_operation=AlterConfigOpType.SET) for name, value in values.items()]
     resource = ConfigResource(ResourceType.TOPIC, topic, incremental_configs=changes)
-    admin = AdminClient({**settings.librdkafka()})  # it must outlive its futures
+    admin = AdminClient(common(settings))  # it must outlive its futures
     for done in admin.incremental_alter_configs([resource]).values():
         done.result(10)
 
@@ -219,6 +232,31 @@ def test_a_full_body_of_events_is_taken(http: httpx.Client) -> None:
     assert 700_000 < len(orjson.dumps({"events": events})) < 1024 * 1024
     data = http.post(PROCESS, json={"events": events}).json()["data"]
     assert (data["processed"], data["valid"], len(data["ids"])) == (1500, 1500, 1500)
+
+
+@pytest.mark.parametrize("number", [b"1e5", b"1e15"])
+def test_a_full_body_of_numbers_is_taken(http: httpx.Client, number: bytes) -> None:
+    """They are longer when they are written anew: `1e15` makes 3.8 bytes of each."""
+    count = (LARGEST - 100) // (len(number) + 1)
+    answer = http.post(VALIDATE, content=b'{"event": [%s]}' % b",".join([number] * count))
+    assert answer.status_code == 200 and answer.json()["data"]["is_valid"] is False
+
+
+@pytest.mark.parametrize("pair", [(b"[", b"]"), (b'{"a":', b"}")], ids=["lists", "objects"])
+def test_every_depth_is_answered_at_once(http: httpx.Client, pair: tuple[bytes, bytes]) -> None:
+    seen = set()
+    for depth in (1, 100, *range(190, 205)):
+        value = pair[0] * depth + b"1" + pair[1] * depth
+        for path, body in ((VALIDATE, b'{"event": %s}'), (PROCESS, b'{"events": [%s]}')):
+            answer = http.post(path, content=body % value, timeout=5)
+            assert answer.status_code == 200 or depth > 100
+            if answer.status_code == 422:
+                (detail,) = failed(answer, 422, "invalid_request")["details"]
+                assert (detail["field"], "nest" in detail["fault"]) == ("event", True)
+            elif answer.status_code != 200:
+                failed(answer, 400, "malformed_json")
+            seen.add((path, answer.status_code))
+    assert seen == {(VALIDATE, 200), (VALIDATE, 422), (VALIDATE, 400), (PROCESS, 200), (PROCESS, 400)}
 
 
 def test_many_at_once(http: httpx.Client) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import redis
-from aiokafka.errors import KafkaConnectionError
+from aiokafka.errors import KafkaConnectionError, MessageSizeTooLargeError
 
 from base.settings import Settings
 from facade import questions as module
@@ -22,11 +22,11 @@ from tables.registry import answer_key
 from tables.rows import Answer, stage
 from tests.pipeline.proxy import proxied
 from topics.headers import REPLY_TO, REQUEST_ID, TRACEPARENT, Headers
-from topics.schemas.requests import ValidateEvents, Verdicts
+from topics.schemas.requests import Verdicts
 
 pytestmark = pytest.mark.pipeline
 
-QUESTION = ValidateEvents(op="validate_events", events=[{}])
+QUESTION = b'{"op":"validate_events","events":[{}]}'
 EMPTY = Verdicts(verdicts=[])
 
 
@@ -40,7 +40,7 @@ class Notes:
     async def send(self, topic: str, key: bytes, value: bytes, headers: Headers) -> Any:
         told = {name: text.decode() for name, text in headers}
         assert (topic, key.decode()) == ("requests.data", told[REPLY_TO])
-        assert ValidateEvents.model_validate_json(value) == QUESTION
+        assert value == QUESTION
         self.headers.append(told)
         self._sent(told)
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -124,16 +124,23 @@ def test_no_answer_is_a_timeout_within_the_budget(settings: Settings) -> None:
     began = time.monotonic()
     with pytest.raises(ApiError) as caught:
         during(settings, Notes(), lambda questions: questions.ask("requests.data", QUESTION, "never", []))
-    assert caught.value.code == "timeout" and 1.0 <= time.monotonic() - began < 1.5
+    assert caught.value.code == "timeout" and 1.0 <= time.monotonic() - began < 5
 
 
 def test_a_question_that_kafka_refuses_waits_no_longer(settings: Settings) -> None:
     producer = Notes(error=KafkaConnectionError("secret:9092"))
     began = time.monotonic()
     with pytest.raises(ApiError) as caught:
-        during(settings, producer, lambda questions: questions.ask("requests.data", QUESTION, "refused", []), 20)
+        during(settings, producer, lambda questions: questions.ask("requests.data", QUESTION, "refused", []), 120)
     assert caught.value.code == "unavailable" and "secret" not in caught.value.message
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 10  # the first repeat comes after 22 s
+
+
+def test_a_question_too_large_for_the_broker_is_told_so(settings: Settings) -> None:
+    producer = Notes(error=MessageSizeTooLargeError("secret:9092"))
+    with pytest.raises(ApiError) as caught:
+        during(settings, producer, lambda questions: questions.ask("requests.data", QUESTION, "large", []), 20)
+    assert caught.value.code == "too_large" and "this body" in caught.value.message
 
 
 def test_what_was_published_while_the_channel_was_away_is_looked_up(settings: Settings, store: redis.Redis) -> None:
@@ -144,8 +151,8 @@ def test_what_was_published_while_the_channel_was_away_is_looked_up(settings: Se
 
     producer = Notes(cut)
     began = time.monotonic()
-    during(settings, producer, lambda questions: questions.ask("requests.data", QUESTION, "cut", []), 20)
-    assert len(producer.headers) == 1 and time.monotonic() - began < 4  # long before a repeat
+    during(settings, producer, lambda questions: questions.ask("requests.data", QUESTION, "cut", []), 120)
+    assert len(producer.headers) == 1 and time.monotonic() - began < 10  # long before a repeat
 
 
 def test_a_connection_that_hangs_is_noticed_and_what_it_swallowed_is_looked_up(
@@ -163,8 +170,8 @@ def test_a_connection_that_hangs_is_noticed_and_what_it_swallowed_is_looked_up(
 
         producer = Notes(hang)
         began = time.monotonic()
-        during(proxy.settings, producer, ask, 30)
-        assert len(producer.headers) == 1 and time.monotonic() - began < 5  # before a repeat
+        during(proxy.settings, producer, ask, 120)
+        assert len(producer.headers) == 1 and time.monotonic() - began < 15  # before a repeat
 
 
 def test_a_quiet_connection_that_lives_is_kept(
@@ -199,8 +206,7 @@ def test_two_who_ask_the_same_both_hear(settings: Settings, store: redis.Redis) 
 
 def test_the_id_of_a_question_is_its_own() -> None:
     made, given = Trace.of({}), Trace.of({b"x-request-id": b"mine"})
-    other = ValidateEvents(op="validate_events", events=[1])
     assert made.question_id(QUESTION) == made.request_id
     # A caller may use one id for several questions: their answers must not be mixed up.
     assert given.question_id(QUESTION).startswith("mine:")
-    assert given.question_id(QUESTION) == given.question_id(QUESTION) != given.question_id(other)
+    assert given.question_id(QUESTION) == given.question_id(QUESTION) != given.question_id(b"{}")

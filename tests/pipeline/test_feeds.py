@@ -5,10 +5,12 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
-from confluent_kafka import OFFSET_BEGINNING, Consumer, Producer, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, Producer, TopicPartition
 
 from base.settings import Settings
 from ingest.files import read_blocks
@@ -19,6 +21,7 @@ from topics.clients import consumer, producer
 pytestmark = pytest.mark.pipeline
 ROOT = Path(__file__).parents[2]
 CHAIN = 9_200_001
+GROUPS = {"stream": "FEEDS.stream", "consume": "FEEDS.consume.mev"}
 
 
 def test_both_feeds_give_the_same(settings: Settings, child_env: dict[str, str]) -> None:
@@ -39,31 +42,39 @@ def test_both_feeds_give_the_same(settings: Settings, child_env: dict[str, str])
 
 
 def _findings_of(feed: str, settings: Settings, env: dict[str, str], database: int) -> Counter[bytes]:
-    """Run the agent with this feed, on rows of its own, and return all findings once no more come."""
+    """Run the agent with this feed, on rows of its own, until it has done all; return what findings there are then."""
     env = {**env, "SOBA_REDIS_URL": f"{settings.redis_url.rpartition('/')[0]}/{database}"}
     with subprocess.Popen([sys.executable, "-m", "tests.pipeline.fed", feed], env=env, cwd=ROOT) as worker:
-        reader = Consumer(consumer(settings, "feeds"))
-        reader.assign(
-            [TopicPartition("mev.findings", number, OFFSET_BEGINNING) for number in range(settings.partitions)]
-        )
-        seen: Counter[bytes] = Counter()
-        quiet = 0
-
-        def still() -> bool:
-            nonlocal quiet
-            fresh = [
-                value
-                for message in reader.consume(1_000, timeout=0.2)
-                if message.error() is None and f'"chain_id":{CHAIN},'.encode() in (value := message.value() or b"")
-            ]
-            seen.update(fresh)
-            quiet = 0 if fresh or sum(seen.values()) < 18 * database else quiet + 1
-            return quiet >= 15
-
         try:
-            wait_for(still, 60)
+            wait_for(lambda: worker.poll() is not None or _done(GROUPS[feed], settings), 60, every=0.2)
+            assert worker.poll() is None
         finally:
-            reader.close()
             worker.terminate()
             worker.wait(30)
-        return seen
+    return Counter(value for value in _all(settings) if f'"chain_id":{CHAIN},'.encode() in value)
+
+
+def _done(group: str, settings: Settings) -> bool:
+    """Whether a group has acknowledged all of chain.blocks: then what comes of it is confirmed."""
+    parts = [TopicPartition("chain.blocks", number) for number in range(settings.partitions)]
+    with closing(Consumer(consumer(settings, group))) as reader:  # it looks on, and does not join
+        ends = [reader.get_watermark_offsets(part, timeout=10)[1] for part in parts]
+        try:
+            return all(
+                one.offset >= end for one, end in zip(reader.committed(parts, timeout=5), ends, strict=True) if end
+            )
+        except KafkaException:
+            return False  # the group is being set up
+
+
+def _all(settings: Settings) -> Iterator[bytes]:
+    """The values of mev.findings, from the first to the last there is now."""
+    with closing(Consumer(consumer(settings, "feeds"))) as reader:
+        parts = [TopicPartition("mev.findings", number, OFFSET_BEGINNING) for number in range(settings.partitions)]
+        left = sum(end - begin for begin, end in (reader.get_watermark_offsets(part, timeout=10) for part in parts))
+        reader.assign(parts)
+        while left:
+            message = wait_for(lambda: reader.poll(0.5))
+            assert message.error() is None
+            left -= 1
+            yield message.value() or b""

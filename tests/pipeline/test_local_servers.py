@@ -14,7 +14,7 @@ import psutil
 import pytest
 import redis
 from confluent_kafka import Consumer, Producer, TopicPartition
-from confluent_kafka.admin import AdminClient, NewTopic
+from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]
 
 from base.settings import ROOT, Settings
 from console.local import kafka_server, redis_server, runfile
@@ -114,8 +114,9 @@ def test_after_kill_9_of_all_the_next_start_ends_survivors_and_has_the_data(tmp_
     """The holder and Redis die by -9; Kafka is paused, so that it survives what the kernel sends it."""
     argv = [sys.executable, "-c", HOLDER, str(tmp_path)]
     with subprocess.Popen(argv, stdout=subprocess.PIPE, cwd=ROOT, text=True) as holder:
-        assert holder.stdout is not None
-        wait_for(lambda: "ready" in holder.stdout.readline(), 60)
+        said = holder.stdout
+        assert said is not None
+        wait_for(lambda: "ready" in said.readline(), 60)
         run = json.loads((tmp_path / "run.json").read_text())
         client = redis.Redis.from_url(run["redis_url"])
         client.set("kept", "1")

@@ -43,7 +43,7 @@ def test_foreign_records_in_chain_blocks_do_not_keep_validate_from_restoring(
     client = Producer(producer(settings))
 
     def send(topic: str, value: Any, partition: int | None = None) -> None:
-        where = {} if partition is None else {"partition": partition}
+        where: dict[str, Any] = {} if partition is None else {"partition": partition}
         client.produce(topic, json.dumps(value), str(chain).encode(), **where)
         assert client.flush(10) == 0
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -78,13 +79,12 @@ def _a_block_is_one_trace(system: System, collector: Collector) -> None:
         "mev.findings": ("nlp-translation", found["mev.findings"]["traceparent"]),
     }
     for topic, (service, parent) in wanted.items():
-        children = wait_for(
-            lambda service=service, topic=topic, parent=parent: [
-                span
-                for span in collector.of(service, f"process {topic}")
-                if span.parent_span_id == bytes.fromhex(parent[36:52])
-            ],
-            20,
-        )
-        assert all(span.trace_id == bytes.fromhex(trace[3:35]) for span in children)
-        assert all(link.trace_id == span.trace_id for span in children for link in span.links)
+        for span in wait_for(partial(_children, collector, service, topic, parent), 20):
+            assert span.trace_id == bytes.fromhex(trace[3:35])
+            assert all(link.trace_id == span.trace_id for link in span.links)
+
+
+def _children(collector: Collector, service: str, topic: str, parent: str) -> list[Any]:
+    """The batches of a topic that are children of the span that `parent` names."""
+    found = collector.of(service, f"process {topic}")
+    return [span for span in found if span.parent_span_id == bytes.fromhex(parent[36:52])]

@@ -50,7 +50,8 @@ def test_a_request_by_http_is_found_in_records_and_in_the_lines_of_every_process
     }
     (line,) = [record for record in caplog.records if getattr(record, "request_id", None) == request_id]
     assert line.__dict__["duration_ms"] > 0
-    told = wait_for(lambda: len(got := system.about("validate", request_id)) == 2 and got)
+    wait_for(lambda: len(system.about("validate", request_id)) == 2)
+    told = system.about("validate", request_id)
     answered, made = told
     assert answered["message"] == "verdicts: answered" and answered["request_id"].startswith(f"{request_id}:")
     assert made["message"].startswith("validate: 1 to chain.blocks, 1 to pair.trades")

@@ -35,7 +35,7 @@ def gain(token: str, amount: int) -> dict[str, Any]:
 def run(*values: Finding, held: dict[Any, Any] | None = None) -> Result:
     batch = [Record("mev.findings", 0, i, b"1:7", [("traceparent", b"t")], b"", one) for i, one in enumerate(values)]
     assert {key for _, key in alerts.AGENT.keys(batch)} == {f"alert:{one.id}" for one in values}
-    return alerts.AGENT.handle(batch, held or {})
+    return alerts.AGENT.call(batch, held or {}, {})
 
 
 def test_an_alert_says_what_the_finding_says() -> None:
@@ -45,6 +45,10 @@ def test_an_alert_says_what_the_finding_says() -> None:
         "the attacker ended with 0.049991 WETH, before gas."
     )
     assert (alert.kind, alert.entity, alert.severity, alert.source) == ("mev.sandwich", "1:7", "low", finding().id)
+    assert (alert.block_timestamp, from_finding(finding(block_timestamp=1_700_000_000)).block_timestamp) == (
+        None,
+        1_700_000_000,
+    )
     assert "2 trades were caught" in from_finding(finding(victims=[hash_of("v"), hash_of("w")])).text
     assert "unknown" in from_finding(finding(profit=[], protocols=[])).text
 

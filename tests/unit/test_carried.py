@@ -74,9 +74,10 @@ class Work:
         monkeypatch.setattr(consume, "read_tail", lambda *_: [Written(output) for output in tail])
         outlet: Any = Given()
         self.given: Given = outlet
-        self.consumer: Any = Consumer()
+        consumer: Any = Consumer()
+        self.consumer = consumer
         self.stateful = Stateful(validate.AGENT, Settings(_env_file=None, brokers="127.0.0.1:1"), outlet)
-        self.stateful.assigned(self.consumer, [0])
+        self.stateful.assigned(consumer, [0])
 
     def do(self, batch: Sequence[Record]) -> None:
         self.stateful.process(self.consumer, {0: list(batch)})

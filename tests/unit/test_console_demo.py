@@ -38,14 +38,21 @@ def block(number: int = 17, events: int = 3, revision: int = 5) -> Seen:
 
 
 def finding(revision: int = 5, status: str = "final", number: int = 17) -> Seen:
-    value = {"id": "f1", "chain_id": 1, "block_number": number, "revision": revision, "status": status}
+    value: dict[str, Any] = {"id": "f1", "chain_id": 1, "block_number": number, "revision": revision, "status": status}
     value |= {"kind": "sandwich", "front": [FRONT], "victims": [VICTIM], "back": [BACK], "attackers": []}
     value |= {"pools": [], "protocols": [], "profit": [], "confidence": 1, "evidence": [], "model": "m"}
     return record("mev.findings", value)
 
 
 def alert(status: str = "final", revision: int = 5) -> Seen:
-    value = {"id": "a1", "kind": "sandwich", "args": {}, "severity": "low", "entity": "1:17", "text": "t"}
+    value: dict[str, Any] = {
+        "id": "a1",
+        "kind": "sandwich",
+        "args": {},
+        "severity": "low",
+        "entity": "1:17",
+        "text": "t",
+    }
     value |= {"chain_id": 1, "block_number": 17, "revision": revision, "status": status, "source": "f1"}
     return record("alerts", value)
 
@@ -89,6 +96,13 @@ def test_refused_elements_of_a_sample_block_are_told_from_those_of_others(tally:
     assert tally.rejected.total() == 3
     assert "2 elements of the real blocks were refused (bin/soba dlq list)" in demo.failures(tally)
     assert tally.lost == 0  # the refused transaction does not make up for a lost event, nor count as one
+
+
+def test_a_note_that_letters_were_replayed_is_no_letter(tally: Tally) -> None:
+    note = [("ce_type", headers.HANDLED_TYPE.encode()), ("ce_id", b"chain.events.dlq/1/6:replayed")]
+    value = {"status": "replayed", "offsets": [6], "at": "2026-01-01T00:00:00Z"}
+    assert tally.take(record("chain.events.dlq", value, note)) is None
+    assert tally.rejected.total() == 0
 
 
 def test_a_lost_event_a_retraction_and_a_missing_alert_fail(tally: Tally) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from console.consume import Search, matches, parse_filter
 from console.dlq import about
+from console.letters import letter_of
 from console.local.errors import LocalError
 from console.produce import key_of, lines_of
 from console.records import SHOWN, Seen, as_json, as_text, beginning, known, parsed, short
@@ -143,11 +144,15 @@ def test_a_dead_letter_says_why_and_where() -> None:
         field="amount_in",
         detail="must be above 0",
         agent="validate",
-        carried=[("request_id", b"r1")],
+        carried=[("request_id", b"r1"), (headers.ATTEMPT, b"2"), (headers.LETTER, b"chain.events.dlq/1/40")],
     )
-    assert about(seen(b"{}", letter)).splitlines() == [
+    record = seen(b"{}", letter)
+    told = letter_of(record)
+    assert told is not None and about(record, told, "open").splitlines() == [
+        "letter  chain.events/1/42  open",
         "reason  schema  field amount_in",
         "detail  must be above 0",
         "source  element 3 of chain.events/0/9, refused by validate",
+        "history replayed 2 times, last from chain.events.dlq/1/40",
         "request r1",
     ]

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from confluent_kafka import TopicPartition
 
 from agents import consume, validate
+from agents.agent import Record, Result
 from agents.consume import ConsumeFeed, Stateful
 from agents.runtime import Activity, Stopped
 from base.exits import EXIT_MISFIT
 from base.settings import Settings
+from tests.unit.wire import records
 
 
 class Done:
@@ -64,7 +68,7 @@ class Written:
     """A record of chain.blocks made from offset 7 of chain.events."""
 
     def headers(self) -> list[tuple[str, bytes]]:
-        return [("ce_source", b"validate"), ("ce_id", b"1:1:7")]
+        return [("ce_source", b"validate"), ("ce_id", b"1:1:7"), ("held", b"1:1")]
 
     def value(self) -> bytes:
         return b'{"chain_id":1,"number":1,"status":"complete","revision":7,"events":[],"rejected":0,"transactions":[]}'
@@ -75,6 +79,10 @@ class Topics:
 
     def __init__(self, end: int) -> None:
         self._end = end
+        self.position = 0
+
+    def seek(self, where: TopicPartition) -> None:
+        self.position = where.offset
 
     def list_topics(self, topic: str, timeout: float) -> Any:
         return type("Metadata", (), {"topics": {topic: type("Topic", (), {"partitions": {0: None}})()}})()
@@ -92,12 +100,14 @@ class Given:
     def __init__(self) -> None:
         self.activity = Activity()
         self.restoring_while_given: list[str] = []
+        self.refused: list[int] = []
 
     def retry(self, agent: str, call: Any) -> Any:
         return call()
 
     def give(self, agent: str, result: Any) -> list[int]:
         self.restoring_while_given = list(self.activity.restoring)
+        self.refused += [letter.record.offset for letter in result.dead_letters]
         return []
 
 
@@ -117,3 +127,39 @@ def test_a_worker_does_not_start_on_blocks_of_another_topic(monkeypatch: pytest.
         work.assigned(Topics(end=7), [0])  # type: ignore[arg-type]
     work.assigned(Topics(end=8), [0])  # type: ignore[arg-type]
     assert outlet.restoring_while_given == ["validate/0"] and not outlet.activity.restoring
+
+
+class Refuses:
+    """State that raises on what is named bad."""
+
+    def __init__(self, batches: list[int]) -> None:
+        self._batches = batches
+
+    def restore(self, tail: Any, committed: int) -> Result:
+        return Result()
+
+    def handle(self, batch: Sequence[Record], now: float) -> Result:
+        self._batches.append(len(batch))
+        if any(record.raw == b"bad" for record in batch):
+            raise ValueError("bad")
+        return Result()
+
+    def floor(self) -> int | None:
+        return None
+
+
+def test_a_guilty_record_costs_a_few_batches(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(consume, "read_tail", lambda *_: [])
+    batches: list[int] = []
+    agent = replace(validate.AGENT, make=lambda *_: Refuses(batches))
+    outlet: Any = Given()
+    work = Stateful(agent, Settings(_env_file=None, brokers="127.0.0.1:1"), outlet)
+    values = [b"bad" if offset in (300, 301, 2_000) else b"good" for offset in range(4_000)]
+    topic: Any = Topics(end=len(values))
+    work.assigned(topic, [0])
+    while topic.position < len(values):
+        found = records(values[topic.position :], first=topic.position)
+        topic.position = len(values)  # where a seek does not set it back
+        work.process(topic, {0: found})
+    assert outlet.refused == [300, 301, 2_000]
+    assert len(batches) < 80

@@ -108,5 +108,10 @@ def test_file_forms(tmp_path: Path) -> None:
     packed.write_bytes(gzip.compress(raw)[:50])
     with pytest.raises(Malformed, match="cannot be read"):
         list(read_blocks(tmp_path))
+    spoilt = bytearray(gzip.compress(raw))
+    spoilt[20:24] = b"\xff" * 4
+    packed.write_bytes(spoilt)
+    with pytest.raises(Malformed, match=r"block\.json\.gz: cannot be read: Error -3"):
+        list(read_blocks(tmp_path))
     with pytest.raises(Malformed, match="no block here"):
         list(read_blocks(tmp_path / "absent"))

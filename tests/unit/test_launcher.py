@@ -166,10 +166,16 @@ def test_a_paused_child_stops_too(tree: Tree) -> None:
 
 def test_a_signal_ends_the_wait_and_stops_all(tree: Tree) -> None:
     child = tree.python("one", SLEEPER)
-    timer = threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGTERM))
-    timer.start()
+    before = signal.getsignal(signal.SIGTERM)
+
+    def send() -> None:
+        wait_for(lambda: signal.getsignal(signal.SIGTERM) is not before)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    sender = threading.Thread(target=send)
+    sender.start()
     assert tree.launcher.run_until_signal() == signal.SIGTERM
-    timer.join()
+    sender.join()
     assert not child.alive and tree.said[-1] == "stopping"
 
 

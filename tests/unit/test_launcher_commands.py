@@ -228,11 +228,30 @@ def test_progress_on_a_terminal_and_elsewhere(capsys: pytest.CaptureFixture[str]
     assert lines[0] == "fetching: 0.0 MB" and lines[-1] == "fetching: 100 %"
 
 
+def test_long_work_is_told_on_standard_error(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from console.local import progress
+
+    with progress.counting("reading", 2_000) as bar:
+        bar.advance(1_000)
+    assert capsys.readouterr() == ("", "")  # short work says nothing
+    monkeypatch.setattr(progress, "TELL_EVERY_S", 0.0)
+    with progress.counting("reading", 2_000) as bar:
+        bar.advance(1_000)
+    assert capsys.readouterr() == ("", "reading: 1,000 of 2,000\n")
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    with progress.counting("reading", 2_000) as bar:
+        bar.advance(2_000)
+    told = capsys.readouterr()
+    assert told.out == "" and "reading" in told.err and "2000/2000" in told.err
+
+
 @pytest.mark.parametrize(
     "argv",
     [
         ("worker", "validate"), ("serve",), ("topics", "check"), ("produce", "alerts"), ("consume", "alerts"),
-        ("dlq", "show"), ("keys", "list"),
+        ("dlq", "show"), ("dlq", "replay", "chain.events"), ("tables", "rebuild"), ("keys", "list"),
     ],
 )  # fmt: skip
 def test_without_a_known_server_each_command_says_what_to_do(
@@ -247,7 +266,7 @@ def test_without_a_known_server_each_command_says_what_to_do(
     "argv",
     [
         ("up",), ("demo", "--once"), ("bench", "reply"), ("worker", "validate"), ("topics", "create"),
-        ("consume", "alerts"), ("dlq", "list"), ("keys", "list"),
+        ("consume", "alerts"), ("dlq", "list"), ("dlq", "drop", "chain.events"), ("tables", "rebuild"), ("keys", "list"),
     ],
 )  # fmt: skip
 def test_a_server_that_does_not_answer_is_named(
@@ -308,6 +327,12 @@ def test_findings_that_cannot_be_written_are_told(data: Path, capsys: pytest.Cap
     samples = ROOT / "samples" / "blocks" / "ethereum-20000010-real" / "block.json.gz"
     assert run("evaluate", "mev", "--data", str(samples), "--out", str(data / "no" / "file")) == 1
     assert "cannot be written: No such file or directory" in capsys.readouterr().err
+
+
+def test_serve_says_that_it_waits_for_nobody(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("serve", "--help") == 0
+    told = " ".join(capsys.readouterr().out.split())
+    assert "serves also while Kafka or Redis does not answer, at start as later" in told and "503" in told
 
 
 def test_help_of_a_command_shows_its_own_options_alone(capsys: pytest.CaptureFixture[str]) -> None:

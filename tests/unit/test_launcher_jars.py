@@ -1,7 +1,9 @@
 """The jars: checked before they get their name, resumed, refused when corrupt, fetched again."""
 
 import hashlib
+import platform
 import re
+import shutil
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -166,7 +168,7 @@ def test_the_address_comes_from_jgo_unless_a_mirror_is_named(monkeypatch: pytest
 
 
 def test_a_machine_without_a_redis_is_told_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(redis_server.shutil, "which", lambda _: None)
-    monkeypatch.setattr(redis_server.platform, "machine", lambda: "sparc")
+    monkeypatch.setattr(shutil, "which", lambda _: None)
+    monkeypatch.setattr(platform, "machine", lambda: "sparc")
     with pytest.raises(LocalError, match=r"no Redis binary for .* sparc[\s\S]*REDIS_URL"):
         redis_server.server()

@@ -53,9 +53,7 @@ def test_the_fields_are_those_of_the_contract(stream: io.StringIO) -> None:
     }
 
 
-@pytest.mark.parametrize(
-    ("level", "word"), [(10, "DEBUG"), (20, "INFO"), (30, "WARN"), (40, "ERROR"), (50, "ERROR")]
-)
+@pytest.mark.parametrize(("level", "word"), [(10, "DEBUG"), (20, "INFO"), (30, "WARN"), (40, "ERROR"), (50, "ERROR")])
 def test_there_are_four_levels(stream: io.StringIO, level: int, word: str) -> None:
     logging.log(level, "x")
     assert entries(stream)[0]["level"] == word

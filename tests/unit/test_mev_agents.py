@@ -56,7 +56,7 @@ class Runtime:
         names = self.agent.keys(batch)
         assert len(names) == len(set(names))
         held = {name: self.rows[name].value if name in self.rows else None for name in names}
-        result = self.agent.handle(batch, held)
+        result = self.agent.call(batch, held, {})
         self.outputs += result.outputs
         for row in result.rows:
             old = self.rows.get((row.table, row.key))
@@ -74,6 +74,11 @@ class Runtime:
         return {
             id: one.model_dump(exclude={"revision"}) for id, one in sorted(newest.items()) if one.status != "retracted"
         }
+
+
+def saying(rows: dict[RowName, Row]) -> dict[RowName, Any]:
+    """The rows in which something was found."""
+    return {name: row.value for name, row in rows.items() if isinstance(row.value, MevRow) and row.value.findings}
 
 
 def said(result: Result) -> list[tuple[str, str, int]]:
@@ -172,10 +177,8 @@ def test_any_batches_and_replays_end_in_the_same_states_and_rows(history: list[A
             end = data.draw(st.integers(0, end))
         at = end
     assert shaken.last_states() == calm.last_states()
-    assert {name: row.value for name, row in shaken.rows.items() if row.value.findings} == {
-        name: row.value for name, row in calm.rows.items() if row.value.findings
-    }
-    expected = {}
+    assert saying(shaken.rows) == saying(calm.rows)
+    expected: dict[str, Any] = {}
     for number in (7, 8):
         last = next((one.value for one in reversed(stream) if one.value.number == number), None)
         expected |= {one.id: one.model_dump(exclude={"revision"}) for one in (detect(last) if last else [])}

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 from typing import Any, cast
 
 import pytest
@@ -17,8 +18,11 @@ from pydantic import BaseModel
 from agents import runtime
 from agents.agent import Agent, Output, Record, Result, RowName, Rows
 from agents.runtime import CONSECUTIVE_ERRORS, Activity, DeadLetterLimit, Outlet, Runner, Stopped
+from base.exits import EXIT_DEAD_LETTERS
+from models.releases import Models, load
 from tables.registry import BLOCKS, MEV, BlockRow, MevRow, Table
 from tables.rows import Row
+from tests.linear import release, served
 from topics.registry import ALERTS, REQUESTS_DATA, max_bytes
 
 TOO_MUCH = b" " * (max_bytes(ALERTS.name) + 1)
@@ -38,6 +42,7 @@ class Shelf:
         self.reads: list[list[str]] = []
         self.refuse: set[str] = set()
         self.stopped = False
+        self.models: Callable[[], Models] = dict
 
     def give(self, agent: str, result: Result) -> list[int]:
         if self.stopped:
@@ -52,6 +57,9 @@ class Shelf:
     def read(self, agent: str, names: Sequence[RowName]) -> dict[RowName, BaseModel | None]:
         self.reads.append([key for _, key in names])
         return {name: self.rows.get(name) for name in names}
+
+    def end(self, code: int, why: str) -> None:
+        runtime.leave(code, why)
 
     @property
     def outputs(self) -> list[str]:
@@ -182,7 +190,7 @@ def test_ten_errors_in_a_row_end_the_process() -> None:
     work, shelf = runner(guilty_when({*range(3, 50)}))
     with pytest.raises(Left) as end:
         work.process([record(offset) for offset in range(50)])
-    assert end.value.args == (runtime.EXIT_DEAD_LETTERS,)
+    assert end.value.args == (EXIT_DEAD_LETTERS,)
     assert len(shelf.letters) == CONSECUTIVE_ERRORS - 1
 
 
@@ -306,3 +314,52 @@ def test_a_small_cache_loses_nothing(batches: list[list[str]], cached: int) -> N
             offset += len(keys)
     every = [key for keys in batches for key in keys]
     assert {key: total(shelf, key) for key in set(every)} == {key: every.count(key) for key in set(every)}
+
+
+# Models
+
+
+def test_a_batch_sees_the_models_of_one_moment_also_where_it_is_halved(tmp_path: Path) -> None:
+    """A release in the middle of a batch: what the batch says must all come from one model, and the next from the new one."""
+    one, shelf = served(tmp_path), Shelf()
+    released = load(release("1"), one)
+    shelf.models = lambda: {one.name: released}
+    seen: list[tuple[int, str]] = []
+
+    def handle(batch: Sequence[Record], rows: Rows, models: Models) -> Result:
+        nonlocal released
+        released = load(release("2"), one)
+        if len(batch) > 1 and any(record.offset == 2 for record in batch):
+            raise RuntimeError("halve me")
+        seen.extend((record.offset, models[one.name].id) for record in batch)
+        return Result()
+
+    work = Runner(Agent("test", REQUESTS_DATA, handle, models=(one,)), cast(Outlet, shelf))
+    work.process([record(offset) for offset in range(4)])
+    work.process([record(4)])
+    assert seen == [*((offset, "linear/1") for offset in range(4)), (4, "linear/2")]
+
+
+def test_an_agent_without_models_is_not_given_any_and_waits_for_none() -> None:
+    def never() -> Models:
+        raise AssertionError("nobody asked for models")
+
+    work, shelf = runner(lambda batch, rows: tell(batch))
+    shelf.models = never
+    work.process([record(0)])
+    assert shelf.outputs == ["0"]
+
+
+def test_a_stop_while_models_are_read_leaves_the_batch_unacknowledged(tmp_path: Path) -> None:
+    def stopping() -> Models:
+        raise Stopped
+
+    shelf = Shelf()
+    shelf.models = stopping
+    work = Runner(
+        Agent("test", REQUESTS_DATA, lambda batch, rows, models: Result(), models=(served(tmp_path),)),
+        cast(Outlet, shelf),
+    )
+    with pytest.raises(Stopped):
+        work.process([record(0)])
+    assert shelf.given == []

@@ -111,9 +111,7 @@ def test_status_follows_the_block() -> None:
 
 
 def test_the_sell_side_and_kept_inventory() -> None:
-    sold = block(
-        swap("f", 0, Y, X, 1000, 110), swap("v", 1, Y, X, 400, 40), swap("b", 2, X, Y, 100, 1000), senders=BOT
-    )
+    sold = block(swap("f", 0, Y, X, 1000, 110), swap("v", 1, Y, X, 400, 40), swap("b", 2, X, Y, 100, 1000), senders=BOT)
     assert [(one.token, one.amount_raw) for one in only(sold).profit] == [(X, "10")]
     imbalanced = block(
         swap("f", 0, X, Y, 100, 1000), swap("v", 1, X, Y, 50, 400), swap("b", 2, Y, X, 900, 104), senders=BOT
@@ -126,12 +124,18 @@ def test_the_sell_side_and_kept_inventory() -> None:
     [
         ([swap("f", 0, X, Y, 1, 9), swap("b", 2, Y, X, 9, 1)], "nobody between"),
         ([swap("f", 0, X, Y, 1, 9), swap("v", 1, Y, X, 1, 9), swap("b", 2, Y, X, 9, 1)], "the other direction between"),
-        ([swap("f", 0, X, Y, 1, 9), swap("v", 1, X, Y, 1, 9, pool=Z), swap("b", 2, Y, X, 9, 1)], "another pool between"),
+        (
+            [swap("f", 0, X, Y, 1, 9), swap("v", 1, X, Y, 1, 9, pool=Z), swap("b", 2, Y, X, 9, 1)],
+            "another pool between",
+        ),
         ([swap("v", 0, X, Y, 1, 9), swap("f", 1, X, Y, 1, 9), swap("b", 2, Y, X, 9, 1)], "before"),
         ([swap("f", 0, X, Y, 1, 9), swap("b", 1, Y, X, 9, 1), swap("v", 2, X, Y, 1, 9)], "after"),
         ([swap("f", 0, X, Y, 1, 9), swap("v", 1, X, Y, 1, 9), swap("b", 2, X, Y, 9, 1)], "no way back"),
         ([swap("f", 0, X, X, 1, 9), swap("v", 1, X, X, 1, 9), swap("b", 2, X, X, 9, 1)], "no swaps at all"),
-        ([swap("f", 0, X, Y, 1, 9), swap("v", 1, X, Y, 1, 9), swap("f", 2, Y, X, 9, 1) | {"transaction_index": 0}], "one tx"),
+        (
+            [swap("f", 0, X, Y, 1, 9), swap("v", 1, X, Y, 1, 9), swap("f", 2, Y, X, 9, 1) | {"transaction_index": 0}],
+            "one tx",
+        ),
     ],
 )
 def test_what_is_no_sandwich(events: list[dict[str, Any]], why: str) -> None:
@@ -203,9 +207,9 @@ def test_many_of_each_and_several_pools_are_one_bundle() -> None:
 
 def test_two_rounds_of_one_bot_are_two_findings() -> None:
     senders = {name + n: who for n in "12" for name, who in BOT.items()}
+    round: list[tuple[str, Any]] = [("f", (X, Y, 100, 1000)), ("v", (X, Y, 50, 400)), ("b", (Y, X, 900, 110))]
     twice = block(
-        *(swap(tx + n, i + 3 * int(n), *how) for n in "12" for i, (tx, *how) in enumerate(
-            [("f", X, Y, 100, 1000), ("v", X, Y, 50, 400), ("b", Y, X, 900, 110)])),
+        *(swap(tx + n, i + 3 * int(n), *how) for n in "12" for i, (tx, how) in enumerate(round)),
         senders=senders,
     )  # fmt: skip
     assert shape(twice) == [("f1", "v1", "b1"), ("f2", "v2", "b2")]
@@ -265,7 +269,9 @@ def pair_block() -> Block:
         reserves[b] -= got
         sold, bought = (X, Y) if sell_x else (Y, X)
         common = {"transaction_hash": hash_of(tx), "transaction_index": index, "pool": POOL}
-        events.append({**common, "event_type": "sync", "log_index": log, "reserve0_raw": reserves[0], "reserve1_raw": reserves[1]})
+        events.append(
+            {**common, "event_type": "sync", "log_index": log, "reserve0_raw": reserves[0], "reserve1_raw": reserves[1]}
+        )
         events.append(swap(tx, index, sold, bought, paid, got, log_index=log + 1))
         log += 2
         return got

@@ -5,12 +5,13 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Sequence
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from prometheus_client import REGISTRY
 
-from agents import telling, validate
+from agents import telling
 from agents.agent import Agent, DeadLetter, Output, Record, Result, Rows
 from agents.runtime import HANDLER_ERROR, Activity, Outlet, Runner
 from agents.telling import SUMMARY_S, Summary
@@ -20,7 +21,7 @@ from tables.rows import Answer
 from tests.unit.wire import TIME, envelope, records, swap, transaction
 from topics.headers import Headers
 from topics.registry import REQUESTS_DATA
-from topics.schemas.mev import Finding
+from topics.schemas.chain import Block
 from topics.schemas.requests import Verdicts
 
 NAMED = [("request_id", b"r1"), ("traceparent", b"t")]
@@ -99,9 +100,8 @@ def test_the_age_of_a_block_is_that_of_what_is_about_it(monkeypatch: pytest.Monk
     monkeypatch.setattr(time, "time", lambda: TIME + 9.0)
     whole = envelope(swap(timestamp=None), transactions=[transaction(n) for n in range(50)], hash="0x" + "ab" * 32)
     (block,) = Validator(0, 1).handle(records([whole]), TIME + 9.0).outputs
-    finding = Finding.model_construct(block_timestamp=TIME)
-    unknown = Finding.model_construct(block_timestamp=None)
-    for place, one in enumerate((block.value, validate.codecs.decode_block(block.value), finding)):
+    finding, unknown = SimpleNamespace(block_timestamp=TIME), SimpleNamespace(block_timestamp=None)
+    for place, one in enumerate((block.value, Block.model_validate_json(block.value), finding)):
         telling.block_age(f"about{place}", one)
         telling.block_age(f"about{place}", unknown)  # says nothing, and so changes nothing
         assert value("soba_block_age_seconds", agent=f"about{place}") == 9.0

@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from agents import validate
-from agents.agent import DeadLetter, Output, Record, Result
+from agents.agent import DeadLetter, Output, Record, Result, Written
 from agents.validate import AGENT, Validator
 from models.chain import assembly
 from tests.unit.wire import (
@@ -40,6 +40,7 @@ from tests.unit.wire import (
     transaction,
     transfer,
     tx,
+    written,
 )
 from topics.partition import partition
 from topics.schemas.chain import Block, PairTrades, WalletActivity
@@ -62,7 +63,7 @@ def validator() -> Validator:
 class World:
     """All that anyone outside can see of a run."""
 
-    blocks: list[bytes] = field(default_factory=list)
+    blocks: list[Written] = field(default_factory=list)
     views: list[Output] = field(default_factory=list)
     letters: dict[tuple[int, str | None], tuple[str, bytes]] = field(default_factory=dict)
     sent_on: set[tuple[bytes, bytes]] = field(default_factory=set)
@@ -78,7 +79,7 @@ class World:
                 self.sent_on.add((effect.key, effect.value))
             elif place < len(first) + len(result.outputs):
                 assert effect.partition == HERE
-                self.blocks.append(effect.value)
+                self.blocks += written(effect)
             else:
                 self.views.append(effect)
 
@@ -86,7 +87,7 @@ class World:
         """The value of each block's highest revision; one revision always means the same bytes."""
         seen: dict[tuple[int, int, int], bytes] = {}
         last: dict[BlockId, tuple[int, bytes]] = {}
-        for value in self.blocks:
+        for _, _, value in self.blocks:
             head = json.loads(value)
             key, revision = (head["chain_id"], head["number"]), head["revision"]
             assert seen.setdefault((*key, revision), value) == value
@@ -121,7 +122,7 @@ class Feeder:
         self.world = world
         self.state = validator()
         self.committed = self.position = committed
-        self.world.give(self.state.restore(world.blocks[-AGENT.tail :], committed, len(world.blocks) < AGENT.tail))
+        self.world.give(self.state.restore(world.blocks[-AGENT.tail :], committed))
 
     def step(self, many: int, now: float, most: int | None = None) -> None:
         batch = self.log[self.position : self.position + many]
@@ -261,7 +262,7 @@ def test_revisions_grow_and_views_name_what_earlier_revisions_named(
 ) -> None:
     world = run(log, batches)
     revisions: dict[BlockId, list[int]] = {}
-    for value in world.blocks:
+    for _, _, value in world.blocks:
         block = Block.model_validate_json(value)
         revisions.setdefault((block.chain_id, block.number), []).append(block.revision)
     assert all(found == sorted(set(found)) for found in revisions.values())
@@ -629,22 +630,22 @@ def test_restoring_sends_views_again_only_of_what_may_not_have_been_sent() -> No
     state = validator()
     first = take(envelope(inside(swap())), state=state)
     second = take(envelope(inside(swap(NUMBER + 1)), number=NUMBER + 1), state=state, first=1)
-    tail = [output.value for output in (*first.outputs, *second.outputs)]
-    again = validator().restore(tail, committed=1, whole=True)
+    tail = written(*first.outputs, *second.outputs)
+    again = validator().restore(tail, committed=1)
     assert (again.outputs, again.dead_letters) == ([], [])
     assert [output.value for output in again.after] == [output.value for output in second.after]
-    assert validator().restore(tail, committed=2, whole=True).after == []
+    assert validator().restore(tail, committed=2).after == []
 
 
 def test_restoring_names_what_every_revision_read_had_named() -> None:
     """A zombie's late copy of an older revision among them."""
     tokens = [DAI, USDC, "0x" + "77" * 20]
     revisions = [
-        take(envelope(inside(swap(token_out=token))), first=offset).outputs[0].value
+        written(*take(envelope(inside(swap(token_out=token))), first=offset).outputs)[0]
         for offset, token in enumerate(tokens, start=3)
     ]
     zombie, older, newest = revisions[1], revisions[0], revisions[2]
-    again = validator().restore([older, newest, zombie], committed=5, whole=True)
+    again = validator().restore([older, newest, zombie], committed=5)
     pairs = {key: len(trades) for value in decoded(again.after) for key, trades in value.get("pairs", {}).items()}
     assert pairs == {f"1:{min(WETH, t)}:{max(WETH, t)}": int(t == tokens[2]) for t in tokens}
 
@@ -662,7 +663,7 @@ def test_a_replay_that_has_not_reached_the_newest_blocks_is_not_late() -> None:
         state = validator()
         # Of that batch only the newer blocks were confirmed.
         state.restore(
-            [output.value for output in undisturbed.outputs if json.loads(output.value)["number"] != NUMBER], 0, True
+            written(*(output for output in undisturbed.outputs if json.loads(output.value)["number"] != NUMBER)), 0
         )
         again = take(*log, state=state)
     assert reasons(again) == reasons(undisturbed) == []
@@ -676,7 +677,7 @@ def test_a_replay_makes_no_dead_letters_of_what_was_refused_as_a_whole() -> None
     assert reasons(take(late, state=state, first=1)) == [("other_fork", None)]
     second = take(swap(log_index=1), state=state, first=2)
     again = validator()
-    again.restore([output.value for output in (*first.outputs, *second.outputs)], committed=1, whole=True)
+    again.restore(written(*first.outputs, *second.outputs), committed=1)
     assert reasons(take(late, state=again, first=1)) == []
 
 
@@ -704,14 +705,78 @@ def test_counts_tell_what_became_of_events() -> None:
     assert result.taken == {"new": 2, "duplicate": 1, "rerouted": 1}
 
 
+def test_a_partial_envelope_counts_only_what_is_new(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(assembly, "ASSEMBLED_EVENTS", 3)
+    monkeypatch.setattr(assembly, "ASSEMBLED_TRANSACTIONS", 2)
+    state = validator()
+    events = [inside(swap(log_index=n)) for n in range(4)]
+    transactions = [transaction(n) for n in range(3)]
+    whole = envelope(*events[:3], status="partial", transactions=transactions[:2])
+    assert reasons(take(whole, whole, state=state)) == []
+    assert reasons(take(envelope(events[3], status="partial"), state=state, first=2)) == [("too_large", None)]
+    more = envelope(transactions=transactions[2:], status="partial")
+    assert reasons(take(more, state=state, first=3)) == [("too_large", None)]
+    large = envelope(*map(dict, events), status="partial", number=NUMBER + 1)
+    assert reasons(take(large, state=state, first=4)) == [("too_large", None)]
+    assert (1, NUMBER + 1) not in state.assembly.blocks  # refused, it leaves no trace
+    complete = envelope(*map(dict, events), transactions=transactions)
+    assert len(last(take(complete, state=state, first=5))["events"]) == 4
+
+
+def test_a_block_stops_changing_when_too_many_names_would_have_to_be_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(assembly, "NAMED", 5)
+    state = validator()
+    wallets = [f"0x{n:040x}" for n in range(1, 20)]
+    refused = 0
+    for offset, wallet in enumerate(wallets):
+        refused += len(take(envelope(inside(swap(from_address=wallet))), state=state, first=offset).dead_letters)
+    assert refused > 10 and len(state.assembly.blocks[1, NUMBER].named) < 10
+
+
+def block_of(number: int, revision: int, window: str | None = None, chain_id: int = 1) -> Written:
+    value = {
+        "chain_id": chain_id,
+        "number": number,
+        "revision": revision,
+        "status": "complete",
+        "events": [],
+        "transactions": [],
+    }
+    headers = [] if window is None else [("held", window.encode())]
+    return Written(f"{chain_id}:{number}:{revision}", headers, encoded(value))
+
+
 def test_a_restart_reads_back_as_far_as_it_must() -> None:
-    """512 blocks of every chain, and half as many records again from before what is committed."""
-    one = [f"1:{number}:{number}" for number in range(600)]
-    assert validate.enough(one, committed=512)
-    later = [f"1:{number}:{number}" for number in range(600, 2_000)]
-    assert validate.enough([*one, *later], committed=1_000) and not validate.enough([*one, *later], committed=999)
-    assert not validate.enough(one[:511], committed=10_000)
-    assert not validate.enough(one, committed=511)  # what is read again does not make an older event late
-    assert not validate.enough([*one, "2:5:700"], committed=10_000)
-    assert not validate.enough([*one[:500], *["1:7:900"] * 100], committed=10_000)
+    """All blocks that late events can change, of every chain, and half as many records again from before what is committed."""
+    tail = [block_of(n, n, f"{max(0, n - 99)}:{min(n + 1, 100)}") for n in range(300)]
+    assert validate.enough(tail, committed=300) and validate.enough(tail[-100:], committed=300)
+    assert not validate.enough(tail[-99:], committed=300)
+    assert not validate.enough(tail[-100:], committed=250)  # what was lowest then is not among them
+    assert validate.enough(tail, committed=150) and not validate.enough(tail, committed=149)
+    assert not validate.enough([*tail, block_of(5, 300, "4:2", chain_id=2)], committed=301)
+    assert validate.enough([*tail, block_of(5, 300, "5:1", chain_id=2)], committed=301)
+    assert not validate.enough([block_of(n, n) for n in range(511)], committed=511)  # written before windows were told
     assert validate.enough([], committed=0)
+
+
+def test_a_tail_that_lacks_the_highest_blocks_is_not_enough() -> None:
+    """Block 1000 came first, then older ones were filled in: they are the newest records and not the highest blocks."""
+    with patch.object(assembly, "HELD_BLOCKS", 4):
+        state = validator()
+        first = take(envelope(inside(swap(1_000)), number=1_000), state=state)
+        after = take(*(envelope(number=n) for n in range(100, 106)), state=state, first=1)
+        tail = written(*after.outputs)
+        assert not validate.enough(tail[-4:], committed=7)
+        assert validate.enough(written(*first.outputs) + tail, committed=7)
+        again = validator()
+        again.restore(tail[-4:], committed=7)  # nothing older is to be had
+        assert reasons(take(swap(101, log_index=9), state=again, first=7)) == [("too_late", None)]
+        assert reasons(take(swap(1_000, log_index=9), state=again, first=8)) == []
+
+
+def test_a_chain_whose_blocks_are_all_there_may_begin_lower() -> None:
+    state = validator()
+    tail = [*written(*take(envelope(number=50), state=state).outputs), block_of(5, 9, "1:3", chain_id=CHAINS[1])]
+    again = validator()
+    again.restore(tail, committed=10)
+    assert reasons(take(swap(7), swap(4, chain_id=CHAINS[1]), state=again, first=10)) == [("too_late", None)]

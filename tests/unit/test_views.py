@@ -27,8 +27,9 @@ from topics.schemas.chain import Block, PairTrades, WalletActivity
 PAIR = f"1:{USDC}:{WETH}"
 
 
-def block(*events: dict[str, Any], **more: Any) -> Block:
-    return Block.model_validate(envelope(*map(inside, events), **{"revision": 4, **more}))
+def block(*events: dict[str, Any], **more: Any) -> views.Block:
+    made = Block.model_validate(envelope(*map(inside, events), **{"revision": 4, **more}))
+    return made.model_dump(exclude_none=True)
 
 
 def owner(key: str) -> int:

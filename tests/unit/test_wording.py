@@ -10,7 +10,8 @@ import pytest
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, field_validator
 
 from base.wording import FORMS, SHOWN, Wording, shown, wording
-from topics.schemas import fields
+from ingest import raw
+from topics.schemas import fields, models
 from topics.schemas.chain import Block
 
 
@@ -125,9 +126,10 @@ def test_an_error_that_is_not_in_the_list_keeps_its_sense() -> None:
 
 
 def test_every_form_of_the_schemas_has_words() -> None:
-    constraints = [part for name in vars(fields) for part in getattr(vars(fields)[name], "__metadata__", ())]
+    types = [one for module in (fields, models, raw) for one in vars(module).values()]
+    constraints = [part for one in types for part in getattr(one, "__metadata__", ())]
     patterns = {part.pattern for part in constraints if getattr(part, "pattern", None)}
-    assert len(patterns) >= 7 and patterns == set(FORMS)
+    assert len(patterns) >= 9 and patterns == set(FORMS)
 
 
 def test_a_shown_value_is_short_and_cannot_command_a_terminal() -> None:

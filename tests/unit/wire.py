@@ -6,8 +6,8 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from agents.agent import DeadLetter, Output, Record
-from topics.headers import Headers
+from agents.agent import DeadLetter, Output, Record, Written
+from topics.headers import Headers, get
 
 NOW = 1_800_000_000.0
 """Our clock in tests: after every time in them."""
@@ -101,3 +101,8 @@ def decoded(outputs: Sequence[Output]) -> list[dict[str, Any]]:
 def letter_id(letter: DeadLetter) -> tuple[int, str | None]:
     """What makes a dead letter itself within its partition."""
     return letter.record.offset, letter.index
+
+
+def written(*outputs: Output) -> list[Written]:
+    """Outputs as a restart reads them back."""
+    return [Written((get(one.headers, "ce_id") or b"").decode(), one.headers, one.value) for one in outputs]

@@ -25,8 +25,9 @@ class Alert(BaseModel, use_attribute_docstrings=True):
     text: str
     chain_id: Uint64
     block_number: Uint64 | None = None
+    block_timestamp: Uint64 | None = None
+    """Unix seconds; left out where the block's time is unknown."""
     revision: Uint64
     status: Literal["provisional", "final", "retracted"]
     source: str
     """The id of the result it was made from."""
-    processed_at: str | None = None

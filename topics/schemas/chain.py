@@ -109,7 +109,6 @@ class Liquidation(MovedAmounts):
 
 
 Event = Annotated[Swap | Transfer | Sync | Liquidity | Liquidation, Field(discriminator="event_type")]
-EVENT_TYPES = ("swap", "transfer", "deposit", "withdrawal", "sync", "mint", "burn", "collect", "liquidation")
 
 
 class Transaction(Base):

@@ -7,10 +7,12 @@ but a JSON float has only 17 digits by the time any parser sees it.
 
 from __future__ import annotations
 
-from datetime import datetime
-from typing import Annotated
+import re
+from datetime import UTC, datetime
+from typing import Annotated, Any
 
-from pydantic import Field, StringConstraints
+from pydantic import AfterValidator, Field, StringConstraints, WithJsonSchema
+from pydantic_core import PydanticCustomError
 
 Address = Annotated[str, StringConstraints(pattern=r"^0x[0-9a-fA-F]{40}$")]
 """20 bytes of hex with 0x."""
@@ -43,8 +45,32 @@ Uint64 = Annotated[int, Field(strict=True, ge=0, lt=2**63)]
 Int64 = Annotated[int, Field(strict=True, ge=-(2**63), lt=2**63)]
 """An integer that every consumer's 64-bit type, and orjson, can hold."""
 
-Time = Annotated[Int64 | datetime, Field(union_mode="left_to_right")]
-"""Unix seconds; RFC 3339 is taken and becomes unix seconds."""
+
+def _seconds(value: Any) -> int:
+    """Unix seconds of a time that is no integer."""
+    if isinstance(value, float) and abs(value) < 2**63:
+        return int(value)
+    try:
+        if isinstance(value, str) and _DATE(value):
+            time = datetime.fromisoformat(value)
+            return int((time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp())
+    except ValueError:
+        pass
+    raise PydanticCustomError("time_form", "Input should be a time")
+
+
+_DATE = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d").match
+
+Time = Annotated[
+    Int64
+    | Annotated[
+        Any,
+        AfterValidator(_seconds),
+        WithJsonSchema({"anyOf": [{"type": "number"}, {"type": "string", "format": "date-time"}]}),
+    ],
+    Field(union_mode="left_to_right"),
+]
+"""Unix seconds, a fraction is cut off; RFC 3339 text is taken and becomes unix seconds, UTC where it names no zone."""
 
 Flag = Annotated[int, Field(strict=True, ge=0, le=1)]
 """0 or 1. Not a Literal, which takes `true` for 1."""

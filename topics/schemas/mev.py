@@ -54,5 +54,3 @@ class Finding(BaseModel, use_attribute_docstrings=True):
     confidence: Annotated[float, Field(ge=0, le=1)]
     evidence: list[str]
     model: str
-    processed_at: str | None = None
-    """RFC 3339; when the agent said so, not part of the finding's identity."""

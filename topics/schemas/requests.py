@@ -4,14 +4,20 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
+
+MOST_EVENTS = 10_000
+"""In one question."""
 
 
 class ValidateEvents(BaseModel):
     """Judge each event by the schema and rules of chain.events. Elements are taken as they are: judging them is the question."""
 
+    model_config = ConfigDict(ser_json_inf_nan="constants")
+    """A number such as 1e400 is infinite to every parser; as null it would be a field left out, and the event valid."""
+
     op: Literal["validate_events"]
-    events: Annotated[list[Any], Field(max_length=10_000)]
+    events: Annotated[list[Any], Field(max_length=MOST_EVENTS)]
 
 
 class Fault(BaseModel):

@@ -1,0 +1,101 @@
+"""Redis tables made anew: the agents that own them do their topics again, and nothing but their rows is given out.
+
+It is the runtime of a worker with another outlet. Rows are newer-wins, so workers may go on meanwhile: what they wrote is never
+older than what is written here, and the same revision is the same row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, NoReturn, cast
+
+from agents.agent import Agent, Record, Result, Rows
+from agents.app import WORKERS
+from agents.runtime import Activity, Outlet, Runner
+from base.settings import Settings
+from models.releases import Models
+from tables.registry import Table
+
+
+class Ended(Exception):
+    """It cannot go on, and why."""
+
+
+@dataclass(slots=True)
+class Tally:
+    """What became of one agent's rows."""
+
+    written: int = 0
+    newer_kept: int = 0
+    """Rows that stayed because what is there is newer."""
+    refused: int = 0
+    """Records that made no row: they fit no schema, or the agent fails on them."""
+
+
+class RowsOnly(Outlet):
+    """An outlet for rows alone: outputs, answers and dead letters were given out when the records were first done."""
+
+    def __init__(self, settings: Settings, tally: Tally) -> None:
+        super().__init__(settings, Activity())
+        del self._producer  # with its threads: nothing goes to a topic from here, not even by mistake
+        self._tally = tally
+
+    def give(self, agent: str, result: Result) -> list[int]:
+        """Write the rows; return the places of those that are older than what is there."""
+        self._tally.refused += len(result.dead_letters)
+        older = super().give(agent, Result(rows=result.rows))
+        self._tally.newer_kept += len(older)
+        self._tally.written += len(result.rows) - len(older)
+        return older
+
+    def end(self, code: int, why: str) -> NoReturn:
+        """Not the process: it is somebody's command.
+
+        Raises Ended.
+        """
+        raise Ended(why)
+
+
+class Rebuild:
+    """Makes the rows of one agent anew, from records of its topic in their order."""
+
+    def __init__(self, agent: Agent, settings: Settings) -> None:
+        self.agent = agent
+        self.tally = Tally()
+        self._runner = Runner(replace(agent, handle=self._handle), RowsOnly(settings, self.tally))
+
+    def process(self, records: Sequence[Record]) -> None:
+        """Do a batch; when this returns its rows are written.
+
+        Raises Ended when Redis fails for good or was started anew, or when the agent fails on too many records.
+        """
+        self._runner.process(records)
+
+    def _handle(self, batch: Sequence[Record], rows: Rows, *models: Models) -> Result:
+        """The agent's handler; counts the rows that it leaves alone, which only newer ones can be."""
+        result: Result = cast(Any, self.agent.handle)(batch, rows, *models)
+        own = {table.name for table in self.agent.own}
+        there = {(table.name, key) for (table, key), row in rows.items() if row is not None and table.name in own}
+        self.tally.newer_kept += len(there - {(row.table.name, row.key) for row in result.rows})
+        return result
+
+
+def owners(names: Iterable[str]) -> list[Agent]:
+    """The agents that own these tables, of all workers; every table that agents own when none is named.
+
+    Raises:
+        KeyError: no agent owns a table of this name.
+    """
+    agents = [agent for worker in WORKERS.values() for agent in worker.agents()]
+    having = [agent for agent in agents if isinstance(agent, Agent) and agent.own]
+    named = list(names)
+    for name in named:
+        if not any(table.name == name for agent in having for table in agent.own):
+            raise KeyError(name)
+    return [agent for agent in having if not named or any(table.name in named for table in agent.own)]
+
+
+def tables_of(agents: Iterable[Agent]) -> list[Table]:
+    """All tables of these agents: those of one agent are made together."""
+    return [table for agent in agents for table in agent.own]
