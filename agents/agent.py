@@ -148,7 +148,9 @@ class Partitioned:
 
     `make(partition, partitions)` builds the state; it is restored from what it wrote last to the same partition number of
     `restored_from`: as few records as `enough` is content with, told them and the committed offset of `topic`, and never more than
-    `tail`. `made_at` tells from such a record's `ce_id` which offset of `topic` the agent had read last.
+    `tail`. `made_at` tells from such a record's `ce_id` the offset in `topic` of the record that changed it last: the newest that
+    the agent had read, and the one whose trace and request it carries on. What follows it (`Result.after`) has its `ce_id` and one
+    part more.
     """
 
     name: str

@@ -25,11 +25,15 @@ from agents.pulse import Pulse
 from agents.releases import serving
 from agents.runtime import Activity, Outlet
 from agents.stream import attach
+from base import tracing
 from base.exits import EXIT_FAILING
-from base.logs import setup_logging
-from base.settings import Settings, get_settings
+from base.logs import log_name, setup_logging
+from base.settings import Settings, chosen, get_settings
+from base.version import version
 from topics import clients
 from topics.registry import DEAD_LETTER_ROOM
+
+log = logging.getLogger("soba.worker")
 
 GRACE_S = 4.0
 """How long a worker that is told to stop may take to finish what it has in hand."""
@@ -98,7 +102,7 @@ class _Process(faust.Worker):
 
 
 def _end() -> None:
-    logging.getLogger("soba.runtime").warning("stopped without waiting longer; what is not acknowledged is read again")
+    log.warning("stopped without waiting longer; what is not acknowledged is read again")
     logging.shutdown()
     os._exit(0)
 
@@ -164,6 +168,7 @@ def build(worker: Worker, settings: Settings) -> Any:
 
     @app.on_before_shutdown.connect  # type: ignore[untyped-decorator]
     async def stop(*_: Any, **__: Any) -> None:
+        log.info("worker %s stops", worker.name)
         outlet.stopping.set()
         for thread in threads:
             await asyncio.to_thread(thread.shutdown)
@@ -179,6 +184,9 @@ def run(name: str) -> None:
     """
     worker, settings = WORKERS[name], get_settings()
     setup_logging(worker.service, settings.log_level)
+    tracing.start(log_name(worker.service), settings.otel_endpoint)
+    told = {"version": version(), "agents": [agent.name for agent in worker.agents()], "settings": chosen(settings)}
+    log.info("worker %s starts", name, extra={"metadata": told})
     # Faust and aiokafka tell of every rebalance; their warnings are what an operator needs.
     for noisy in ("faust", "mode", "aiokafka", "kafka"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
@@ -198,3 +206,5 @@ def run(name: str) -> None:
             )
             sys.exit(EXIT_FAILING)
         raise
+    finally:
+        tracing.stop()

@@ -16,7 +16,9 @@ from typing import Protocol, cast
 from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
 from mode import Service
 
+from agents import spans, telling
 from agents.agent import Agent, Partitioned, Record, Result, State, Written
+from agents.carried import Carried, follow
 from agents.runtime import (
     DeadLetterLimit,
     Outlet,
@@ -99,6 +101,7 @@ class Stateful:
         self._settings = settings
         self._outlet = outlet
         self._states: dict[int, State] = {}
+        self._carried: dict[int, Carried] = {}
         self._limit = DeadLetterLimit()
         self._search: dict[int, tuple[int, int]] = {}
         """Where a guilty record is looked for: how many records are taken at once, and up to which offset."""
@@ -113,6 +116,7 @@ class Stateful:
     def revoked(self, partitions: Sequence[int]) -> None:
         for partition in partitions:
             self._states.pop(partition, None)
+            self._carried.pop(partition, None)
             self._search.pop(partition, None)
 
     def process(self, consumer: Consumer, batch: Batch) -> Positions:
@@ -121,14 +125,22 @@ class Stateful:
             records = batch.get(partition, [])
             most, until = self._search.get(partition, (len(records), -1))
             taken = records[:most]
-            floor = self.floor(partition)
-            try:
-                result = self._handle(partition, taken)
-            except Exception as error:
-                done[partition] = self._begin_again(consumer, partition, taken, floor, error)
-                continue
-            self._outlet.give(self._agent.name, result)
+            floor, began = self.floor(partition), time.perf_counter()
+            with spans.batch(self._agent.name, self._agent.topic.name, taken):
+                try:
+                    result = self._handle(partition, taken)
+                except Exception as error:
+                    done[partition] = self._begin_again(consumer, partition, taken, floor, error)
+                    continue
+                self._carried[partition].give(taken, result)
+                self._carried[partition].keep(taken, self.floor(partition))
+                self._outlet.give(self._agent.name, result)
+            seconds = time.perf_counter() - began
+            telling.requests(self._agent.name, result, seconds)
+            if result.outputs:
+                telling.block_age(self._agent.name, result.outputs[-1].value)
             if taken:
+                metrics.BATCH_SECONDS.labels(self._agent.name).observe(seconds)
                 done[partition] = taken[-1].offset + 1
                 if len(taken) < len(records):
                     consumer.seek(TopicPartition(self._agent.topic.name, partition, done[partition]))
@@ -196,13 +208,17 @@ class Stateful:
                 leave(EXIT_MISFIT, f"{why}: {topic} is another topic now; delete {source} too (docs/operations.md)")
             return count, committed, tail
 
-        self._outlet.activity.restoring[name] = time.time()
+        self._outlet.activity.restoring[name], began = time.time(), time.perf_counter()
         count, committed, tail = self._outlet.retry(self._agent.name, find)
         state = self._agent.make(partition, count)
-        self._outlet.give(self._agent.name, state.restore(tail, committed))
+        result = state.restore(tail, committed)
+        follow(result.after, {one.id.encode(): one.headers for one in tail})
+        self._outlet.give(self._agent.name, result)
         self._states[partition] = state
+        self._carried.setdefault(partition, Carried(self._agent.made_at))
         del self._outlet.activity.restoring[name]
-        log.info("%s: restored from %d records", name, len(tail))
+        told = {"duration_ms": round((time.perf_counter() - began) * 1000, 2), "metadata": {"committed": committed}}
+        log.info("%s: restored from %d records", name, len(tail), extra=told)
 
     def _tail(self, partition: int, committed: int) -> list[Written]:
         """What this agent wrote last, oldest first: few records, and twice as many until they are enough."""
@@ -236,6 +252,8 @@ class ConsumeFeed(Service):
         self._fresh: set[int] = set()
         """Partitions that were assigned and not yet told to the work."""
         self._mean_bytes = 1024.0
+        self._written_at: float | None = None
+        """When the last record of the batch in hand was written, by Kafka."""
 
     async def on_start(self) -> None:
         """Begin to consume."""
@@ -279,11 +297,14 @@ class ConsumeFeed(Service):
         """
         batch = self._batch(consumer)
         if self._fresh:
+            log.info("%s: partitions %s are ours now", self._agent.name, ", ".join(map(str, sorted(self._fresh))))
             # Not in the callback that told of them: librdkafka's Python client cannot take another callback after a nested call.
             self._work.assigned(consumer, sorted(self._fresh))
             self._fresh.clear()
         self._positions.update(self._work.process(consumer, batch))
         self._note_done()
+        if batch:
+            telling.record_age(self._agent.name, self._written_at)
         self._outlet.activity.progress_at = time.time()
 
     def _batch(self, consumer: Consumer) -> Batch:
@@ -306,6 +327,7 @@ class ConsumeFeed(Service):
             else:
                 log.warning("%s: %s", self._agent.name, error.str())
         self._mean_bytes = max(1.0, size / len(messages))
+        self._written_at = messages[-1].timestamp()[1] / 1000
         return batch
 
     def _note_done(self) -> None:
@@ -348,7 +370,9 @@ class ConsumeFeed(Service):
         self._on_lost(consumer, partitions)
 
     def _on_lost(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
-        gone = [where.partition for where in partitions]
+        gone = sorted(where.partition for where in partitions)
+        if gone:
+            log.info("%s: partitions %s are given up", self._agent.name, ", ".join(map(str, gone)))
         self._fresh.difference_update(gone)
         self._work.revoked(gone)
         for partition in gone:

@@ -17,6 +17,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from redis.exceptions import RedisError
 
 from agents.runtime import Activity
+from agents.telling import Summary
 from base import health, metrics
 from base.settings import Settings
 from tables.readers import WORKERS_SEEN
@@ -45,6 +46,7 @@ class Pulse(Service):
         self._port = 0
         self._beaten_at = 0.0
         self._web: web.AppRunner | None = None
+        self._summary = Summary(activity, time.monotonic())
 
     async def on_start(self) -> None:
         """Open the port: the service's own, or a free one where that is taken."""
@@ -57,6 +59,7 @@ class Pulse(Service):
         listener = _listen(self._host, self._wanted_port)
         self._port = listener.getsockname()[1]
         await web.SockSite(self._web, listener).start()
+        log.info("health and metrics at http://%s:%d", self._host, self._port)
         self.add_future(self._beat())
         # Faust's own monitor costs a tenth of its time a message, for figures that nobody reads: ours are in base/metrics.py.
         self._faust.sensors.remove(self._faust.monitor)
@@ -89,6 +92,7 @@ class Pulse(Service):
                 self._beaten_at = row.beat_at
             except (RedisError, OSError) as error:
                 log.warning("heartbeat failed: %s", error)
+            self._summary.tell(time.monotonic())
             await self.sleep(BEAT_S)
 
     def _row(self) -> WorkerRow:

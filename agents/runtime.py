@@ -29,8 +29,9 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from agents import spans, telling
 from agents.agent import Agent, DeadLetter, Output, Record, Result, RowName, Rows
-from base import metrics
+from base import metrics, tracing
 from base.exits import EXIT_DEAD_LETTERS, EXIT_FAILING
 from base.settings import Settings
 from base.wording import wording
@@ -38,7 +39,7 @@ from models.releases import Models
 from tables import rows as table_rows
 from tables.registry import ModelRow
 from topics import clients
-from topics.headers import dead_letter
+from topics.headers import REQUEST_ID, dead_letter
 from topics.registry import DEAD_LETTER_SUFFIX, max_bytes
 
 log = logging.getLogger("soba.runtime")
@@ -48,6 +49,8 @@ CONSECUTIVE_ERRORS = 10
 ERRORS_IN_WINDOW, WINDOW = 100, 10_000
 CACHED_ROWS = 20_000
 PARTITION_BY_KEY = -1
+HANDLER_ERROR = "handler_error"
+"""The reason of a dead letter that is our own fault, not the record's."""
 
 T = TypeVar("T")
 
@@ -139,15 +142,16 @@ class Outlet:
             Stopped: the worker stops; what was given out will be repeated.
         """
         first = [*map(_dead_letter_record(agent), result.dead_letters), *result.sent_on]
+        spans.stamp((*first, *result.outputs, *result.after))
         for step in filter(None, (first, result.outputs, result.after)):
             self.retry(agent, lambda outputs=step: self._produce(outputs))  # type: ignore[misc]
         for output in (*result.outputs, *result.after):
             metrics.EVENTS_OUT.labels(agent, output.topic).inc()
         for letter in result.dead_letters:
-            metrics.REJECTED.labels(agent, letter.reason).inc()
-        if result.dead_letters:
-            metrics.DEAD_LETTERS.labels(agent).inc(len(result.dead_letters))
-            self.activity.dead_letters += len(result.dead_letters)
+            metrics.DEAD_LETTERS.labels(agent, letter.reason).inc()
+            if letter.reason != HANDLER_ERROR:
+                metrics.REJECTED.labels(agent, letter.reason).inc()
+        self.activity.dead_letters += len(result.dead_letters)
         if result.rows or result.answers:
             return self.retry(agent, lambda: self._write(result))
         return []
@@ -280,15 +284,17 @@ class Runner:
         Raises:
             Stopped: the worker stops; do not acknowledge.
         """
-        with self._lock:
+        with self._lock, spans.batch(self.agent.name, self.agent.topic.name, raw):
             if self._stale.is_set():
                 self._stale.clear()
                 self._cache.clear()
             if self.agent.models:
                 self._models = self._outlet.models()
+            began = time.perf_counter()
             batch, letters = self._parse(raw)
             if letters:
-                self._outlet.give(self.agent.name, Result(dead_letters=letters))
+                self._outlet.give(self.agent.name, refused := Result(dead_letters=letters))
+                telling.requests(self.agent.name, refused, time.perf_counter() - began)
             if batch:
                 self._handle(batch)
             self._outlet.activity.progress_at = time.time()
@@ -316,17 +322,23 @@ class Runner:
             return
         rows = self._rows(names)
         try:
+            handling = time.perf_counter()
             result = self.agent.call(batch, rows, self._models)
+            handled = time.perf_counter() - handling
             check_sizes(result)
         except Exception as error:
             self._halve(batch, error)
             return
         self._remember(result, self._outlet.give(self.agent.name, result))
+        seconds = time.perf_counter() - began
+        telling.requests(self.agent.name, result, seconds)
+        telling.block_age(self.agent.name, batch[-1].value)
         self._limit.fine(len(batch))
         self._outlet.activity.handled += len(batch)
         metrics.BATCH_SIZE.labels(self.agent.name).observe(len(batch))
         metrics.EVENTS_IN.labels(self.agent.name).inc(len(batch))
-        metrics.HANDLER_SECONDS.labels(self.agent.name).observe(time.perf_counter() - began)
+        metrics.HANDLER_SECONDS.labels(self.agent.name).observe(handled)
+        metrics.BATCH_SECONDS.labels(self.agent.name).observe(seconds)
 
     def _halve(self, batch: Sequence[Record], error: Exception) -> None:
         if len(batch) > 1:
@@ -365,12 +377,14 @@ def refuse_for_error(agent: str, record: Record, error: Exception, outlet: Outle
     Raises:
         Stopped: the worker stops.
     """
-    log.error("%s: %s/%d/%d refused", agent, record.topic, record.partition, record.offset, exc_info=error)
+    told = {"request_id": record.header(REQUEST_ID)}
+    log.error("%s: %s/%d/%d refused", agent, record.topic, record.partition, record.offset, exc_info=error, extra=told)
+    tracing.failed(error)
     detail = f"{type(error).__name__}: {error}"
     outlet.activity.failed += 1
     if limit.error():
         outlet.end(EXIT_DEAD_LETTERS, f"{agent}: too many records fail in our own code, the last with {detail}")
-    outlet.give(agent, Result(dead_letters=[DeadLetter(record, "handler_error", "", detail, record.raw)]))
+    outlet.give(agent, Result(dead_letters=[DeadLetter(record, HANDLER_ERROR, "", detail, record.raw)]))
 
 
 def _row(name: RowName, stored: bytes | None) -> BaseModel | None:

@@ -14,6 +14,7 @@ import logging
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+from agents import telling
 from agents.agent import Agent, Record
 from agents.runtime import Outlet, Runner, Stopped, leave
 from base.exits import EXIT_FAILING
@@ -28,8 +29,10 @@ def attach(app: Any, agent: Agent, outlet: Outlet) -> ThreadPoolExecutor:
     topic = app.topic(agent.topic.name, value_type=bytes, key_type=bytes, value_serializer="raw", key_serializer="raw")
 
     @app.on_partitions_assigned.connect  # type: ignore[untyped-decorator]
-    async def assigned(*_: Any, **__: Any) -> None:
+    async def assigned(_: Any, partitions: Any = (), **__: Any) -> None:
         runner.assigned()
+        ours = sorted(where.partition for where in partitions if where.topic == agent.topic.name)
+        log.info("%s: partitions %s are ours now", agent.name, ", ".join(map(str, ours)) or "(none)")
 
     def current(event: Any) -> bool:
         return bool(event.message.generation_id == app.consumer_generation_id)
@@ -49,6 +52,8 @@ def attach(app: Any, agent: Agent, outlet: Outlet) -> ThreadPoolExecutor:
                 for event in events:
                     if current(event):
                         event.ack()
+                if events:
+                    telling.record_age(agent.name, events[-1].message.timestamp)
         except StopAsyncIteration:
             return  # what Faust throws into the channel of a stream that it stops
         except Stopped:

@@ -42,11 +42,33 @@ VERDICTS = Counter(
 )
 EVENTS_OUT = Counter("soba_events_out_total", "Records produced by an agent.", ["agent", "topic"])
 REJECTED = Counter("soba_rejected_total", "Elements refused by a schema or a rule.", ["agent", "reason"])
-DEAD_LETTERS = Counter("soba_dead_letters_total", "Records written to dead-letter topics.", ["agent"])
+DEAD_LETTERS = Counter(
+    "soba_dead_letters_total",
+    "Records written to dead-letter topics: what was rejected, and handler_error, where our own code failed.",
+    ["agent", "reason"],
+)
 RETRIES = Counter("soba_retries_total", "Tries repeated because Kafka or Redis failed.", ["agent"])
 BATCH_SIZE = Histogram("soba_batch_size", "Records in a batch.", ["agent"], buckets=_BATCHES)
-HANDLER_SECONDS = Histogram("soba_handler_seconds", "Seconds a handler took for a batch.", ["agent"], buckets=_SECONDS)
+HANDLER_SECONDS = Histogram(
+    "soba_handler_seconds", "Seconds a handler took for a batch, by itself.", ["agent"], buckets=_SECONDS
+)
+BATCH_SECONDS = Histogram(
+    "soba_batch_seconds",
+    "Seconds from taking a batch to the last confirmation of what came of it: with what Kafka and Redis took.",
+    ["agent"],
+    buckets=_SECONDS,
+)
 LAG = Gauge("soba_consumer_lag", "Records between an agent's position and the end of its topic.", ["agent"])
+RECORD_AGE = Gauge(
+    "soba_record_age_seconds",
+    "Seconds since the record that an agent handled last was written to its topic; grows while none comes.",
+    ["agent"],
+)
+BLOCK_AGE = Gauge(
+    "soba_block_age_seconds",
+    "Seconds since the time of the block that an agent handled last; grows while none comes.",
+    ["agent"],
+)
 
 # Models.
 MODEL_VERSION = Gauge(

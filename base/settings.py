@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 import psutil
 from dotenv import dotenv_values
@@ -20,6 +21,8 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 ROOT = Path(__file__).resolve().parent.parent
 ENV_FILE = ROOT / ".env"
 PREFIX = "SOBA_"
+
+_SECRET = ("password", "secret", "key.pem", "token")
 
 LogLevel = Literal["DEBUG", "INFO", "WARN", "ERROR"]
 
@@ -83,6 +86,8 @@ class Settings(BaseSettings):
         default_factory=dict, validation_alias=_names("rate_limits")
     )
     """Other limits for single routes, as JSON: the route as docs/http.md writes it, to requests a minute."""
+    otel_endpoint: str = Field("", validation_alias=_names("otel_endpoint", "OTEL_EXPORTER_OTLP_ENDPOINT"))
+    """A collector of OpenTelemetry spans by OTLP/HTTP, as `http://host:4318`; empty: none are made."""
 
     @field_validator("cors_origins", "api_keys", mode="before")
     @classmethod
@@ -112,6 +117,13 @@ class Settings(BaseSettings):
     def _is_redis(cls, value: str) -> str:
         if value and not value.startswith(("redis://", "rediss://", "unix://")):
             raise PydanticCustomError("redis_url", "no address of a Redis", {"expected": "redis://host:port/0"})
+        return value
+
+    @field_validator("otel_endpoint", mode="after")
+    @classmethod
+    def _is_http(cls, value: str) -> str:
+        if value and not value.startswith(("http://", "https://")):
+            raise PydanticCustomError("otel_endpoint", "no address of a collector", {"expected": "http://host:4318"})
         return value
 
     @field_validator("data_dir", mode="after")
@@ -207,6 +219,23 @@ def _origin(settings: Settings, field: str, in_file: Mapping[str, str | None], r
     if field == "api_keys" and settings.api_keys_file:
         return _origin(settings, "api_keys_file", in_file, running)
     return "run.json" if running.get(field) and running[field] == getattr(settings, field) else "default"
+
+
+def shown(settings: Settings, name: str) -> Any:
+    """A value fit for a terminal or a log: no key, no password."""
+    value = getattr(settings, name)
+    if name == "api_keys":
+        return ["***"] * len(value)
+    if name == "kafka":
+        return {key: "***" if any(word in key for word in _SECRET) else text for key, text in value.items()}
+    if name in ("redis_url", "otel_endpoint") and (password := urlsplit(value).password):
+        return value.replace(f":{password}@", ":***@")
+    return value if isinstance(value, int | float | str | tuple | dict | None) else str(value)
+
+
+def chosen(settings: Settings) -> dict[str, Any]:
+    """What is not as it is by default, for the first line of a log."""
+    return {name: shown(settings, name) for name, origin in origins(settings).items() if origin != "default"}
 
 
 def set_by(variable: str) -> str:

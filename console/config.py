@@ -2,14 +2,12 @@
 
 import json
 from typing import Annotated, Any
-from urllib.parse import urlsplit
 
 import typer
 
-from base.settings import Settings, load, meaningless, origins
+from base.settings import load, meaningless, origins, shown
 
 app = typer.Typer()
-_SECRET = ("password", "secret", "key.pem", "token")
 
 
 @app.command()
@@ -26,18 +24,6 @@ def config(as_json: Annotated[bool, typer.Option("--json", help="One JSON object
         print(f"{name:{width}}  {as_variable(row['value']) or '-':32}  {row['origin']}")
     for name in meaningless():
         print(f"{name} is set but has no meaning here: services are reached through Kafka; remove it")
-
-
-def shown(settings: Settings, name: str) -> Any:
-    """A value fit for a terminal: no key, no password."""
-    value = getattr(settings, name)
-    if name == "api_keys":
-        return ["***"] * len(value)
-    if name == "kafka":
-        return {key: "***" if any(word in key for word in _SECRET) else text for key, text in value.items()}
-    if name == "redis_url" and (password := urlsplit(value).password):
-        return value.replace(f":{password}@", ":***@")
-    return value if isinstance(value, int | float | str | tuple | dict | None) else str(value)
 
 
 def as_variable(value: Any) -> str:

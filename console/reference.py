@@ -2,38 +2,60 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, get_args, get_origin
+from typing import Any, get_args
 
 import typer
+from prometheus_client.metrics import MetricWrapperBase
 
+from base import metrics
 from base.settings import ROOT
 from base.wording import FORMS, UNITS
 from models.chain.rules import RULES
 from tables.registry import INDEXES, TABLES
+from topics import asyncapi
 from topics.headers import HANDLED_TYPE
+from topics.json_schemas import schema_name, value_schema
 from topics.registry import DEAD_LETTER_SUFFIX, TOPICS
 from topics.schemas import chain
 from topics.schemas.forms import form
 
 app = typer.Typer()
+DOCS = ROOT / "docs"
+SCHEMAS = DOCS / "schemas"
 MADE = "<!-- Made by `bin/soba docs` from the registry; a test compares them. Change the registry, not this page. -->"
 
 
 @app.command()
 def docs() -> None:
-    """Write docs/topics.md, docs/tables.md and docs/events.md anew."""
-    for path, text in pages().items():
+    """Write the pages and schemas of docs/ that are made from the code."""
+    made = pages()
+    for path, text in made.items():
+        path.parent.mkdir(exist_ok=True)
         path.write_text(text)
         print(path.relative_to(ROOT))
+    for left in SCHEMAS.glob("*.json"):
+        if left not in made:
+            left.unlink()
 
 
 def pages() -> dict[Path, str]:
     """Every made page and its text."""
-    made = {"topics": topics_page(), "tables": tables_page(), "events": events_page()}
-    return {ROOT / "docs" / f"{name}.md": text for name, text in made.items()}
+    return {
+        DOCS / "topics.md": topics_page(),
+        DOCS / "tables.md": tables_page(),
+        DOCS / "events.md": events_page(),
+        DOCS / "metrics.md": metrics_page(),
+        DOCS / "asyncapi.json": _json(asyncapi.document()),
+        **{SCHEMAS / f"{topic.name}.json": _json(value_schema(topic)) for topic in TOPICS.values()},
+    }
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, indent=2, ensure_ascii=False) + "\n"
 
 
 def events_page() -> str:
@@ -105,7 +127,8 @@ def _form(told: dict[str, Any], name: str) -> str:
 def topics_page() -> str:
     """All topics as Markdown."""
     rows = [
-        f"| `{t.name}` | {t.key} | `{schema_name(t.schema)}` | {', '.join(t.writers)} | {', '.join(t.readers)} |"
+        f"| `{t.name}` | {t.key} | [{schema_name(t.schema)}](schemas/{t.name}.json) |"
+        f" {', '.join(t.writers)} | {', '.join(t.readers)} |"
         f" {t.max_bytes >> 20} MiB | {kept(t.retention)} | {'yes' if t.dead_letters else ''} |"
         for t in TOPICS.values()
     ]
@@ -115,9 +138,13 @@ def topics_page() -> str:
         MADE,
         "",
         "Values are JSON, but for those of `model.releases`. Records carry CloudEvents headers in binary mode (`ce_id` is",
-        "deterministic: the same result, made again, has the same one), `traceparent` and `request_id` where there is one. All",
-        "producers use Java's murmur2 partitioner (librdkafka: `partitioner=murmur2_random`). Schemas only grow; a breaking",
-        "change is a new topic.",
+        "deterministic: the same result, made again, has the same one), and `request_id`, `traceparent` and `tracestate` where",
+        "there is one. All producers use Java's murmur2 partitioner (librdkafka: `partitioner=murmur2_random`). Schemas only",
+        "grow; a breaking change is a new topic.",
+        "",
+        "For machines: [asyncapi.json](asyncapi.json) is all of this as AsyncAPI 3.0, with every header and field, and",
+        "[schemas/](schemas) holds the JSON Schema of each topic's value. What only Soba writes is described as it is written,",
+        "what others write as it is taken; beyond a schema, `chain.events` has the rules of `models/chain/rules.py`.",
         "",
         "| topic | key | schema | writers | readers | largest value | kept | dead letters |",
         "|---|---|---|---|---|---|---|---|",
@@ -172,16 +199,30 @@ def tables_page() -> str:
     )
 
 
-def schema_name(schema: Any) -> str:
-    """A schema as a person writes it: `Event, list of Event or Block`."""
-    if schema == chain.Event:  # the union of all event types is one concept, and has no name at run time
-        return "Event"
-    if get_origin(schema) is list:
-        return f"list of {schema_name(get_args(schema)[0])}"
-    if get_args(schema):
-        names = [schema_name(part) for part in get_args(schema)]
-        return f"{', '.join(names[:-1])} or {names[-1]}"
-    return str(schema.__name__)
+def metrics_page() -> str:
+    """All Prometheus metrics as Markdown."""
+    rows = []
+    for metric in vars(metrics).values():
+        if isinstance(metric, MetricWrapperBase):
+            (told,) = metric.describe()
+            name = told.name + ("_total" if told.type == "counter" else "")
+            rows.append(f"| `{name}` | {told.type} | {', '.join(metric._labelnames)} | {told.documentation} |")
+    return "\n".join(
+        [
+            "# Metrics",
+            "",
+            MADE.replace("registry", "code"),
+            "",
+            "For Prometheus, at `/metrics` of the facade and of each worker's own port (docs/operations.md). What has the label",
+            "`agent` is a worker's, everything else the facade's. Beside these, each process exposes what prometheus_client knows",
+            "of it: `process_cpu_seconds_total`, `process_resident_memory_bytes`, `process_open_fds`, `python_gc_*`.",
+            "",
+            "| metric | type | labels | what |",
+            "|---|---|---|---|",
+            *rows,
+            "",
+        ]
+    )
 
 
 def kept(retention: timedelta | None) -> str:

@@ -18,8 +18,9 @@ from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import Response
 
+from base import tracing
 from base.logs import setup_logging
-from base.settings import Settings, get_settings
+from base.settings import Settings, chosen, get_settings
 from base.version import version
 from base.wording import wording
 from facade.browsers import OpenModeGuard
@@ -44,6 +45,7 @@ def create_app(settings: Settings) -> FastAPI:
         async with opened(settings) as context:
             app.state.context = context
             yield
+        await asyncio.to_thread(tracing.stop)
 
     # FastAPI's own pages need no key, and /docs would load scripts from a CDN; the document is in facade/routes/index.py.
     app = FastAPI(title="Soba", version=version(), lifespan=lifespan, openapi_url=None)
@@ -59,7 +61,14 @@ def create_app(settings: Settings) -> FastAPI:
             CORSMiddleware,
             allow_origins=list(settings.cors_origins),
             allow_methods=["GET", "POST", "DELETE"],
-            allow_headers=["Authorization", "Content-Type", "If-None-Match", "X-Request-ID", "traceparent"],
+            allow_headers=[
+                "Authorization",
+                "Content-Type",
+                "If-None-Match",
+                "X-Request-ID",
+                "traceparent",
+                "tracestate",
+            ],
             expose_headers=["ETag", "Retry-After", "X-Request-ID", "traceparent", *LIMIT_HEADERS],
         )
     return app
@@ -78,6 +87,9 @@ def run() -> None:
             settings.host,
         )
         sys.exit(2)
+    tracing.start("facade", settings.otel_endpoint)
+    told = {"version": version(), "settings": chosen(settings)}
+    log.info("the facade starts on %s:%d", settings.host, settings.port, extra={"metadata": told})
     app = create_app(settings)
     limited = {path for path in app.openapi()["paths"] if path not in BARE}
     if unknown := settings.rate_limits.keys() - limited:

@@ -8,9 +8,11 @@ from typing import Any, cast
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from base import tracing
 from base.metrics import REQUEST_SECONDS, REQUESTS, REQUESTS_FAILED, REQUESTS_SUCCEEDED
 from facade.errors import ApiError, failure
 from facade.requests import Trace
+from topics.headers import TRACEPARENT
 
 log = logging.getLogger("soba.facade")
 FACADE = "FACADE"
@@ -41,6 +43,23 @@ class Watch:
             await self.app(scope, receive, send)
             return
         told = scope["soba.trace"] = Trace.of(dict(scope["headers"]))
+        if not tracing.on() or scope["path"] in PROBES:
+            await self._watched(scope, receive, send, told)
+            return
+        asked = {"http.request.method": scope["method"], "url.scheme": scope["scheme"], "url.path": scope["path"]}
+        with tracing.span(scope["method"], "SERVER", asked, told.contexts) as span:
+            told.span = tracing.current()
+            if not told.contexts:
+                told.traceparent = told.span.get(TRACEPARENT, told.traceparent)
+            status = await self._watched(scope, receive, send, told)
+            route = endpoint(scope)
+            span.update_name(f"{scope['method']} {route}")
+            span.set_attributes({"http.route": route, "http.response.status_code": status})
+            if status >= 500:
+                tracing.failed()
+
+    async def _watched(self, scope: Scope, receive: Receive, send: Send, told: Trace) -> int:
+        """Have the request answered; return the status."""
         began, status = time.perf_counter(), 0
 
         async def answer(message: Message) -> None:
@@ -64,6 +83,7 @@ class Watch:
             await fault(scope, receive, answer)
         finally:
             _count(scope, told, status, time.perf_counter() - began)
+        return status
 
 
 def _count(scope: Scope, told: Trace, status: int, seconds: float) -> None:

@@ -26,7 +26,7 @@ from facade.errors import ApiError, too_large, unavailable
 from facade.kafka import Producer
 from tables.registry import REPLIES_CHANNEL, answer_key
 from tables.rows import heard
-from topics.headers import REPLY_TO, REQUEST_ID, TRACEPARENT, Headers
+from topics.headers import REPLY_TO, REQUEST_ID, Headers
 
 log = logging.getLogger("soba.facade.questions")
 
@@ -70,8 +70,8 @@ class Questions:
             if not future.done():
                 future.set_exception(unavailable("the facade is stopping"))
 
-    async def ask(self, topic: str, question: bytes, request_id: str, traceparent: str) -> bytes:
-        """The answer to `question`; both are JSON. The same id must mean the same question.
+    async def ask(self, topic: str, question: bytes, request_id: str, context: Headers) -> bytes:
+        """The answer to `question`; both are JSON. The same id must mean the same question; `context` is the asker's trace context.
 
         Raises:
             ApiError: `timeout` after the budget, `unavailable` when Kafka cannot be reached, `too_large` when it takes no
@@ -81,7 +81,7 @@ class Questions:
         future: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
         self._waiting.setdefault(request_id, []).append(future)
         try:
-            return await self._asked(topic, question, request_id, traceparent, future)
+            return await self._asked(topic, question, request_id, context, future)
         finally:
             futures = self._waiting[request_id]
             futures.remove(future)
@@ -90,14 +90,14 @@ class Questions:
             future.cancel()
 
     async def _asked(
-        self, topic: str, question: bytes, request_id: str, traceparent: str, future: asyncio.Future[bytes]
+        self, topic: str, question: bytes, request_id: str, context: Headers, future: asyncio.Future[bytes]
     ) -> bytes:
         deadline = time.monotonic() + self._budget_s
         headers: Headers = [
             (REQUEST_ID, request_id.encode()),
             (REPLY_TO, self.channel.encode()),
-            (TRACEPARENT, traceparent.encode()),
             ("content-type", b"application/json"),
+            *context,
         ]
         for number, pause in enumerate(pauses(self._budget_s)):
             if number:

@@ -23,6 +23,7 @@ from starlette.responses import Response
 from facade.errors import ApiError, invalid, invalid_fields, success
 from tables.readers import CursorError, Page, page
 from tables.registry import Index
+from topics.headers import REQUEST_ID, TRACEPARENT, TRACESTATE, Headers
 
 M = TypeVar("M", bound=BaseModel)
 T = TypeVar("T")
@@ -35,6 +36,7 @@ POLL_S = 0.1
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:/=+-]{1,128}")
 _TRACEPARENT = re.compile(r"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
+_TRACESTATE = re.compile(r"[\x20-\x7e]{1,512}")
 
 
 @dataclass(slots=True)
@@ -48,6 +50,10 @@ class Trace:
     traceparent: str
     given: bool
     """Whether the caller chose the id, so that it may name more than one request."""
+    contexts: tuple[dict[str, str], ...] = ()
+    """The caller's trace context, if it sent one."""
+    span: dict[str, str] | None = None
+    """The context of our own span, while requests are traced."""
     caller: str | None = None
     allowance: dict[str, str] | None = None
 
@@ -57,12 +63,29 @@ class Trace:
         request_id = headers.get(b"x-request-id", b"").decode("latin-1")
         traceparent = headers.get(b"traceparent", b"").decode("latin-1")
         given = _REQUEST_ID.fullmatch(request_id) is not None
-        traced = _TRACEPARENT.fullmatch(traceparent) is not None
+        context = {}
+        if _TRACEPARENT.fullmatch(traceparent):
+            context[TRACEPARENT] = traceparent
+            state = headers.get(b"tracestate", b"").decode("latin-1")
+            if _TRACESTATE.fullmatch(state):
+                context[TRACESTATE] = state
         return cls(
             request_id if given else uuid.uuid4().hex,
-            traceparent if traced else f"00-{secrets.token_hex(16)}-{secrets.token_hex(8)}-01",
+            context.get(TRACEPARENT) or f"00-{secrets.token_hex(16)}-{secrets.token_hex(8)}-01",
             given,
+            (context,) if context else (),
         )
+
+    @property
+    def context(self) -> Headers:
+        """The trace context as headers of what is produced for this request."""
+        context = self.span or (self.contexts[0] if self.contexts else {TRACEPARENT: self.traceparent})
+        return [(name, value.encode()) for name, value in context.items()]
+
+    @property
+    def carried(self) -> Headers:
+        """What names this request in Kafka."""
+        return [(REQUEST_ID, self.request_id.encode()), *self.context]
 
     def question_id(self, question: bytes) -> str:
         """The id of a question: never the same for two questions, and the same when a caller repeats one."""

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 import ssl
 from typing import Any
 
 from base.settings import Settings
 from topics.registry import DEAD_LETTER_ROOM, TOPICS
+
+log = logging.getLogger("soba.kafka")
 
 SESSION_TIMEOUT_S = 10
 """A consumer that is not heard of for so long has lost its partitions: how long those of a killed worker wait for another."""
@@ -19,6 +22,7 @@ def common(settings: Settings) -> dict[str, Any]:
         "bootstrap.servers": settings.brokers,
         "client.id": "soba",
         "log_level": 3,
+        "logger": log,  # else it writes lines of its own form to stderr
         "topic.metadata.refresh.interval.ms": 60_000,
         **settings.kafka,
     }

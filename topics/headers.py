@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 Headers = list[tuple[str, bytes]]
 
@@ -15,7 +16,8 @@ HELD = "held"
 REQUEST_ID = "request_id"
 REPLY_TO = "reply_to"
 TRACEPARENT = "traceparent"
-CARRIED = (REQUEST_ID, TRACEPARENT)
+TRACESTATE = "tracestate"
+CARRIED = (REQUEST_ID, TRACEPARENT, TRACESTATE)
 """Headers of a record that go on to what is made from it."""
 ATTEMPT = "dlq.attempt"
 """On a replayed record, and on the dead letter that it becomes if it is refused again: how often it was replayed."""
@@ -25,6 +27,68 @@ LETTER_TYPE, HANDLED_TYPE = "soba.dead_letter", "soba.dead_letters.handled"
 """`ce_type` of the two kinds of records in a dead-letter topic: letters, and what became of them (`topics.schemas.letters`)."""
 
 CONTENT_TYPE = "content-type"
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """What a header means, for the documents of the wire. `always`: no record of its kind is without it."""
+
+    name: str
+    doc: str
+    always: bool = False
+
+
+TRACED = (
+    Header(REQUEST_ID, "The request that it all goes back to: X-Request-ID of HTTP; in every log line about it."),
+    Header(TRACEPARENT, "W3C trace context, of the record that this one was made from."),
+    Header(TRACESTATE, "W3C trace state, carried beside traceparent."),
+)
+RESULT = (
+    Header("ce_specversion", "CloudEvents: 1.0.", always=True),
+    Header("ce_id", "CloudEvents: deterministic; the same result, made again, has the same one.", always=True),
+    Header("ce_source", "CloudEvents: the agent that made it.", always=True),
+    Header("ce_type", "CloudEvents: what it is.", always=True),
+    Header(CONTENT_TYPE, "application/json.", always=True),
+    *TRACED,
+)
+"""Of what an agent makes."""
+BLOCK = (
+    *RESULT,
+    Header(HELD, "The chain's window of blocks when it was written: the lowest number and how many. validate's own."),
+)
+"""Of a validated block."""
+REPLAYED = (
+    Header(ATTEMPT, "How often it was replayed from the dead letters."),
+    Header(LETTER, "The dead letter that it was replayed from: topic/partition/offset."),
+)
+"""Of what an operator sent again, and of the dead letter that it becomes if it is refused again."""
+TAKEN_IN = (
+    Header(CONTENT_TYPE, "application/json, whatever it says."),
+    Header(REROUTED, "1: sent on to the partition of its chain, once."),
+    Header(ORIGIN, "On a rerouted record: where it first stood, topic/partition/offset[/index]."),
+    *TRACED,
+)
+"""Of what anyone may send."""
+QUESTION = (
+    Header(REQUEST_ID, "Names the question; its answer is the row answers:{request_id} in Redis.", always=True),
+    Header(REPLY_TO, "The Redis channel on which the asker hears that the answer is there."),
+    Header(CONTENT_TYPE, "application/json."),
+    *TRACED[1:],
+)
+"""Of a question."""
+DEAD_LETTER = (
+    *RESULT[:4],
+    Header("dlq.reason", "Why it was refused, in one word; handler_error: our own code failed on it.", always=True),
+    Header("dlq.field", "The field at fault; empty where it is no single one.", always=True),
+    Header("dlq.detail", "Why, in a sentence.", always=True),
+    Header("dlq.source", "Where it stood: topic/partition/offset.", always=True),
+    Header("dlq.agent", "Who refused it.", always=True),
+    Header("dlq.index", "Its place, where it was one of many."),
+    *REPLAYED,
+    *TRACED,
+)
+"""Of a refused element."""
+
 _JSON = (CONTENT_TYPE, b"application/json")
 _SPEC = ("ce_specversion", b"1.0")
 

@@ -9,12 +9,17 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
+from topics import releases
+from topics.headers import BLOCK, QUESTION, RESULT, TAKEN_IN, Header
 from topics.schemas import alerts, chain, mev, models, requests
 
 MIB = 1024 * 1024
+OTHERS = ("any producer", "consumers")
+"""Writers and readers that are no part of Soba."""
 DEAD_LETTER_SUFFIX = ".dlq"
 DEAD_LETTER_ROOM = 64 * 1024
 """What a dead letter may be larger than its source's limit: its headers."""
+DEAD_LETTER_RETENTION = timedelta(days=30)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +37,8 @@ class Topic:
     """None: compacted, the newest record of each key stays for ever."""
     dead_letters: bool = False
     """Whether an agent reads it, so that `<name>.dlq` exists."""
+    headers: tuple[Header, ...] = RESULT
+    content_type: str = "application/json"
 
     @property
     def dlq(self) -> str:
@@ -48,6 +55,7 @@ CHAIN_EVENTS = Topic(
     doc="Raw chain events: one event, an array of events, or a block envelope.",
     max_bytes=8 * MIB,
     dead_letters=True,
+    headers=TAKEN_IN,
 )
 CHAIN_BLOCKS = Topic(
     "chain.blocks",
@@ -58,6 +66,7 @@ CHAIN_BLOCKS = Topic(
     doc="Validated blocks. A later revision of a block replaces an earlier one.",
     max_bytes=32 * MIB,
     dead_letters=True,
+    headers=BLOCK,
 )
 PAIR_TRADES = Topic(
     "pair.trades",
@@ -105,6 +114,7 @@ REQUESTS_DATA = Topic(
     max_bytes=4 * MIB,
     retention=timedelta(hours=1),
     dead_letters=True,
+    headers=QUESTION,
 )
 MODEL_RELEASES = Topic(
     "model.releases",
@@ -116,6 +126,8 @@ MODEL_RELEASES = Topic(
     " `name@version`: earlier ones, to roll back to. An empty value takes a release back.",
     max_bytes=16 * MIB,
     retention=None,
+    headers=releases.HEADERS,
+    content_type=releases.CONTENT.decode(),
 )
 
 TOPICS: dict[str, Topic] = {
@@ -149,7 +161,7 @@ def wanted(partitions: int, replication: int) -> list[Wanted]:
     for topic in TOPICS.values():
         names = [(topic.name, topic.max_bytes, topic.retention)]
         if topic.dead_letters:
-            names.append((topic.dlq, topic.max_bytes + DEAD_LETTER_ROOM, timedelta(days=30)))
+            names.append((topic.dlq, topic.max_bytes + DEAD_LETTER_ROOM, DEAD_LETTER_RETENTION))
         for name, size, keep in names:
             config = {"max.message.bytes": str(size + DEAD_LETTER_ROOM)}
             if keep is None:

@@ -12,11 +12,18 @@ from datetime import UTC, datetime
 from pydantic import ValidationError
 
 from base.wording import wording
-from topics.headers import CONTENT_TYPE, Headers, cloud_event, get
+from topics.headers import CONTENT_TYPE, RESULT, Header, Headers, cloud_event, get
 from topics.schemas.models import ARTEFACT_BYTES, MANIFEST_BYTES, Manifest, Release
 
 CONTENT = b"application/vnd.soba.release"
 REPLACES, REASON, COMPARED = "release.replaces", "release.reason", "release.compared"
+HEADERS = (
+    *RESULT[:4],
+    Header(CONTENT_TYPE, f"{CONTENT.decode()}.", always=True),
+    Header(REPLACES, "The version that it took the place of."),
+    Header(COMPARED, "How it compared with that one, in words."),
+    Header(REASON, "Why it was released all the same, or what it was rolled back for."),
+)
 AT = "@"
 """Between name and version in the key of an earlier release: `fraud@2024-06-01`."""
 

@@ -46,7 +46,7 @@ class Planted:
 
 SCHEMA_FAULTS = (
     Planted("swap", {"event_type": "teleport"}, "unknown_event_type"),
-    Planted("swap", {"event_type": None}, "unknown_event_type"),
+    Planted("swap", {"event_type": None}, "missing_field"),
     Planted("swap", {"transaction_hash": None}, "missing_field"),
     Planted("swap", {"token_in": None}, "missing_field"),
     Planted("sync", {"reserve0_raw": None}, "missing_field"),

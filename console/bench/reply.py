@@ -168,7 +168,7 @@ async def _offer(questions: Questions, rate: int, seconds: float) -> tuple[list[
 async def _ask(questions: Questions) -> bool:
     """Ask about one valid event; whether the answer says so."""
     trace = Trace.of({})
-    answer = await questions.ask(REQUESTS_DATA.name, _question(), trace.request_id, trace.traceparent)
+    answer = await questions.ask(REQUESTS_DATA.name, _question(), trace.request_id, trace.context)
     return Verdicts.model_validate_json(answer).verdicts[0].is_valid
 
 

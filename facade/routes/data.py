@@ -19,7 +19,7 @@ from facade.errors import ApiError, invalid, success, unavailable
 from facade.gate import needs
 from facade.openapi import EVENT
 from facade.requests import Body, Trace, Traced, body, documented
-from topics.headers import REQUEST_ID, TRACEPARENT, Headers
+from topics.headers import Headers
 from topics.registry import CHAIN_EVENTS, REQUESTS_DATA
 from topics.schemas.requests import MOST_EVENTS, ValidateEvents, Verdict, Verdicts
 
@@ -102,7 +102,7 @@ async def _verdicts(here: Context, events: list[Any], field: str, trace: Trace) 
     if not events:
         return []
     question = _question(events, field)
-    answer = await here.questions.ask(REQUESTS_DATA.name, question, trace.question_id(question), trace.traceparent)
+    answer = await here.questions.ask(REQUESTS_DATA.name, question, trace.question_id(question), trace.context)
     verdicts = Verdicts.model_validate_json(answer).verdicts
     if len(verdicts) != len(events):
         raise RuntimeError(f"{len(verdicts)} verdicts for {len(events)} events")
@@ -127,11 +127,7 @@ async def _produced(
     here: Context, events: list[tuple[int, dict[str, Any]]], trace: Trace
 ) -> tuple[list[dict[str, Any]], dict[int, Exception]]:
     """Where each event lies in the topic, and why Kafka did not acknowledge the others, by index."""
-    headers: Headers = [
-        (REQUEST_ID, trace.request_id.encode()),
-        (TRACEPARENT, trace.traceparent.encode()),
-        ("content-type", b"application/json"),
-    ]
+    headers: Headers = [*trace.carried, ("content-type", b"application/json")]
     acknowledgements: list[Any] = []
     ids: list[dict[str, Any]] = []
     failed: dict[int, Exception] = {}

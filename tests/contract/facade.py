@@ -82,14 +82,14 @@ def failed(answer: httpx.Response, status: int, code: str) -> dict[str, Any]:
 
 
 @contextlib.contextmanager
-def validating(settings: Settings, log: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """A real validate worker."""
+def working(name: str, settings: Settings, log: Path, **more: str) -> Iterator[subprocess.Popen[bytes]]:
+    """A real worker, with `more` in its environment."""
     environment = settings.environment(
         brokers=settings.brokers, redis_url=settings.redis_url, data_dir=settings.data_dir, worker_port=0
     )
     with log.open("wb") as output:
-        argv = [sys.executable, "-m", "console", "worker", "validate"]
-        worker = subprocess.Popen(argv, cwd=ROOT, env=environment, stdout=output, stderr=output)
+        argv = [sys.executable, "-m", "console", "worker", name]
+        worker = subprocess.Popen(argv, cwd=ROOT, env={**environment, **more}, stdout=output, stderr=output)
         try:
             yield worker
         finally:
@@ -99,6 +99,11 @@ def validating(settings: Settings, log: Path) -> Iterator[subprocess.Popen[bytes
             except subprocess.TimeoutExpired:
                 worker.kill()
                 worker.wait()
+
+
+def validating(settings: Settings, log: Path) -> contextlib.AbstractContextManager[subprocess.Popen[bytes]]:
+    """A real validate worker."""
+    return working("validate", settings, log)
 
 
 def new_chain() -> int:

@@ -94,7 +94,9 @@ def test_the_pauses_fit_the_budget_and_grow() -> None:
 
 def test_an_answer_is_heard(settings: Settings, store: redis.Redis) -> None:
     producer = Notes(lambda headers: answered(store, headers))
-    answer = during(settings, producer, lambda questions: questions.ask("requests.data", QUESTION, "heard", "t"))
+    answer = during(
+        settings, producer, lambda questions: questions.ask("requests.data", QUESTION, "heard", [(TRACEPARENT, b"t")])
+    )
     assert Verdicts.model_validate_json(answer) == EMPTY
     assert len(producer.headers) == 1 and producer.headers[0][TRACEPARENT] == "t"
     assert store.ttl(answer_key("heard")) > 50
@@ -102,13 +104,13 @@ def test_an_answer_is_heard(settings: Settings, store: redis.Redis) -> None:
 
 def test_a_question_is_repeated_under_its_id(settings: Settings, store: redis.Redis) -> None:
     producer = Notes(lambda headers: answered(store, headers) if len(producer.headers) == 3 else None)
-    during(settings, producer, lambda questions: questions.ask("requests.data", QUESTION, "repeated", "t"))
+    during(settings, producer, lambda questions: questions.ask("requests.data", QUESTION, "repeated", []))
     assert [headers[REQUEST_ID] for headers in producer.headers] == ["repeated"] * 3
 
 
 def test_an_answer_that_was_not_heard_is_read_before_a_repeat(settings: Settings, store: redis.Redis) -> None:
     producer = Notes(lambda headers: answered(store, headers, publish=False))
-    during(settings, producer, lambda questions: questions.ask("requests.data", QUESTION, "unheard", "t"))
+    during(settings, producer, lambda questions: questions.ask("requests.data", QUESTION, "unheard", []))
     assert len(producer.headers) == 1
 
 
@@ -116,14 +118,14 @@ def test_the_row_is_read_at_the_limit(settings: Settings, store: redis.Redis) ->
     producer = Notes(
         lambda headers: answered(store, headers, publish=False) if len(producer.headers) == TRIES else None
     )
-    during(settings, producer, lambda questions: questions.ask("requests.data", QUESTION, "limit", "t"))
+    during(settings, producer, lambda questions: questions.ask("requests.data", QUESTION, "limit", []))
     assert len(producer.headers) == TRIES
 
 
 def test_no_answer_is_a_timeout_within_the_budget(settings: Settings) -> None:
     began = time.monotonic()
     with pytest.raises(ApiError) as caught:
-        during(settings, Notes(), lambda questions: questions.ask("requests.data", QUESTION, "never", "t"))
+        during(settings, Notes(), lambda questions: questions.ask("requests.data", QUESTION, "never", []))
     assert caught.value.code == "timeout" and 1.0 <= time.monotonic() - began < 5
 
 
@@ -131,7 +133,7 @@ def test_a_question_that_kafka_refuses_waits_no_longer(settings: Settings) -> No
     producer = Notes(error=KafkaConnectionError("secret:9092"))
     began = time.monotonic()
     with pytest.raises(ApiError) as caught:
-        during(settings, producer, lambda questions: questions.ask("requests.data", QUESTION, "refused", "t"), 120)
+        during(settings, producer, lambda questions: questions.ask("requests.data", QUESTION, "refused", []), 120)
     assert caught.value.code == "unavailable" and "secret" not in caught.value.message
     assert time.monotonic() - began < 10  # the first repeat comes after 22 s
 
@@ -139,7 +141,7 @@ def test_a_question_that_kafka_refuses_waits_no_longer(settings: Settings) -> No
 def test_a_question_too_large_for_the_broker_is_told_so(settings: Settings) -> None:
     producer = Notes(error=MessageSizeTooLargeError("secret:9092"))
     with pytest.raises(ApiError) as caught:
-        during(settings, producer, lambda questions: questions.ask("requests.data", QUESTION, "large", "t"), 20)
+        during(settings, producer, lambda questions: questions.ask("requests.data", QUESTION, "large", []), 20)
     assert caught.value.code == "too_large" and "this body" in caught.value.message
 
 
@@ -151,7 +153,7 @@ def test_what_was_published_while_the_channel_was_away_is_looked_up(settings: Se
 
     producer = Notes(cut)
     began = time.monotonic()
-    during(settings, producer, lambda questions: questions.ask("requests.data", QUESTION, "cut", "t"), 120)
+    during(settings, producer, lambda questions: questions.ask("requests.data", QUESTION, "cut", []), 120)
     assert len(producer.headers) == 1 and time.monotonic() - began < 10  # long before a repeat
 
 
@@ -166,7 +168,7 @@ def test_a_connection_that_hangs_is_noticed_and_what_it_swallowed_is_looked_up(
 
         async def ask(questions: Questions) -> bytes:
             await asyncio.gather(*(questions._redis.ping() for _ in range(5)))  # idle ones hang as well
-            return await questions.ask("requests.data", QUESTION, "hung", "t")
+            return await questions.ask("requests.data", QUESTION, "hung", [])
 
         producer = Notes(hang)
         began = time.monotonic()
@@ -198,7 +200,7 @@ def test_two_who_ask_the_same_both_hear(settings: Settings, store: redis.Redis) 
     producer = Notes(lambda headers: answered(store, headers) if len(producer.headers) == 2 else None)
 
     async def both(questions: Questions) -> list[bytes]:
-        return await asyncio.gather(*(questions.ask("requests.data", QUESTION, "both", "t") for _ in range(2)))
+        return await asyncio.gather(*(questions.ask("requests.data", QUESTION, "both", []) for _ in range(2)))
 
     first, second = during(settings, producer, both)
     assert first == second

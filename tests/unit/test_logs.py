@@ -3,13 +3,18 @@
 import io
 import json
 import logging
+import sys
 from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
 import pytest
+from confluent_kafka import Producer
 
-from base.logs import JsonFormatter, setup_logging
+from base.logs import REPEAT_S, JsonFormatter, Repeats, setup_logging
+from base.settings import Settings
+from tests.conftest import wait_for
+from topics import clients
 
 
 @pytest.fixture
@@ -24,6 +29,7 @@ def stream() -> Iterator[io.StringIO]:
     yield out
     root.handlers[:] = before
     root.setLevel(level)
+    sys.excepthook = sys.__excepthook__
     logging.captureWarnings(False)
 
 
@@ -37,7 +43,7 @@ def test_the_fields_are_those_of_the_contract(stream: io.StringIO) -> None:
     (entry,) = entries(stream)
     assert datetime.fromisoformat(entry.pop("timestamp")).tzinfo is not None
     assert entry == {
-        "service": "FRAUD_DETECTION",
+        "service": "fraud-detection",
         "level": "WARN",
         "message": "scored 3",
         "duration_ms": 1.5,
@@ -71,3 +77,42 @@ def test_libraries_are_quiet_unless_all_is_asked_for(stream: io.StringIO) -> Non
     setup_logging("S", "WARN")
     assert logging.getLogger().level == logging.WARNING
     assert logging.getLogger("aiokafka").level == logging.WARNING
+
+
+def test_the_exception_that_ends_a_process_is_a_line_too(stream: io.StringIO) -> None:
+    try:
+        raise ValueError("a\nb")
+    except ValueError as error:
+        sys.excepthook(ValueError, error, error.__traceback__)
+    (entry,) = entries(stream)
+    assert entry["level"] == "ERROR" and "ValueError: a\nb" in entry["metadata"]["exception"]
+
+
+def said(name: str, text: str) -> logging.LogRecord:
+    return logging.makeLogRecord({"name": name, "msg": text, "levelno": logging.ERROR})
+
+
+def test_what_a_library_repeats_is_held_back_and_counted() -> None:
+    now = 100.0
+    repeats = Repeats(lambda: now)
+    lines = [said("soba.kafka", f"broker 1: connect failed after {n} ms") for n in range(5)]
+    assert [repeats.filter(line) for line in lines] == [True, False, False, False, False]
+    assert repeats.filter(said("soba.kafka", "another matter")) and repeats.filter(said("aiokafka", "connect failed"))
+    now += REPEAT_S
+    again = said("soba.kafka", "broker 2: connect failed after 9 ms")
+    assert repeats.filter(again) and again.__dict__["metadata"] == {"held_back": 4}
+
+
+def test_what_we_say_ourselves_is_never_held_back() -> None:
+    repeats = Repeats(lambda: 0.0)
+    assert all(repeats.filter(said("soba.facade", "GET /api/mev 200")) for _ in range(3))
+    failed = said("asyncio", "Task exception was never retrieved")
+    failed.exc_info = (ValueError, ValueError(), None)
+    assert all(repeats.filter(failed) for _ in range(3))
+
+
+def test_librdkafka_writes_lines_of_ours(stream: io.StringIO) -> None:
+    """Left alone it writes `%3|1795266702|FAIL|...` to stderr."""
+    client = Producer(clients.producer(Settings(_env_file=None, brokers="127.0.0.1:1")))
+    wait_for(lambda: client.poll(0.05) or stream.getvalue())
+    assert all(entry["metadata"]["logger"] == "soba.kafka" for entry in entries(stream))

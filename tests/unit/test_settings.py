@@ -38,6 +38,8 @@ def env_file(tmp_path: Path, text: str) -> Path:
         ("CORS_ORIGINS", "cors_origins", "http://a, http://b", ("http://a", "http://b")),
         ("SOBA_KAFKA", "kafka", '{"security.protocol": "SSL"}', {"security.protocol": "SSL"}),
         ("SOBA_WORKER_PORT", "worker_port", "0", 0),
+        ("SOBA_OTEL_ENDPOINT", "otel_endpoint", "http://there:4318", "http://there:4318"),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "otel_endpoint", "http://there:4318", "http://there:4318"),
         ("SOBA_RATE_LIMITS", "rate_limits", '{"/api/mev": 7}', {"/api/mev": 7}),
     ],
 )
@@ -103,6 +105,7 @@ def test_keys_come_from_the_environment_and_from_a_secret_file(monkeypatch: pyte
         ("SOBA_KAFKA", "{"),
         ("SOBA_RATE_LIMITS", "100"),
         ("SOBA_RATE_LIMITS", '{"/api/mev": 0}'),
+        ("SOBA_OTEL_ENDPOINT", "there:4317"),
     ],
 )
 def test_a_wrong_value_is_refused(monkeypatch: pytest.MonkeyPatch, variable: str, text: str) -> None:
@@ -152,7 +155,7 @@ def test_config_shows_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("REDIS_URL", "redis://me:hidden2@there:1/0")
     monkeypatch.setenv("SOBA_KAFKA", '{"sasl.username": "me", "sasl.password": "hidden3"}')
     settings = load(None)
-    text = json.dumps({name: config.shown(settings, name) for name in Settings.model_fields})
+    text = json.dumps({name: module.shown(settings, name) for name in Settings.model_fields})
     assert "hidden" not in text
     assert "redis://me:***@there:1/0" in text and '"sasl.username": "me"' in text
 

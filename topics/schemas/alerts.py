@@ -13,7 +13,7 @@ KINDS = tuple(f"mev.{kind}" for kind in get_args(mev.Kind))
 """Every kind of alert: one for each kind of finding."""
 
 
-class Alert(BaseModel):
+class Alert(BaseModel, use_attribute_docstrings=True):
     """One value of alerts. `kind` and `args` are what the language agents translate; `text` is their English rendering."""
 
     id: str

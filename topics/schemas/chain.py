@@ -17,6 +17,7 @@ from topics.schemas.fields import Address, Amount, Flag, Hash, Int64, PoolId, Ra
 class Base(BaseModel):
     """Fields we do not know are collected, not refused: validate warns of them and leaves them out."""
 
+    # What is said below a field goes into its JSON Schema.
     model_config = ConfigDict(extra="allow", protected_namespaces=(), use_attribute_docstrings=True)
 
 

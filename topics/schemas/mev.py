@@ -28,7 +28,7 @@ class Loss(BaseModel):
     amount_raw: Raw
 
 
-class Finding(BaseModel):
+class Finding(BaseModel, use_attribute_docstrings=True):
     """One MEV bundle in one block: a value of mev.findings.
 
     `id` is the same in every revision of the block, so the newest `revision` of an id is its state. `provisional` comes from a

@@ -1,0 +1,94 @@
+"""A trace and a request through real workers that trace nothing: in records, dead letters and log lines."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+
+import httpx
+import pytest
+
+from base.settings import Settings
+from facade.routes.data import EXAMPLE
+from tests.conftest import wait_for
+from tests.contract.facade import new_chain
+from tests.pipeline.system import HOPS, PROCESS, System, carried, new_trace, reading, running, sandwiches, send
+
+pytestmark = pytest.mark.pipeline
+
+
+@pytest.fixture(scope="module")
+def system(settings: Settings, tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
+    """Without tracing."""
+    with running(settings, tmp_path_factory.mktemp("plain")) as system:
+        yield system
+
+
+def test_a_trace_goes_through_every_hop(system: System) -> None:
+    chain, request_id = new_chain(), uuid.uuid4().hex
+    headers = {"request_id": request_id, "traceparent": new_trace(), "tracestate": "vendor=1"}
+    with reading(system.settings, *HOPS) as reader:
+        send(system, chain, sandwiches(chain), headers)
+        found = carried(reader, request_id, *HOPS)
+    assert found == {topic: headers for topic in HOPS}
+
+
+def test_a_request_by_http_is_found_in_records_and_in_the_lines_of_every_process(
+    system: System, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "soba.facade")
+    chain, request_id, trace = new_chain(), f"order-{uuid.uuid4().hex}", new_trace()
+    event = {**EXAMPLE, "chain_id": chain, "event_id": uuid.uuid4().hex}
+    asked = {"X-Request-ID": request_id, "traceparent": trace}
+    with reading(system.settings, "requests.data", "chain.events", "chain.blocks") as reader:
+        answer = system.http.post(PROCESS, json={"events": [event]}, headers=asked)
+        assert answer.status_code == 200 and answer.headers["traceparent"] == trace
+        found = carried(reader, request_id, "chain.events", "chain.blocks")
+    assert found == {
+        "chain.events": {"request_id": request_id, "traceparent": trace},
+        "chain.blocks": {"request_id": request_id, "traceparent": trace},
+    }
+    (line,) = [record for record in caplog.records if getattr(record, "request_id", None) == request_id]
+    assert line.__dict__["duration_ms"] > 0
+    wait_for(lambda: len(system.about("validate", request_id)) == 2)
+    told = system.about("validate", request_id)
+    answered, made = told
+    assert answered["message"] == "verdicts: answered" and answered["request_id"].startswith(f"{request_id}:")
+    assert made["message"].startswith("validate: 1 to chain.blocks, 1 to pair.trades")
+    for one in told:
+        assert (one["service"], one["level"]) == ("data-processing", "INFO") and one["duration_ms"] > 0
+
+
+def test_workers_say_with_what_they_start_what_is_theirs_and_what_they_restored(system: System) -> None:
+    for name, agents in (
+        ("validate", ["validate", "verdicts"]),
+        ("chain", ["mev", "blocks"]),
+        ("language", ["alerts"]),
+    ):
+        lines = system.lines(name)
+        (start,) = [line for line in lines if line["message"] == f"worker {name} starts"]
+        assert start["metadata"]["agents"] == agents
+        assert start["metadata"]["settings"]["brokers"] == system.settings.brokers
+        text = "\n".join(line["message"] for line in lines)
+        assert all(f"{agent}: partitions 0, 1 are ours now" in text for agent in agents)
+    restored = [line for line in system.lines("validate") if "restored from" in line["message"]]
+    assert len(restored) == system.settings.partitions and all(line["duration_ms"] > 0 for line in restored)
+
+
+def test_workers_tell_ages_and_dead_letters_by_reason(system: System) -> None:
+    chain = new_chain()
+    with reading(system.settings, "alerts", "chain.events.dlq") as reader:
+        headers = {"request_id": (request_id := uuid.uuid4().hex)}
+        send(system, chain, sandwiches(chain), headers)
+        carried(reader, request_id, "alerts", "chain.events.dlq")
+    port = next(
+        int(line["message"].rpartition(":")[2])
+        for line in system.lines("validate")
+        if line["message"].startswith("health and metrics at")
+    )
+    text = httpx.get(f"http://127.0.0.1:{port}/metrics", trust_env=False).text
+    samples = dict(line.rsplit(" ", 1) for line in text.splitlines() if line.startswith("soba_"))
+    assert float(samples['soba_dead_letters_total{agent="validate",reason="unknown_event_type"}']) >= 1
+    assert 0 <= float(samples['soba_record_age_seconds{agent="validate"}']) < 60
+    assert float(samples['soba_block_age_seconds{agent="validate"}']) > 3600  # the block is years old
+    assert float(samples['soba_batch_seconds_count{agent="validate"}']) >= 1
