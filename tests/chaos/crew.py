@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import faulthandler
 import multiprocessing
 import os
 import signal
@@ -14,9 +16,10 @@ from unittest import mock
 from agents.app import WORKERS
 from base.exits import EXIT_DEAD_LETTERS
 from tests.chaos import faulty, naive
+from tests.conftest import wait_for
 
 NAMES = ("validate", "chain", "language")
-STOP_S = 10
+STOP_S = 20
 """A worker that is told to stop has ended by then: its grace, and what a busy machine adds."""
 
 FORKS = multiprocessing.get_context("forkserver")
@@ -76,7 +79,7 @@ class Crew:
             assert code in (0, -signal.SIGTERM), (name, code)
             self.ends.pop()
 
-    def wait(self, name: str, timeout: float = 60) -> int:
+    def wait(self, name: str, timeout: float = 120) -> int:
         """Wait for a worker to end by itself, and leave it ended; its exit code."""
         process = self._running[name]
         process.join(timeout)
@@ -85,6 +88,16 @@ class Crew:
         del self._running[name]
         self.ends.append((name, code))
         return code
+
+    def show(self) -> None:
+        """Print where each worker is and what it said last."""
+        for name in self._running:
+            log = self._logs / f"{name}.log"
+            before = log.stat().st_size
+            self.signal(name, signal.SIGUSR1)
+            with contextlib.suppress(AssertionError):
+                wait_for(lambda log=log, before=before: log.stat().st_size > before, 5)  # type: ignore[misc]
+            print(f"--- {name}", log.read_text(errors="replace")[-6_000:], sep="\n")
 
     def close(self) -> None:
         """Kill all that is left."""
@@ -101,6 +114,7 @@ def _work(worker: str, naively: bool, env: dict[str, str], log: Path) -> None:
     with log.open("ab") as out:
         os.dup2(out.fileno(), sys.stdout.fileno())
         os.dup2(out.fileno(), sys.stderr.fileno())
+    faulthandler.register(signal.SIGUSR1)
     os.environ.clear()
     os.environ.update(env)
     sys.argv[1:] = [worker]

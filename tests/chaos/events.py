@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +18,7 @@ FIRST_TIME = 1_700_000_000
 
 def records(chain_id: int) -> list[bytes]:
     """Values for chain.events: complete and assembled blocks, arrays, duplicates, faults, a removal, forks, late events."""
-    blocks = {
-        str(found.block.number): orjson.loads(found.block.model_dump_json(exclude_none=True)) for found in _samples()
-    }
+    blocks = _samples()
     out: list[Any] = []
     number = 1_000
     for name in (*WHOLE[:4], *IN_PIECES, *WHOLE[4:]):
@@ -73,5 +72,12 @@ def _hash(chain_id: int, number: int, fork: int) -> str:
     return f"0x{chain_id:020x}{number:020x}{fork:024x}"
 
 
-def _samples() -> Any:
-    return [found for found in read_blocks(SAMPLES) if str(found.block.number) in (*WHOLE, *IN_PIECES)]
+@functools.cache
+def _samples() -> dict[str, Any]:
+    """The blocks by number, decoded once."""
+    blocks = (found.block for found in read_blocks(SAMPLES))
+    return {
+        str(block.number): orjson.loads(block.model_dump_json(exclude_none=True))
+        for block in blocks
+        if str(block.number) in (*WHOLE, *IN_PIECES)
+    }

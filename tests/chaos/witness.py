@@ -62,9 +62,8 @@ class Witness:
     def __init__(self, settings: Settings) -> None:
         self._redis = redis.Redis.from_url(settings.redis_url)
         self._consumer = Consumer(consumer(settings, "witness", **{"enable.partition.eof": False}))
-        topics = self._consumer.list_topics(timeout=30).topics
         self._consumer.assign(
-            [TopicPartition(name, number, OFFSET_BEGINNING) for name in TOPICS for number in topics[name].partitions]
+            [TopicPartition(name, part, OFFSET_BEGINNING) for name in TOPICS for part in range(settings.partitions)]
         )
         self._chains: dict[int, Chain] = {}
         self._rows: dict[bytes, tuple[bytes, int, Any]] = {}
