@@ -97,7 +97,7 @@ def test_an_infinite_number_has_the_verdict_that_it_has_by_kafka(http: httpx.Cli
     (by_kafka,) = codecs.decode_chain_events([raw])
     data = http.post(VALIDATE, content=b'{"event": %s}' % raw).json()["data"]
     assert data["is_valid"] is False
-    assert data["errors"] == [fault.model_dump() for fault in codecs.event_faults(by_kafka)]
+    assert data["errors"] == [fault.model_dump() for fault in codecs.event_faults(by_kafka.value)]
     answer = http.post(PROCESS, content=b'{"events": [{"event_id": 1e400}]}')
     assert b"Infinity" not in answer.content  # which would be no JSON
     assert answer.json()["data"]["rejected"][0]["event_id"] is None
