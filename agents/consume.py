@@ -146,6 +146,8 @@ class Stateful:
                     consumer.seek(TopicPartition(self._agent.topic.name, partition, done[partition]))
                 if done[partition] > until:
                     self._search.pop(partition, None)
+                else:  # further guilty ones are likely near the last, and ever less so
+                    self._search[partition] = (2 * most, until)
         return done
 
     def floor(self, partition: int) -> int | None:
@@ -181,11 +183,10 @@ class Stateful:
         if len(records) == 1:
             refuse_for_error(self._agent.name, records[0], error, self._outlet, self._limit)
             self._guilty.add((partition, records[0].offset))
-            self._search.pop(partition, None)
         else:
             log.warning("%s: a batch of %d failed, halving it: %s", self._agent.name, len(records), error)
-            until = max(records[-1].offset, self._search.get(partition, (0, -1))[1])
-            self._search[partition] = (len(records) // 2, until)
+        until = max(records[-1].offset, self._search.get(partition, (0, -1))[1])
+        self._search[partition] = (max(1, len(records) // 2), until)
         start = records[0].offset if floor is None else min(floor, records[0].offset)
         self._restore(consumer, partition, start)
         consumer.seek(TopicPartition(self._agent.topic.name, partition, start))

@@ -43,7 +43,12 @@ def test_spans_reach_a_collector_and_stand_in_one_trace(settings: Settings, tmp_
                 tracing.stop()
         assert collector.paths == {"/v1/traces"}
         for name in WORKERS:
-            assert all(line["level"] == "INFO" for line in system.lines(name)), system.lines(name)
+            told = [
+                line for line in system.lines(name) if line["metadata"]["logger"].startswith(("soba", "opentelemetry"))
+            ]
+            assert told and all(line["level"] == "INFO" for line in told), (
+                told
+            )  # a broker that just started makes Kafka's warn
 
 
 def _a_request_is_one_trace(system: System, collector: Collector) -> None:
