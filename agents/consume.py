@@ -103,8 +103,8 @@ class Stateful:
         self._states: dict[int, State] = {}
         self._carried: dict[int, Carried] = {}
         self._limit = DeadLetterLimit()
-        self._search: dict[int, tuple[int, int]] = {}
-        """Where a guilty record is looked for: how many records are taken at once, and up to which offset."""
+        self._search: dict[int, tuple[int, int, int]] = {}
+        """Where a guilty record is looked for: how many records are taken at once, up to which offset, and the last that passed."""
         self._counted: dict[int, int] = {}
         """The offset up to which a partition's records were counted, so that reading them again counts nothing."""
         self._guilty: set[tuple[int, int]] = set()
@@ -123,8 +123,9 @@ class Stateful:
         done: Positions = {}
         for partition in list(self._states):
             records = batch.get(partition, [])
-            most, until = self._search.get(partition, (len(records), -1))
-            taken = records[:most]
+            most, until, passed = self._search.get(partition, (len(records), -1, -1))
+            again = sum(record.offset <= passed for record in records)
+            taken = records[: again or most]  # what has passed once passes again, all together
             floor, began = self.floor(partition), time.perf_counter()
             with spans.batch(self._agent.name, self._agent.topic.name, taken):
                 try:
@@ -146,8 +147,8 @@ class Stateful:
                     consumer.seek(TopicPartition(self._agent.topic.name, partition, done[partition]))
                 if done[partition] > until:
                     self._search.pop(partition, None)
-                else:  # further guilty ones are likely near the last, and ever less so
-                    self._search[partition] = (2 * most, until)
+                elif not again:  # further guilty ones are likely near the last, and ever less so
+                    self._search[partition] = (2 * most, until, taken[-1].offset)
         return done
 
     def floor(self, partition: int) -> int | None:
@@ -185,8 +186,9 @@ class Stateful:
             self._guilty.add((partition, records[0].offset))
         else:
             log.warning("%s: a batch of %d failed, halving it: %s", self._agent.name, len(records), error)
-        until = max(records[-1].offset, self._search.get(partition, (0, -1))[1])
-        self._search[partition] = (max(1, len(records) // 2), until)
+        _, until, passed = self._search.get(partition, (0, -1, -1))
+        passed = min(passed, records[0].offset - 1)  # should one that passed before be among them
+        self._search[partition] = (max(1, len(records) // 2), max(until, records[-1].offset), passed)
         start = records[0].offset if floor is None else min(floor, records[0].offset)
         self._restore(consumer, partition, start)
         consumer.seek(TopicPartition(self._agent.topic.name, partition, start))
