@@ -124,7 +124,7 @@ class Stateful:
         for partition in list(self._states):
             records = batch.get(partition, [])
             most, until, passed = self._search.get(partition, (len(records), -1, -1))
-            again = sum(record.offset <= passed for record in records)
+            again = sum(record.offset <= passed for record in records) if passed >= 0 else 0
             taken = records[: again or most]  # what has passed once passes again, all together
             floor, began = self.floor(partition), time.perf_counter()
             with spans.batch(self._agent.name, self._agent.topic.name, taken):

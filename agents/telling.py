@@ -6,7 +6,6 @@ import logging
 import re
 import time
 from collections import Counter
-from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -59,8 +58,6 @@ def block_age(agent: str, value: Any) -> None:
     at = getattr(value, "timestamp", None) or getattr(value, "block_timestamp", None)
     if isinstance(value, bytes) and (found := _TIME.search(value, 0, _HEAD)):
         at = int(found[1])
-    if isinstance(at, datetime):
-        at = at.timestamp()
     if at is not None:
         metrics.BLOCK_AGE.labels(agent).set_function(partial(_since, float(at)))
 
