@@ -14,10 +14,11 @@ import os
 import sys
 import threading
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeGuard
 
 import faust
 import mode.loop
+from faust.app import BootStrategy
 
 from agents.agent import Agent, Partitioned
 from agents.consume import ConsumeFeed
@@ -74,6 +75,12 @@ WORKERS: dict[str, Worker] = {
 }
 
 
+class _WithoutStreams(BootStrategy):  # type: ignore[misc]
+    """Starts no consumer of Faust's, which would wait for a first stream for ever."""
+
+    enable_kafka = False
+
+
 class _Process(faust.Worker):
     """Faust's process, without its terminal show, and able to stop before its partitions are assigned."""
 
@@ -86,7 +93,7 @@ class _Process(faust.Worker):
             quiet=True,
             stdout=io.StringIO(),  # where Faust draws its spinner
         )
-        self._assigned = False
+        self._assigned = isinstance(app.boot_strategy, _WithoutStreams)
         app.on_partitions_assigned.connect(self._note_assigned, weak=False)
 
     async def _note_assigned(self, *_: Any, **__: Any) -> None:
@@ -150,17 +157,23 @@ def _credentials(settings: Settings) -> Any:
     return faust.SSLCredentials(options["ssl_context"]) if protocol == "SSL" else None
 
 
+def _streamed(agent: Agent | Partitioned) -> TypeGuard[Agent]:
+    return isinstance(agent, Agent) and agent.feed == "stream"
+
+
 def build(worker: Worker, settings: Settings) -> Any:
     """The worker's Faust app with its agents attached, ready to run."""
+    agents = worker.agents()
     app = make_app(worker, settings)
+    if not any(_streamed(agent) for agent in agents):
+        app.boot_strategy = _WithoutStreams(app)
     activity = Activity()
     outlet = Outlet(settings, activity)
     threads = []
-    agents = worker.agents()
     if releases := serving(agents, settings, outlet):
         app.service(releases)
     for agent in agents:
-        if isinstance(agent, Agent) and agent.feed == "stream":
+        if _streamed(agent):
             threads.append(attach(app, agent, outlet))
         else:
             app.service(ConsumeFeed(worker.app_id, agent, settings, outlet))

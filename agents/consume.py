@@ -1,6 +1,7 @@
 """Feed an agent with confluent-kafka's batch consume, as a service of the Faust worker.
 
-For topics of very many small messages: a Faust message costs about 65 µs, one consumed here under 2. One thread owns consumer,
+For topics of very many small messages, where a Faust message costs about 65 µs and one consumed here under 2, and for questions
+that somebody waits for, since no other thread's turn comes between (docs/decisions/0012). One thread owns consumer,
 handler and commit; offsets are committed only for what is confirmed, every half second and whenever partitions are given up.
 """
 
@@ -247,6 +248,7 @@ class ConsumeFeed(Service):
         self._outlet = outlet
         self._config = clients.consumer(settings, f"{app_id}.{agent.name}")
         self._work: Work = Stateless(agent, outlet) if isinstance(agent, Agent) else Stateful(agent, settings, outlet)
+        outlet.activity.joining.add(agent.name)
         self._thread = threading.Thread(target=self._run, name=agent.name, daemon=True)
         self._positions: Positions = {}
         self._done: Positions = {}
@@ -366,6 +368,7 @@ class ConsumeFeed(Service):
         metrics.LAG.labels(self._agent.name).set(lag)
 
     def _on_assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        self._outlet.activity.joining.discard(self._agent.name)
         self._fresh.update(where.partition for where in partitions)
 
     def _on_revoke(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:

@@ -116,11 +116,11 @@ class Pulse(Service):
 
     def _measure_lag(self) -> None:
         """The lag of agents on Faust streams; those fed by batch consume measure their own."""
-        consumer = self._faust.consumer
         behind: dict[str, int] = {}
         for agent in self._faust.agents.values():
             for name in agent.get_topic_names():
                 behind[agent.name] = 0
+                consumer = self._faust.consumer
                 for where in consumer.assignment():
                     high, done = consumer.highwater(where), consumer._committed_offset.get(where)
                     if where.topic == name and high is not None:
@@ -146,10 +146,12 @@ class Pulse(Service):
 
     async def _ready(self, request: web.Request) -> web.Response:
         """Ready: partitions are assigned (or none are left over) and restored, and Redis heard us lately."""
-        restoring = sorted(self._activity.restoring)
+        restoring, joining = sorted(self._activity.restoring), sorted(self._activity.joining)
         heard = time.time() - self._beaten_at < 3 * BEAT_S
-        ready = heard and self._faust.rebalancing is False and not restoring
-        return web.json_response({"ready": ready, "restoring": restoring}, status=200 if ready else 503)
+        ready = heard and self._faust.rebalancing is False and not restoring and not joining
+        return web.json_response(
+            {"ready": ready, "joining": joining, "restoring": restoring}, status=200 if ready else 503
+        )
 
     async def _metrics(self, request: web.Request) -> web.Response:
         body = await asyncio.to_thread(generate_latest)

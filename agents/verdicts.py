@@ -55,4 +55,4 @@ def handle(batch: Sequence[Record], rows: Rows) -> Result:
     return result
 
 
-AGENT = Agent(name="verdicts", topic=REQUESTS_DATA, handle=handle, batch=256)
+AGENT = Agent(name="verdicts", topic=REQUESTS_DATA, handle=handle, feed="consume")

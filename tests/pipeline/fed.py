@@ -11,8 +11,7 @@ from agents import app, mev
 def main(feed: str) -> None:
     """Run it under an app id of its own, so that it reads everything from the beginning."""
     mev.AGENT = replace(mev.AGENT, feed=feed)  # type: ignore[arg-type]
-    modules = ("agents.mev",) if feed == "stream" else ("agents.mev", "agents.alerts")  # a worker holds a Faust stream
-    app.WORKERS[feed] = app.Worker(feed, "BLOCKCHAIN_INTELLIGENCE", f"FEEDS.{feed}", 0, modules)
+    app.WORKERS[feed] = app.Worker(feed, "BLOCKCHAIN_INTELLIGENCE", f"FEEDS.{feed}", 0, ("agents.mev",))
     app.run(feed)
 
 

@@ -39,15 +39,19 @@ def during(work: Callable[[Pulse, httpx.AsyncClient], Awaitable[None]], activity
     asyncio.run(inside())
 
 
-def test_a_worker_is_not_ready_while_a_partition_is_restored() -> None:
+def test_a_worker_is_not_ready_before_it_joined_nor_while_a_partition_is_restored() -> None:
     activity = Activity()
 
     async def work(pulse: Pulse, client: httpx.AsyncClient) -> None:
+        activity.joining = {"verdicts"}
+        answer = await client.get("/ready")
+        assert (answer.status_code, answer.json()) == (503, {"ready": False, "joining": ["verdicts"], "restoring": []})
+        activity.joining.clear()
         assert (await client.get("/ready")).status_code == 200
         activity.restoring = {"validate/1": time.time(), "validate/0": time.time()}
         answer = await client.get("/ready")
         assert answer.status_code == 503
-        assert answer.json() == {"ready": False, "restoring": ["validate/0", "validate/1"]}
+        assert answer.json() == {"ready": False, "joining": [], "restoring": ["validate/0", "validate/1"]}
         activity.restoring.clear()
         assert (await client.get("/ready")).status_code == 200
         pulse._beaten_at = time.time() - 3 * BEAT_S
