@@ -75,7 +75,7 @@ WORKERS: dict[str, Worker] = {
 }
 
 
-class _WithoutStreams(BootStrategy):  # type: ignore[misc]
+class _WithoutStreams(BootStrategy):
     """Starts no consumer of Faust's, which would wait for a first stream for ever."""
 
     enable_kafka = False
