@@ -248,7 +248,7 @@ def test_sigterm_in_mid_batch_with_kafka_stuck(arena: Arena, crew: Crew) -> None
     """validate is told to stop while the broker takes its blocks and does not answer: it ends in time, and nothing is lost."""
     stalled = "produce:3:stall"
     crew.start("validate", stalled)
-    arena.wait_joined(WORKERS["validate"].app_id)
+    arena.wait_joined(f"{WORKERS['validate'].app_id}.validate")
     chain_id = next(CHAINS)
     arena.produce(chain_id)
     try:
