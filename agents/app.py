@@ -20,11 +20,12 @@ import faust
 import mode.loop
 from faust.app import BootStrategy
 
+from agents.activity import Activity
 from agents.agent import Agent, Partitioned
 from agents.consume import ConsumeFeed
 from agents.pulse import Pulse
 from agents.releases import serving
-from agents.runtime import Activity, Outlet
+from agents.runtime import Outlet
 from agents.stream import attach
 from base import tracing
 from base.exits import EXIT_FAILING

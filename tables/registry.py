@@ -72,13 +72,13 @@ class WorkerRow(BaseModel):
     started_at: float
     beat_at: float
     progress_at: float
-    """When a batch was last finished, or the worker was last seen with nothing to do."""
+    """Since when records wait for an agent that finishes none; the time of the beat where none wait."""
     handled: int
     failed: int
     dead_letters: int
     lag: int
-    restoring_since: float | None = None
-    """When the oldest restore of a partition that is under way began."""
+    busy_since: float | None = None
+    """When the oldest of the batches in hand and of the restores under way began."""
     models: list[ModelRow] = []
 
 
