@@ -19,8 +19,8 @@ import pytest
 from aiokafka.admin import AIOKafkaAdminClient
 from confluent_kafka import Producer
 
-from agents.app import GRACE_S, WORKERS
-from base.exits import EXIT_DEAD_LETTERS, EXIT_FAILING
+from agents.app import WORKERS
+from base.exits import EXIT_DEAD_LETTERS, EXIT_FAILING, GRACE_S
 from base.settings import Settings
 from console.local.servers import LocalServers
 from models.chain.assembly import QUIET_S
