@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any, TypeVar
 
 import orjson
@@ -79,12 +80,15 @@ def stage(pipe: Any, rows: Sequence[Row], answers: Iterable[Answer] = ()) -> Non
         for row in rows:
             arguments += (f"{row.version:0{VERSION_DIGITS}d}", row.stored, int(row.table.ttl.total_seconds() * 1000))
         pipe.eval(NEWER_WINS, len(rows), *(row.table.row_key(row.key) for row in rows), *arguments)
+        entries: dict[tuple[str, int, timedelta], dict[str, int]] = {}
         for row in rows:
             for pointer in row.pointers:
                 name = redis_key(pointer.index.name, pointer.key)
-                pipe.zadd(name, {row.key: pointer.score})
-                pipe.zremrangebyrank(name, 0, -pointer.index.keep - 1)
-                pipe.expire(name, row.table.ttl)
+                entries.setdefault((name, pointer.index.keep, row.table.ttl), {})[row.key] = pointer.score
+        for (name, keep, ttl), scores in entries.items():
+            pipe.zadd(name, scores)
+            pipe.zremrangebyrank(name, 0, -keep - 1)
+            pipe.expire(name, ttl)
     said: dict[str, list[bytes]] = {}
     for answer in answers:
         value = answer.value.model_dump_json(exclude_none=True).encode()
