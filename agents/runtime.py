@@ -131,6 +131,8 @@ class Outlet:
             metrics.DEAD_LETTERS.labels(agent, letter.reason).inc()
             if letter.reason != HANDLER_ERROR:
                 metrics.REJECTED.labels(agent, letter.reason).inc()
+        for code, many in result.warned.items():
+            metrics.WARNINGS.labels(agent, code).inc(many)
         self.activity.dead_letters += len(result.dead_letters)
         if result.rows or result.answers:
             return self.retry(agent, lambda: self._write(result))

@@ -38,6 +38,9 @@ class BlockRow(BaseModel):
     events: dict[str, int]
     """How many events of each type."""
     rejected: Uint64
+    """How many elements of it went to the dead letters."""
+    warnings: dict[str, int] = {}
+    """How many of its events do not fit each other, by the warning's code: `price_of_pool`."""
 
 
 class MevRow(BaseModel):
