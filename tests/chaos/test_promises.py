@@ -203,7 +203,7 @@ FAULTS = [
     # an exception that nobody foresees
     ("produce:3:odd", "read:1:odd", "give:1:odd"),
     ("commit:1:odd", "produce:2:odd", "write:1:odd"),
-    ("batch:2:odd", "write:1:odd", ""),
+    ("batch:1:odd", "write:1:odd", ""),
     ("restore:1:odd", "parse:1:odd", ""),
 ]
 
