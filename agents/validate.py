@@ -308,7 +308,11 @@ def _judge(
 ) -> tuple[list[tuple[int, Any]], list[tuple[int, Sequence[Fault]]]]:
     """Elements with their places: the valid ones in normal form, and the refused ones with their faults."""
     good, bad = [], []
+    keeps = kind.keeps
     for index, element in enumerate(elements):
+        if element.__class__ is dict and keeps(element, context):
+            good.append((index, element))
+            continue
         found, faults = _settled(element, context, kind)
         if faults:
             bad.append((index, faults))
