@@ -31,6 +31,7 @@ REFUSED = {
     "misplaced": "sent to its chain's partition once and still not there; do producers use murmur2_random?",
 }
 
+
 class Validator:
     """validate's state for one partition of chain.events."""
 

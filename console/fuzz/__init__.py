@@ -38,11 +38,12 @@ def fuzz(
             "fuzz needs the environment for development, which has hypothesis:", "run bin/soba fuzz of a checkout"
         )
     from console.figures import Figure, show
-    from console.fuzz import run
+    from console.fuzz.judge import LIMIT_S
+    from console.fuzz.run import in_process
 
     began = time.monotonic()
     faulthandler.enable()
-    found = run.in_process(inputs, seed, live)
+    found = in_process(inputs, seed, live)
     ledger = found.ledger
     figures = [
         Figure("inputs", ledger.inputs, "inputs", json.dumps(dict(found.kinds)), f">= {inputs}"),
@@ -52,7 +53,7 @@ def fuzz(
         Figure("sent on", ledger.sent_on, "elements"),
         Figure("unaccounted for", ledger.unaccounted, "elements", None, "= 0"),
         Figure("good events beside them, all taken", ledger.good, "events"),
-        Figure("slowest batch", round(ledger.slowest_s, 2), "s", None, f"< {run.LIMIT_S:.0f}"),
+        Figure("slowest batch", round(ledger.slowest_s, 2), "s", None, f"< {LIMIT_S:.0f}"),
         Figure("defects", len(found.defect[:1]), "defects", None, "= 0"),
     ]
     if found.defect:

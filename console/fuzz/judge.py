@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import from_json, to_json
@@ -33,6 +34,8 @@ BY_STATE = frozenset(("conflicting_duplicate", "other_fork", "too_large", "too_l
 GOOD_FROM = 50_000_000
 """Blocks of good events have numbers from here on, where no input has any."""
 
+T = TypeVar("T")
+_NOTHING = (codecs.Unfit, codecs.Malformed, codecs.Crowded)
 _SCHEMAS = {name: TypeAdapter(topic.schema) for name, topic in TOPICS.items()}
 
 
@@ -97,7 +100,7 @@ def check(values: Sequence[bytes], ledger: Ledger, partitions: int = 1) -> None:
     result = _called("validate", lambda: validator.handle(batch, NOW))
     closing = _called("closing", lambda: validator.handle([], NOW + QUIET_S + 1))
     for made in (result, closing):
-        _called("sizes", lambda made=made: check_sizes(made))  # type: ignore[misc]
+        _called("sizes", partial(check_sizes, made))
     took = time.perf_counter() - began
     _must(took < LIMIT_S, f"a batch of {len(mixed)} took {took:.0f} s")
     final = {_id(block): block for block in map(_parsed_block, [*result.outputs, *closing.outputs])}
@@ -155,7 +158,8 @@ def _accounts(
         elements += many
         ledger.taken += many - len(places)
         for place_of, event in _events(shape):
-            if place_of not in places and not isinstance(event, codecs.Unfit):
+            if place_of not in places:
+                _must(not isinstance(event, _NOTHING), f"{event} was taken without a word: {told}")
                 _in_its_block(shape, event, at, gone, final)
     moved_on = sum(map(len, sent.values()))
     _must(
@@ -262,7 +266,7 @@ def _downstream(*results: Result) -> None:
     """Whoever reads what was given out can read it, and do its work with it."""
     for result in results:
         for output in (*result.outputs, *result.after):
-            _called(f"reading {output.topic}", lambda output=output: _SCHEMAS[output.topic].validate_json(output.value))  # type: ignore[misc]
+            _called(f"reading {output.topic}", partial(_SCHEMAS[output.topic].validate_json, output.value))
         taken = [
             Record(CHAIN_BLOCKS.name, 0, at, one.key, one.headers, one.value, Block.model_validate_json(one.value))
             for at, one in enumerate(result.outputs)
@@ -292,7 +296,7 @@ def _restored(result: Result, closing: Result, partition: int, partitions: int, 
         for one in (*result.outputs, *closing.outputs)
     ]
     for committed in (0, end):
-        _called("restore", lambda committed=committed: Validator(partition, partitions).restore(tail, committed))  # type: ignore[misc]
+        _called("restore", partial(Validator(partition, partitions).restore, tail, committed))
 
 
 def _asked(values: Sequence[bytes]) -> None:
@@ -317,7 +321,7 @@ def _asked(values: Sequence[bytes]) -> None:
             verdict.is_valid == (not alone.dead_letters),
             f"{value[:300]!r}: valid over HTTP: {verdict.is_valid}, over Kafka: {[one.detail for one in alone.dead_letters]}",
         )
-        _called("normal form", lambda verdict=verdict: to_json(verdict.event))  # type: ignore[misc]
+        _called("normal form", partial(to_json, verdict.event))
 
 
 def _askable(event: Any) -> bool:
@@ -334,7 +338,7 @@ def _must(holds: bool, why: str) -> None:
         raise Defect(why)
 
 
-def _called(what: str, call: Any) -> Any:
+def _called(what: str, call: Callable[[], T]) -> T:
     try:
         return call()
     except Exception as error:
