@@ -354,8 +354,9 @@ class ConsumeFeed(Service):
         try:
             consumer.commit(offsets=offsets, asynchronous=False)
             self._committed.update(wanted)
+            self._outlet.troubles.over(f"{self._agent.name}'s commit")
         except KafkaException as error:
-            log.warning("%s: commit failed: %s", self._agent.name, error)
+            self._outlet.troubles.note(f"{self._agent.name}'s commit", error)
 
     def _measure_lag(self, consumer: Consumer) -> None:
         lag = 0
