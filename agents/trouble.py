@@ -24,14 +24,26 @@ ASK_S = 3.0
 WAITS = "nothing is lost meanwhile, and work goes on by itself afterwards"
 
 _REDIS = (
-    ("command not allowed when used memory", "is full (maxmemory) and evicts nothing, as it must", "give it more memory (CONFIG SET maxmemory)"),
-    ("read only replica", "is a replica, which takes no writes", "name its master in REDIS_URL, or make it one (REPLICAOF NO ONE)"),
-    ("Not enough good replicas", "has fewer replicas than min-replicas-to-write asks for", "start its replicas, or lower that setting"),
+    (
+        "command not allowed when used memory",
+        "is full (maxmemory) and evicts nothing, as it must",
+        "give it more memory (CONFIG SET maxmemory)",
+    ),
+    (
+        "read only replica",
+        "is a replica, which takes no writes",
+        "name its master in REDIS_URL, or make it one (REPLICAOF NO ONE)",
+    ),
+    (
+        "Not enough good replicas",
+        "has fewer replicas than min-replicas-to-write asks for",
+        "start its replicas, or lower that setting",
+    ),
     ("MISCONF", "cannot write to its disk", "make room on the disk; its own log says more"),
     ("loading the dataset", "is still reading its data", "wait"),
     ("Authentication required", "wants a password", "give it in REDIS_URL"),
     ("invalid username-password", "does not know this password", "give the right one in REDIS_URL"),
-)  # fmt: skip
+)
 """What Redis says (its clients take the code off that stands before), what that means, what to do."""
 _REPLICAS = (
     "has fewer replicas in sync than min.insync.replicas asks for",

@@ -95,7 +95,7 @@ def scene(settings: Settings, servers: LocalServers, tmp_path_factory: pytest.Te
 @contextlib.contextmanager
 def full(scene: Scene) -> Iterator[None]:
     before = cast(dict[str, str], scene.redis.config_get("maxmemory"))["maxmemory"]
-    scene.redis.config_set("maxmemory", "1mb")
+    scene.redis.config_set("maxmemory", "1")
     try:
         yield
     finally:
@@ -123,7 +123,8 @@ def without_replicas(scene: Scene) -> Iterator[None]:
 def _topic(scene: Scene, name: str, setting: str, value: str) -> None:
     entry = ConfigEntry(setting, value, incremental_operation=AlterConfigOpType.SET)
     resource = ConfigResource(ConfigResource.Type.TOPIC, name, incremental_configs=[entry])
-    for done in AdminClient(clients.common(scene.settings)).incremental_alter_configs([resource]).values():
+    admin = AdminClient(clients.common(scene.settings))
+    for done in admin.incremental_alter_configs([resource]).values():
         done.result(15)
 
 
