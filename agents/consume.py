@@ -29,6 +29,7 @@ from agents.runtime import (
     leave,
     refuse_for_error,
 )
+from agents.trouble import Troubles
 from base import metrics
 from base.exits import EXIT_FAILING, EXIT_MISFIT
 from base.settings import Settings
@@ -246,6 +247,7 @@ class ConsumeFeed(Service):
         super().__init__()
         self._agent = agent
         self._outlet = outlet
+        self._troubles = Troubles(settings)
         self._config = clients.consumer(settings, f"{app_id}.{agent.name}")
         self._work: Work = Stateless(agent, outlet) if isinstance(agent, Agent) else Stateful(agent, settings, outlet)
         outlet.activity.joining.add(agent.name)
@@ -354,9 +356,9 @@ class ConsumeFeed(Service):
         try:
             consumer.commit(offsets=offsets, asynchronous=False)
             self._committed.update(wanted)
-            self._outlet.troubles.over(f"{self._agent.name}'s commit")
+            self._troubles.over(f"{self._agent.name}'s commit")
         except KafkaException as error:
-            self._outlet.troubles.note(f"{self._agent.name}'s commit", error)
+            self._troubles.note(f"{self._agent.name}'s commit", error)
 
     def _measure_lag(self, consumer: Consumer) -> None:
         lag = 0

@@ -150,7 +150,7 @@ def _asked(topic: str | None, settings: Settings) -> tuple[str, str]:
             return "has no leader for a partition", "start the missing brokers; a full disk stops one too"
         with suppress(KafkaException):
             least = _least(admin, topic)
-            if any(len(one.isrs) < least for one in partitions):
+            if any(len(one.isrs) < min(least, len(one.replicas)) for one in partitions):  # as Kafka 4 counts
                 return _REPLICAS
     return "answers, but does not take what it is sent in time", "see whether it is overloaded; its own log says more"
 

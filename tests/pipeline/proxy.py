@@ -21,6 +21,8 @@ class Proxy:
         self._generation = 0
         self.delay_s = 0.0
         """What is sent to Redis arrives so much later."""
+        self.delayed: list[bytes] = []
+        """What was, so far."""
         self.listener = socket.create_server(("127.0.0.1", 0))
         url = f"redis://127.0.0.1:{self.listener.getsockname()[1]}/0"
         self.settings = settings.model_copy(update={"redis_url": url})
@@ -44,6 +46,7 @@ class Proxy:
         with source, contextlib.suppress(OSError):
             while data := source.recv(65536):
                 if self.delay_s and not there:
+                    self.delayed.append(data)
                     time.sleep(self.delay_s)
                 if generation == self._generation:
                     target.sendall(data)

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
+import subprocess
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -129,15 +131,6 @@ def _topic(scene: Scene, name: str, setting: str, value: str) -> None:
 
 
 @contextlib.contextmanager
-def in_sync(scene: Scene) -> Iterator[None]:
-    _topic(scene, MEV_FINDINGS.name, "min.insync.replicas", "2")
-    try:
-        yield
-    finally:
-        _topic(scene, MEV_FINDINGS.name, "min.insync.replicas", "1")
-
-
-@contextlib.contextmanager
 def small(scene: Scene) -> Iterator[None]:
     _topic(scene, MEV_FINDINGS.name, "max.message.bytes", "200")
     try:
@@ -167,7 +160,6 @@ Fault = Callable[[Scene], contextlib.AbstractContextManager[None]]
         (full, ("Redis at 127.0.0.1:", "is full", "maxmemory")),
         (a_replica, ("Redis at 127.0.0.1:", "is a replica", "REPLICAOF NO ONE")),
         (without_replicas, ("Redis at 127.0.0.1:", "fewer replicas than min-replicas-to-write", "lower that setting")),
-        (in_sync, ("Kafka at 127.0.0.1:", "min.insync.replicas", "(mev.findings)", "start the missing brokers")),
         (small, ("Kafka at 127.0.0.1:", "takes no record as large", "(mev.findings)", "soba topics check")),
         pytest.param(away, ("Redis at 127.0.0.1:", "does not answer"), marks=pytest.mark.long),
     ],
@@ -224,13 +216,101 @@ def _findings(settings: Settings, chain_id: int) -> set[int]:
     return found
 
 
-def test_a_slow_redis_slows_and_stops_nothing(scene: Scene) -> None:
+@pytest.mark.parametrize("many", [3, pytest.param(100, marks=pytest.mark.long)])
+def test_a_slow_redis_slows_and_stops_nothing(scene: Scene, many: int) -> None:
     """Two seconds more for each answer: no time-out, no retry, no restart."""
     chain_id, before = new_chain(), len(scene.lines())
+    with slow(scene):
+        scene.send(chain_id, range(many))
+        wait_for(lambda: scene.done(chain_id, range(many)), 120)
+    assert [one for one in scene.lines()[before:] if one["level"] in ("WARN", "ERROR")] == []
+
+
+@contextlib.contextmanager
+def slow(scene: Scene) -> Iterator[None]:
     scene.proxy.delay_s = 2.0
     try:
-        scene.send(chain_id, range(MANY))
-        wait_for(lambda: scene.done(chain_id, range(MANY)), 60)
+        yield
     finally:
         scene.proxy.delay_s = 0.0
-    assert [one for one in scene.lines()[before:] if one["level"] in ("WARN", "ERROR")] == []
+        scene.proxy.delayed.clear()
+
+
+@pytest.mark.long
+def test_a_kafka_that_stands_still_in_mid_batch_is_waited_for(scene: Scene) -> None:
+    """For a minute: longer than librdkafka waits for an acknowledgement, shorter than we do."""
+    chain_id, before = new_chain(), len(scene.lines())
+    about = f"{chain_id}:".encode()
+    with slow(scene):
+        scene.send(chain_id, range(MANY))
+        wait_for(lambda: any(about in data for data in scene.proxy.delayed), 30, every=0.002)
+        scene.servers.kafka.pause()
+    try:
+        end = time.monotonic() + 60
+        line = wait_for(lambda: next((one for one in scene.lines()[before:] if "waits" in one["message"]), None), 40)
+        assert "Kafka at 127.0.0.1:" in line["message"] and "does not answer" in line["message"], line
+        wait_for(lambda: time.monotonic() > end, 70)
+    finally:
+        scene.servers.kafka.resume()
+    wait_for(lambda: scene.done(chain_id, range(MANY)), 60)
+    assert _findings(scene.settings, chain_id) == set(range(MANY))
+    said = [one["message"] for one in scene.lines()[before:] if one["level"] != "INFO"]
+    assert len(said) <= 40, said
+
+
+@contextlib.contextmanager
+def little_room(folder: Path) -> Iterator[Path]:
+    """A file system of 48 MB: a tmpfs, where one may be mounted."""
+    folder.mkdir()
+    if subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=48m", "soba-test", str(folder)], capture_output=True
+    ).returncode:
+        pytest.skip("no tmpfs may be mounted here")
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("victim", ["kafka", "redis"])
+def test_a_disk_that_is_full_loses_nothing(tmp_path: Path, victim: str) -> None:
+    """The server ends or refuses, everybody waits or is started again; with room again all that was acknowledged is there."""
+    with contextlib.ExitStack() as stack:
+        room = stack.enter_context(little_room(tmp_path / victim))
+        servers = stack.enter_context(LocalServers(tmp_path, Settings(_env_file=None)))
+        own = Settings(
+            _env_file=None, brokers=servers.brokers, redis_url=servers.redis_url, data_dir=tmp_path, worker_port=0
+        )
+        create(own)
+        log = tmp_path / "chain.log"
+        store = redis.Redis.from_url(own.redis_url)
+        chain_id, sent = new_chain(), 0
+        with working("chain", own, log) as worker, proxied(own) as proxy:
+            scene = Scene(own, servers, proxy, log, psutil.Process(worker.pid), store)
+            scene.send(chain_id, range(1))
+            wait_for(lambda: scene.done(chain_id, range(1)), 60)
+            sent = 1
+            filler = room / "filler"
+            filled = os.statvfs(room).f_bavail * os.statvfs(room).f_frsize - 256 * 1024
+            filler.write_bytes(b"x" * filled)
+            child = getattr(servers, victim)
+            end = time.monotonic() + 60
+            while child.alive and time.monotonic() < end:
+                try:
+                    scene.send(chain_id, range(sent, sent + 1))
+                except AssertionError:  # not acknowledged: not ours to keep
+                    break
+                sent += 1
+            print(victim, "alive" if child.alive else f"ended with {child.rc}", "after", sent, "blocks")
+            filler.unlink()
+            if not child.alive or victim == "kafka":
+                child.restart()  # as the launcher does
+            wait_for(lambda: worker.poll() is not None or scene.done(chain_id, range(sent)), 150)
+        with working("chain", own, tmp_path / "again.log"):  # as the launcher does
+            wait_for(lambda: scene.done(chain_id, range(sent)), 120)
+        assert _findings(own, chain_id) >= set(range(sent))
+        lines = log.read_text().splitlines()
+        print("\n".join(line for line in lines if '"WARN"' in line or '"ERROR"' in line)[:6_000])
+        assert len(lines) < 300
+        store.close()
