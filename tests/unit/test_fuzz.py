@@ -16,9 +16,9 @@ EVENT = good_event(7, 1).replace(b'"block_number":50000007', b'"block_number":7'
 
 
 def test_hostile_input_is_accounted_for() -> None:
-    found = in_process(2_000, seed=4)
+    found = in_process(3_000, seed=4)
     assert not found.defect
-    assert found.ledger.inputs >= 2_000 and found.ledger.unaccounted == 0
+    assert found.ledger.inputs >= 3_000 and found.ledger.unaccounted == 0
     assert found.ledger.taken > found.ledger.good and len(found.ledger.reasons) >= 8
     assert min(found.kinds.values()) > 0
 
