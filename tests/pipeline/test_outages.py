@@ -56,12 +56,21 @@ class Scene:
     redis: redis.Redis
 
     def send(self, chain_id: int, numbers: range) -> None:
-        """Validated blocks with sandwiches in them."""
-        client = Producer(clients.producer(self.settings))
+        """Validated blocks with sandwiches in them.
+
+        Raises:
+            AssertionError: Kafka has not acknowledged them.
+        """
+        client, errors = Producer(clients.producer(self.settings)), []
+
+        def told(error: Any, message: Any) -> None:
+            if error is not None:
+                errors.append(error)
+
         for number in numbers:
             value = {**_block(), "chain_id": chain_id, "number": number, "revision": number}
-            client.produce(CHAIN_BLOCKS.name, orjson.dumps(value), str(chain_id).encode(), partition=0)
-        assert client.flush(30) == 0
+            client.produce(CHAIN_BLOCKS.name, orjson.dumps(value), str(chain_id).encode(), 0, told)
+        assert client.flush(40) == 0 and not errors, errors
 
     def done(self, chain_id: int, numbers: range) -> bool:
         """Whether every block has its rows."""
