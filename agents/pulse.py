@@ -16,7 +16,7 @@ from mode import Service
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from redis.exceptions import RedisError
 
-from agents.runtime import Activity
+from agents.activity import Activity
 from agents.telling import Summary
 from agents.trouble import Troubles
 from base import health, metrics
@@ -81,9 +81,7 @@ class Pulse(Service):
     async def _beat(self) -> None:
         while not self.should_stop:
             self._measure_lag()
-            if not self._activity.lag:
-                # So that a worker is not called stuck for the one record that comes after an hour of none.
-                self._activity.progress_at = time.time()
+            self._activity.note_idle()
             try:
                 async with self._redis.pipeline(transaction=False) as pipe:
                     row = self._row()
@@ -113,7 +111,7 @@ class Pulse(Service):
             failed=activity.failed,
             dead_letters=activity.dead_letters,
             lag=activity.lag,
-            restoring_since=self._restoring_since,
+            busy_since=activity.busy_since,
             models=list(activity.models.values()),
         )
 
@@ -133,13 +131,9 @@ class Pulse(Service):
             metrics.LAG.labels(name).set(lag)
 
     @property
-    def _restoring_since(self) -> float | None:
-        return min(self._activity.restoring.values(), default=None)
-
-    @property
     def _stuck(self) -> bool:
         now, activity = time.time(), self._activity
-        return health.is_stuck(activity.lag, now - activity.progress_at, now - (self._restoring_since or now))
+        return health.is_stuck(activity.lag, now - activity.progress_at, now - (activity.busy_since or now))
 
     async def _health(self, request: web.Request) -> web.Response:
         """Alive: this loop answers, and what waits is being done."""

@@ -30,6 +30,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from agents import spans, telling
+from agents.activity import Activity
 from agents.agent import Agent, DeadLetter, Output, Record, Result, RowName, Rows
 from agents.trouble import NotTaken, Troubles, explained
 from base import metrics, tracing
@@ -38,7 +39,6 @@ from base.settings import Settings
 from base.wording import wording
 from models.releases import Models
 from tables import rows as table_rows
-from tables.registry import ModelRow
 from topics import clients
 from topics.headers import REQUEST_ID, dead_letter
 from topics.registry import DEAD_LETTER_SUFFIX, max_bytes
@@ -99,29 +99,6 @@ class DeadLetterLimit:
         return self.row >= CONSECUTIVE_ERRORS or len(self.errors) >= ERRORS_IN_WINDOW
 
 
-@dataclass(slots=True)
-class Activity:
-    """What a worker has done, for its heartbeat and health."""
-
-    handled: int = 0
-    failed: int = 0
-    dead_letters: int = 0
-    progress_at: float = field(default_factory=time.time)
-    lags: dict[str, int] = field(default_factory=dict)
-    """Records between each agent's position and the end of its topic."""
-    restoring: dict[str, float] = field(default_factory=dict)
-    """Partitions whose state is being restored (`validate/0`), or releases that are read first, and since when; records wait."""
-    joining: set[str] = field(default_factory=set)
-    """Agents fed by batch consume that have not been told yet which partitions are theirs."""
-    models: dict[str, ModelRow] = field(default_factory=dict)
-    """The models that the worker serves, by name."""
-
-    @property
-    def lag(self) -> int:
-        """All agents' lag together."""
-        return sum(self.lags.values())
-
-
 class Outlet:
     """Gives results out and reads rows, for the agents of one worker. Used by one thread at a time per call."""
 
@@ -151,13 +128,16 @@ class Outlet:
         first = [*map(_dead_letter_record(agent), result.dead_letters), *result.sent_on]
         spans.stamp((*first, *result.outputs, *result.after))
         for step in filter(None, (first, result.outputs, result.after)):
-            self.retry(agent, lambda outputs=step: self._produce(agent, outputs))  # type: ignore[misc]
+            left = list(step)
+            self.retry(agent, lambda outputs=left: self._produce(agent, outputs))  # type: ignore[misc]
         for output in (*result.outputs, *result.after):
             metrics.EVENTS_OUT.labels(agent, output.topic).inc()
         for letter in result.dead_letters:
             metrics.DEAD_LETTERS.labels(agent, letter.reason).inc()
             if letter.reason != HANDLER_ERROR:
                 metrics.REJECTED.labels(agent, letter.reason).inc()
+        for code, many in result.warned.items():
+            metrics.WARNINGS.labels(agent, code).inc(many)
         self.activity.dead_letters += len(result.dead_letters)
         if result.rows or result.answers:
             return self.retry(agent, lambda: self._write(result))
@@ -187,18 +167,16 @@ class Outlet:
         Raises:
             KafkaException: at least one was not acknowledged.
         """
-        failed: list[Output] = []
-        errors: list[Any] = []
+        failed: dict[int, Any] = {}
 
-        def note(output: Output) -> Callable[[Any, Any], None]:
+        def note(place: int) -> Callable[[Any, Any], None]:
             def delivered(error: Any, message: Any) -> None:
                 if error is not None:
-                    failed.append(output)
-                    errors.append(error)
+                    failed[place] = error
 
             return delivered
 
-        for output in outputs:
+        for place, output in enumerate(outputs):
             where = PARTITION_BY_KEY if output.partition is None else output.partition
             while True:
                 try:
@@ -207,7 +185,7 @@ class Outlet:
                         output.value,
                         output.key,
                         where,
-                        note(output),
+                        note(place),
                         headers=cast(Any, output.headers),
                     )
                     break
@@ -220,8 +198,8 @@ class Outlet:
             if time.monotonic() > slow_at:  # librdkafka itself tries for 30 s before it tells of an error
                 self.troubles.note(agent, NotTaken(KafkaError(KafkaError._MSG_TIMED_OUT), outputs[0].topic))
         if failed:
-            outputs[:] = [output for output in outputs if any(output is one for one in failed)]
-            raise NotTaken(errors[0], failed[0].topic)
+            outputs[:] = [outputs[place] for place in sorted(failed)]
+            raise NotTaken(next(iter(failed.values())), outputs[0].topic)
 
     def _write(self, result: Result) -> list[int]:
         with self._redis.pipeline(transaction=False) as pipe:
@@ -306,7 +284,6 @@ class Runner:
                 telling.requests(self.agent.name, refused, time.perf_counter() - began)
             if batch:
                 self._handle(batch)
-            self._outlet.activity.progress_at = time.time()
 
     def _parse(self, raw: Sequence[Record]) -> tuple[list[Record], list[DeadLetter]]:
         batch, letters = [], []

@@ -17,7 +17,7 @@ from models.chain import rules, views
 from models.chain.assembly import HEADER_FIELDS, HELD_BLOCKS, Assembly, Held
 from topics import codecs
 from topics.headers import CARRIED, HELD, ORIGIN, REROUTED, cloud_event, get, history, place
-from topics.partition import partition
+from topics.partition import Owners
 from topics.registry import CHAIN_BLOCKS, CHAIN_EVENTS, PAIR_TRADES, WALLET_ACTIVITY
 from topics.schemas.requests import Fault
 
@@ -39,6 +39,7 @@ class Validator:
         self.partition = partition
         self.partitions = partitions
         self.assembly = Assembly()
+        self._owner = Owners(partitions).__getitem__
         self.hours: dict[int, int] = {}
         """The newest chain hour that was told to the views, by chain."""
 
@@ -233,9 +234,6 @@ class Validator:
                     f"{chain_id}:clock:{timestamp // views.HOUR_S}:{number}", NAME, f"soba.{topic.name}"
                 )
                 result.after.append(Output(topic.name, str(number).encode(), value, headers, number))
-
-    def _owner(self, key: str) -> int:
-        return partition(key.encode(), self.partitions)
 
 
 @dataclass(slots=True)

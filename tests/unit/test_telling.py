@@ -12,8 +12,9 @@ import pytest
 from prometheus_client import REGISTRY
 
 from agents import telling
+from agents.activity import Activity
 from agents.agent import Agent, DeadLetter, Output, Record, Result, Rows
-from agents.runtime import HANDLER_ERROR, Activity, Outlet, Runner
+from agents.runtime import HANDLER_ERROR, Outlet, Runner
 from agents.telling import SUMMARY_S, Summary
 from agents.validate import Validator
 from base.settings import Settings
