@@ -29,6 +29,7 @@ from agents.runtime import (
     leave,
     refuse_for_error,
 )
+from agents.trouble import Troubles
 from base import metrics
 from base.exits import EXIT_FAILING, EXIT_MISFIT
 from base.settings import Settings
@@ -257,6 +258,7 @@ class ConsumeFeed(Service):
         super().__init__()
         self._agent = agent
         self._outlet = outlet
+        self._troubles = Troubles(settings)
         self._config = clients.consumer(settings, f"{app_id}.{agent.name}")
         self._work: Work = Stateless(agent, outlet) if isinstance(agent, Agent) else Stateful(agent, settings, outlet)
         outlet.activity.joining.add(agent.name)
@@ -369,8 +371,9 @@ class ConsumeFeed(Service):
         try:
             consumer.commit(offsets=offsets, asynchronous=False)
             self._committed.update(wanted)
+            self._troubles.over(f"{self._agent.name}'s commit")
         except KafkaException as error:
-            log.warning("%s: commit failed: %s", self._agent.name, error)
+            self._troubles.note(f"{self._agent.name}'s commit", error)
 
     def _measure_lag(self, consumer: Consumer) -> None:
         lag = 0

@@ -18,6 +18,7 @@ from redis.exceptions import RedisError
 
 from agents.activity import Activity
 from agents.telling import Summary
+from agents.trouble import Troubles
 from base import health, metrics
 from base.settings import Settings
 from tables.readers import WORKERS_SEEN
@@ -47,6 +48,7 @@ class Pulse(Service):
         self._beaten_at = 0.0
         self._web: web.AppRunner | None = None
         self._summary = Summary(activity, time.monotonic())
+        self._troubles = Troubles(settings)
 
     async def on_start(self) -> None:
         """Open the port: the service's own, or a free one where that is taken."""
@@ -88,8 +90,9 @@ class Pulse(Service):
                     pipe.zremrangebyscore(WORKERS_SEEN, 0, row.beat_at - health.FORGOTTEN_S)
                     await pipe.execute()
                 self._beaten_at = row.beat_at
+                self._troubles.over("the heartbeat")
             except (RedisError, OSError) as error:
-                log.warning("heartbeat failed: %s", error)
+                self._troubles.note("the heartbeat", error)
             self._summary.tell(time.monotonic())
             await self.sleep(BEAT_S)
 

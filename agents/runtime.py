@@ -24,7 +24,7 @@ from dataclasses import dataclass, field
 from typing import Any, NoReturn, TypeVar, cast
 
 import redis
-from confluent_kafka import KafkaException, Producer
+from confluent_kafka import KafkaError, KafkaException, Producer
 from pydantic import BaseModel, TypeAdapter, ValidationError
 from redis.backoff import NoBackoff
 from redis.retry import Retry
@@ -32,6 +32,7 @@ from redis.retry import Retry
 from agents import spans, telling
 from agents.activity import Activity
 from agents.agent import Agent, DeadLetter, Output, Record, Result, RowName, Rows
+from agents.trouble import NotTaken, Troubles, explained
 from base import metrics, tracing
 from base.exits import EXIT_DEAD_LETTERS, EXIT_FAILING
 from base.settings import Settings
@@ -45,6 +46,8 @@ from topics.registry import DEAD_LETTER_SUFFIX, max_bytes
 log = logging.getLogger("soba.runtime")
 
 RETRY_FOR_S = 120.0
+SLOW_S = 5.0
+"""A batch that Kafka has not acknowledged by then is worth a word."""
 CONSECUTIVE_ERRORS = 10
 ERRORS_IN_WINDOW, WINDOW = 100, 10_000
 CACHED_ROWS = 20_000
@@ -102,6 +105,8 @@ class Outlet:
     def __init__(self, settings: Settings, activity: Activity) -> None:
         self.stopping = threading.Event()
         self.activity = activity
+        self._settings = settings
+        self.troubles = Troubles(settings)
         self.models: Callable[[], Models] = dict
         """The models that serve now. A worker without any has none."""
         self._producer = Producer(clients.producer(settings))
@@ -124,7 +129,7 @@ class Outlet:
         spans.stamp((*first, *result.outputs, *result.after))
         for step in filter(None, (first, result.outputs, result.after)):
             left = list(step)
-            self.retry(agent, lambda outputs=left: self._produce(outputs))  # type: ignore[misc]
+            self.retry(agent, lambda outputs=left: self._produce(agent, outputs))  # type: ignore[misc]
         for output in (*result.outputs, *result.after):
             metrics.EVENTS_OUT.labels(agent, output.topic).inc()
         for letter in result.dead_letters:
@@ -156,7 +161,7 @@ class Outlet:
         found = self.retry(agent, once)
         return {name: _row(name, stored) for name, stored in zip(names, found, strict=True)}
 
-    def _produce(self, outputs: list[Output]) -> None:
+    def _produce(self, agent: str, outputs: list[Output]) -> None:
         """Produce and wait for all acknowledgements. What failed stays in `outputs` for the next try.
 
         Raises:
@@ -186,12 +191,15 @@ class Outlet:
                     break
                 except BufferError:
                     self._producer.poll(0.1)
+        slow_at = time.monotonic() + SLOW_S
         while self._producer.flush(1.0):
             if self.stopping.is_set():
                 raise Stopped
+            if time.monotonic() > slow_at:  # librdkafka itself tries for 30 s before it tells of an error
+                self.troubles.note(agent, NotTaken(KafkaError(KafkaError._MSG_TIMED_OUT), outputs[0].topic))
         if failed:
             outputs[:] = [outputs[place] for place in sorted(failed)]
-            raise KafkaException(next(iter(failed.values())))
+            raise NotTaken(next(iter(failed.values())), outputs[0].topic)
 
     def _write(self, result: Result) -> list[int]:
         with self._redis.pipeline(transaction=False) as pipe:
@@ -200,26 +208,25 @@ class Outlet:
         return [int(place) for place in answers[0]] if result.rows else []
 
     def retry(self, agent: str, call: Callable[[], T]) -> T:
-        """Call until it succeeds, with back-off.
+        """Call until it succeeds, with back-off; the trouble is told as `agents.trouble` does.
 
         Raises:
             Stopped: the worker stops meanwhile.
         """
-        delay, give_up_at, tries = 0.05, time.monotonic() + RETRY_FOR_S, 0
+        delay, give_up_at = 0.05, time.monotonic() + RETRY_FOR_S
         while True:
             try:
                 got = call()
-                if tries:
-                    log.info("%s: went on after %d tries", agent, tries + 1)
+                self.troubles.over(agent)
                 return got
             except (KafkaException, redis.RedisError, OSError) as error:
-                tries += 1
                 metrics.RETRIES.labels(agent).inc()
                 if isinstance(error, KafkaException) and error.args[0].fatal():
                     self.end(EXIT_FAILING, f"{agent}: the producer cannot go on: {error}")
                 if time.monotonic() > give_up_at:
-                    self.end(EXIT_FAILING, f"{agent}: still failing after {RETRY_FOR_S:.0f} s: {error}")
-                log.warning("%s: %s; trying again in %.2f s", agent, error, delay)
+                    why = explained(error, self._settings)
+                    self.end(EXIT_FAILING, f"{agent}: still failing after {RETRY_FOR_S:.0f} s: {why}")
+                self.troubles.note(agent, error)
                 if self.stopping.wait(delay):
                     raise Stopped from error
                 delay = min(delay * 2, 2.0)

@@ -27,6 +27,7 @@ REFUSED = {
     "other_fork": "the block held under this number has another hash",
     "too_large": "its block would be assembled of more than 5,000 events or transactions; send it as a complete envelope",
     "too_late": "512 newer blocks of its chain are held",
+    "too_many": "more elements than events could fit into its bytes; nothing of it was taken",
     "misplaced": "sent to its chain's partition once and still not there; do producers use murmur2_random?",
 }
 
@@ -108,12 +109,17 @@ class Validator:
         if isinstance(value, codecs.Envelope):
             self._envelope(raw, value, alone.now, result)
         elif isinstance(value, list):
+            if codecs.too_many(len(value), len(record.raw)):
+                return _refuse(result, raw, [_fault("too_many")])
             for index, element in enumerate(value):
                 self._event(raw, element, alone, result, index)
         elif isinstance(value, codecs.Malformed):
             _refuse(result, raw, [Fault(field="", code="malformed_json", message=value.detail)])
+        elif isinstance(value, codecs.Crowded):
+            _refuse(result, raw, [_fault("too_many")])
         else:
             self._event(raw, value, alone, result, None)
+        return None
 
     def _event(self, raw: _Bytes, event: Any, context: rules.Context, result: Result, index: int | None) -> None:
         """Take one event that came alone or in an array."""
@@ -132,6 +138,8 @@ class Validator:
         return None
 
     def _envelope(self, raw: _Bytes, envelope: codecs.Envelope, now: float, result: Result) -> None:
+        if codecs.too_many(len(envelope.events) + len(envelope.transactions or ()), len(raw.record.raw)):
+            return _refuse(result, raw, [_fault("too_many")])
         faults = rules.header_errors(envelope, now)
         if faults:
             return _refuse(result, raw, faults)

@@ -111,7 +111,7 @@ def test_the_age_of_a_block_is_that_of_what_is_about_it(monkeypatch: pytest.Monk
 class Silent(Outlet):
     """An outlet that gives out nothing and counts all the same."""
 
-    def _produce(self, outputs: list[Output]) -> None:
+    def _produce(self, agent: str, outputs: list[Output]) -> None:
         pass
 
 
