@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
 import time
+import urllib.error
 import urllib.request
 from dataclasses import dataclass, field
 from typing import Annotated, Any
@@ -13,11 +16,12 @@ from confluent_kafka import Producer
 
 from base.settings import Settings
 from console import records
-from console.demo_view import Screen, summary
+from console.demo_view import KEY_VARIABLE, Screen, summary
 from console.demo_watch import BROKEN, Sample, Tally, Watch, load
 from console.local.errors import LocalError
 from console.produce import FALLBACK_KEY
 from console.up import Fresh, System, begin_anew, show, system
+from facade.context import closed
 from ingest.raw import Malformed
 from topics import clients
 from topics.registry import CHAIN_EVENTS
@@ -121,12 +125,13 @@ def _replay(running: System, sample: Sample, pace: float, began: float) -> list[
         watch.close()
         producer.flush(5)
     first = None if tally.first_finding_at is None else tally.first_finding_at - began
-    print(summary(screen, running.http, bool(settings.api_keys), first, stored), flush=True)
+    keyed = asyncio.run(closed(settings))
+    print(summary(screen, running.http, keyed, first, stored), flush=True)
     for name, count in running.launcher.restarts.items():
         if count:
             print(f"{name} ended and was started again ({count} {'time' if count == 1 else 'times'})", flush=True)
     gone = [f"{name} ended for good" for name in running.launcher.given_up]
-    problems = [*run.unsent, *failures(tally), *gone, *_lookup(running.http, settings, tally)]
+    problems = [*run.unsent, *failures(tally), *gone, *_lookup(running.http, settings, tally, keyed)]
     for problem in problems:
         print(f"FAILED: {problem}", flush=True)
     return problems
@@ -182,18 +187,24 @@ def failures(tally: Tally) -> list[str]:
     return out
 
 
-def _lookup(http: str, settings: Settings, tally: Tally) -> list[str]:
-    """Look the newest finding up as a user would; a line when HTTP does not know it."""
+def _lookup(http: str, settings: Settings, tally: Tally, keyed: bool) -> list[str]:
+    """Look the newest finding up as a user would; a line when HTTP does not know it.
+
+    Where HTTP is closed and no key is at hand (SOBA_API_KEY, or a first one of the settings), that it asks for one is enough.
+    """
     if not tally.found:
         return []
     url = f"{http}/api/mev/transactions/{tally.found[-1].front[0]}"
     request = urllib.request.Request(f"{url}?wait=5000")
-    if settings.api_keys:
-        request.add_header("Authorization", f"Bearer {settings.api_keys[0].get_secret_value()}")
+    key = next((one.get_secret_value() for one in settings.api_keys), os.environ.get(KEY_VARIABLE, ""))
+    if keyed and key:
+        request.add_header("Authorization", f"Bearer {key}")
     try:
         # No proxy for an address of this machine.
         with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=15) as answer:
             answer.read()
+    except urllib.error.HTTPError as error:
+        return [] if keyed and not key and error.code == 401 else [f"GET {url}: {error}"]
     except OSError as error:
         return [f"GET {url}: {error}"]
     return []

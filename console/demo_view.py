@@ -23,6 +23,8 @@ WINDOW_S = 3.0
 NEWEST = 8
 HASH = re.compile(r"(0x[0-9a-f]{8})[0-9a-f]{52}([0-9a-f]{4})")
 """A live line has no room for whole hashes; plain lines and the summary have them."""
+KEY_VARIABLE = "SOBA_API_KEY"
+"""Where a shell keeps the key that it sends."""
 LINE_EVERY = 5
 """Plain output says a word every so many blocks."""
 
@@ -163,8 +165,10 @@ def _row(name: str, text: str, room: int | None) -> list[str]:
 
 def _where(http: str, keyed: bool, found: list[Finding]) -> list[str]:
     # Never broken over lines: a terminal that wraps a line copies it whole.
-    curl = "curl -s" + (' -H "Authorization: Bearer $SOBA_API_KEY"' if keyed else "")
+    curl = "curl -s" + (f' -H "Authorization: Bearer ${KEY_VARIABLE}"' if keyed else "")
     lines = ["", "Where to look"]
+    if keyed:
+        lines.append(f"  HTTP is closed: put a key into {KEY_VARIABLE} (bin/soba keys create --name NAME)")
     if found:
         lines.append(f"  {curl} {http}/api/mev/transactions/{found[-1].front[0]}")
         lines.append(f"  {curl} {http}/api/blocks/{found[-1].block_number}")

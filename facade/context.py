@@ -64,6 +64,17 @@ async def exposed(settings: Settings) -> bool:
         await redis.aclose()
 
 
+async def closed(settings: Settings) -> bool:
+    """Whether the facade asks for a key: one is known, in the settings or in Redis (also when that does not say)."""
+    redis = connect(settings)
+    try:
+        return not await Keys(settings, redis).is_open()
+    except (RedisError, OSError):
+        return True
+    finally:
+        await redis.aclose()
+
+
 @asynccontextmanager
 async def opened(settings: Settings) -> AsyncIterator[Context]:
     """A context, its connections open while inside."""

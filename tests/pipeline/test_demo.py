@@ -67,6 +67,8 @@ def test_the_demo_finds_everything_and_the_second_start_shows_it_again(tmp_path:
         foreign = '{"hello": 1}\n{"chain_id": 2, "hello": 1}\nnot json\n'
         put = soba(tmp_path, "produce", "chain.blocks", input=foreign)
         assert put.returncode == 0, put.stderr
+        made = soba(tmp_path, "keys", "create", "--name", "page")
+        assert made.returncode == 0, made.stderr
     assert "FAILED" not in first
     assert "Replaying 30 real Ethereum blocks" in first
     assert "7 broken events go between them, on purpose" in first
@@ -78,8 +80,11 @@ def test_the_demo_finds_everything_and_the_second_start_shows_it_again(tmp_path:
     for reason in ("malformed_json 1", "same_token 1", "address_checksum 1"):
         assert reason in first
 
+    # A key that was made meanwhile closes HTTP: the demo cannot look there itself, and says how a caller can.
     second = soba(tmp_path, "demo", "--once", "--fast")
-    assert second.returncode == 0, second.stdout + second.stderr
+    assert second.returncode == 0 and "FAILED" not in second.stdout, second.stdout + second.stderr
+    assert "HTTP is closed: put a key into SOBA_API_KEY" in second.stdout
+    assert 'curl -s -H "Authorization: Bearer $SOBA_API_KEY"' in second.stdout
     assert "already there" in second.stdout
     assert "  findings   18 sandwiches" in second.stdout
     assert "  rejected   7:" in second.stdout

@@ -147,7 +147,8 @@ def test_plain_lines_and_the_summary(tally: Tally, capsys: pytest.CaptureFixture
     assert reasons(tally.rejected) == "1: unknown_event_type 1"
     stored = summary(screen, "http://127.0.0.1:3000", keyed=True, first_finding_s=None, stored=True)
     assert "Stored from an earlier start" in stored
-    assert "Authorization: Bearer" in stored
+    assert "HTTP is closed: put a key into SOBA_API_KEY" in stored
+    assert "Authorization: Bearer $SOBA_API_KEY" in stored
 
 
 @pytest.mark.parametrize("columns", [50, 60, 80, 100, 200])
