@@ -20,7 +20,7 @@ from console.demo_view import KEY_VARIABLE, Screen, summary
 from console.demo_watch import BROKEN, Sample, Tally, Watch, load
 from console.local.errors import LocalError
 from console.produce import FALLBACK_KEY
-from console.up import Fresh, System, begin_anew, show, system
+from console.up import Fresh, System, begin_anew, run, show
 from facade.context import closed
 from ingest.raw import Malformed
 from topics import clients
@@ -48,13 +48,18 @@ def demo(
     if fresh:
         begin_anew(Settings())
     sample = _sample()
-    with system() as running:
+
+    def watched(running: System) -> list[str]:
         show(running)
         problems = _replay(running, sample, 0.0 if fast else PACE_S, began)
         if not once:
             print("\nSoba stays up; Ctrl-C stops it.", flush=True)
-            running.launcher.run_until_signal()
-    print(f"stopped; the data stays in {running.settings.data_dir}", flush=True)
+            running.signals.wait()
+        return problems
+
+    problems = run(watched)
+    if once and problems is None:
+        raise typer.Exit(130)
     if once and problems:
         raise typer.Exit(1)
 
@@ -123,7 +128,7 @@ def _replay(running: System, sample: Sample, pace: float, began: float) -> list[
             _watch_it(run, watch, pace)
     finally:
         watch.close()
-        producer.flush(5)
+    producer.flush(5)
     first = None if tally.first_finding_at is None else tally.first_finding_at - began
     keyed = asyncio.run(closed(settings))
     print(summary(screen, running.http, keyed, first, stored), flush=True)

@@ -55,6 +55,8 @@ async def exposed(settings: Settings) -> bool:
     """Whether other machines could reach the facade and no key is known: then it must not serve."""
     if is_loopback(settings.host) or settings.api_keys:
         return False
+    if not settings.redis_url:  # a local one, not yet started
+        return True
     redis = connect(settings)
     try:
         return not await Keys(settings, redis).exist()

@@ -5,13 +5,14 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from base.settings import ROOT, Settings
+from console.local import runfile
 
 pytestmark = pytest.mark.pipeline
 
@@ -59,6 +60,45 @@ def demo_that_stays(data_dir: Path) -> Iterator[str]:
             running.send_signal(signal.SIGINT)
             running.stdout.read()
     assert running.returncode == 0
+
+
+def interrupted(data_dir: Path, number: signal.Signals, moment: Callable[[str], bool], *argv: str) -> str:
+    """What `soba demo` prints that gets a signal once `moment` says so of a line; SIGINT is ignored where it starts."""
+    ignored = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        running = subprocess.Popen(
+            [*COMMAND, "demo", *argv],
+            cwd=ROOT,
+            env=environment(data_dir),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+    finally:
+        signal.signal(signal.SIGINT, ignored)
+    with running:
+        assert running.stdout is not None
+        try:
+            printed = ""
+            for line in running.stdout:
+                printed += line
+                if moment(line):
+                    running.send_signal(number)
+        finally:
+            running.terminate()
+    assert running.returncode == 0, printed
+    assert runfile.read(data_dir)["processes"] == {}
+    return printed
+
+
+def test_a_signal_in_any_phase_stops_in_order(tmp_path: Path) -> None:
+    for number, begins, after in (
+        (signal.SIGHUP, "Kafka at", "Soba is up"),
+        (signal.SIGINT, "blocks    5 of 30", "What happened"),
+    ):
+        printed = interrupted(tmp_path, number, lambda line, begins=begins: line.startswith(begins))  # type: ignore[misc]
+        assert printed.endswith(f"stopping\nstopped; the data stays in {tmp_path}\n")
+        assert after not in printed and "Traceback" not in printed
 
 
 def test_the_demo_finds_everything_and_the_second_start_shows_it_again(tmp_path: Path) -> None:
