@@ -19,6 +19,7 @@ from console import records
 from console.demo_view import KEY_VARIABLE, Screen, summary
 from console.demo_watch import BROKEN, Sample, Tally, Watch, load
 from console.local.errors import LocalError
+from console.local.launcher import Launcher
 from console.produce import FALLBACK_KEY
 from console.up import Fresh, System, begin_anew, run, show
 from facade.context import closed
@@ -31,6 +32,8 @@ PACE_S = 0.5
 """Between two blocks, so that eyes can follow."""
 PATIENCE_S = 60.0
 """How long nothing new may come before what is still missing is reported."""
+LOOK_S = 0.5
+"""How often the screen asks which processes are away."""
 SETTLE_S = 1.0
 """Nothing new for so long after everything that was sent came out: the end."""
 
@@ -125,7 +128,7 @@ def _replay(running: System, sample: Sample, pace: float, began: float) -> list[
         stored = not run.blocks and not run.broken
         _announce(run, stored)
         with screen.shown():
-            _watch_it(run, watch, pace)
+            _watch_it(run, watch, pace, running.launcher)
     finally:
         watch.close()
     producer.flush(5)
@@ -155,11 +158,14 @@ def _announce(run: _Run, stored: bool) -> None:
     print(flush=True)
 
 
-def _watch_it(run: _Run, watch: Watch, pace: float) -> None:
+def _watch_it(run: _Run, watch: Watch, pace: float, launcher: Launcher) -> None:
     """Until all of the sample came out and nothing more comes, or nothing came for too long."""
-    due = news_at = time.monotonic()
+    due = news_at = look_at = time.monotonic()
     while True:
         now = time.monotonic()
+        if now >= look_at:
+            run.screen.away = launcher.away
+            look_at = now + LOOK_S
         if (run.blocks or run.broken) and now >= due:
             run.send_next()
             due = now + pace

@@ -36,6 +36,8 @@ class Screen:
     tally: Tally
     sent_blocks: int = 0
     sent_events: int = 0
+    away: list[str] = field(default_factory=list)
+    """Processes that have to come back first."""
     began: float = field(default_factory=time.monotonic)
     _past: deque[tuple[float, int]] = field(default_factory=deque)
     _newest: deque[str] = field(default_factory=lambda: deque(maxlen=NEWEST))
@@ -101,6 +103,8 @@ class Screen:
         table.add_row("rejected", reasons(tally.rejected) or "none yet")
         table.add_row("findings", f"{len(tally.found)} sandwiches")
         table.add_row("alerts", str(len(tally.standing_alerts)))
+        if self.away:
+            table.add_row("waiting", f"for {' and '.join(self.away)} to come back")
         # An alert says in many words what its finding said; anything else is short enough to stand whole.
         lines = (Text(line, no_wrap=line.startswith("alert"), overflow="ellipsis") for line in self._newest)
         return Group(table, "", *lines)

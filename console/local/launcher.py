@@ -86,6 +86,12 @@ class Launcher:
         """Children that ended for good."""
         return [name for name, row in self._all.items() if row.given_up]
 
+    @property
+    def away(self) -> list[str]:
+        """Servers that do not answer and others that do not run, but will again. A server may take a second to ask."""
+        rows = ((name, row) for name, row in self._all.items() if not row.given_up)
+        return [name for name, row in rows if not (row.child.ready if row.order <= REDIS else row.child.alive)]
+
     def child(self, name: str) -> Child:
         return self._all[name].child
 

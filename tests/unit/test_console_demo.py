@@ -200,7 +200,11 @@ def test_the_live_table_shows_the_counts(tally: Tally) -> None:
     with console.capture() as captured:
         console.print(screen)
     assert "1 of 1 validated, 0 in work" in captured.get()
-    assert "4 sent, 3 valid" in captured.get()
+    assert "4 sent, 3 valid" in captured.get() and "waiting" not in captured.get()
+    screen.away = ["kafka"]
+    with console.capture() as captured:
+        console.print(screen)
+    assert "for kafka to come back" in captured.get()
 
 
 def test_fresh_deletes_only_what_is_ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -112,9 +112,10 @@ def test_a_worker_waits_for_the_servers_it_needs(tree: Tree) -> None:
     for now in (0.0, 100.0, 200.0):
         tree.launcher.step(now)
     assert tree.launcher.restarts["worker"] == 0
+    assert tree.launcher.away == ["redis", "worker"]
     answers = True
     tree.launcher.step(201.0)
-    assert tree.launcher.restarts["worker"] == 1
+    assert tree.launcher.restarts["worker"] == 1 and "redis" not in tree.launcher.away
 
 
 def test_a_child_that_keeps_ending_shows_what_it_said_last(tree: Tree) -> None:
