@@ -12,7 +12,8 @@ from typing import Annotated, Any
 
 import psutil
 import typer
-from confluent_kafka import Producer
+from confluent_kafka import KafkaException, Producer
+from redis import Redis, RedisError
 
 from base.settings import Settings
 from console import records
@@ -21,11 +22,12 @@ from console.demo_watch import BROKEN, Sample, Tally, Watch, load
 from console.local.errors import LocalError
 from console.local.launcher import Launcher
 from console.produce import FALLBACK_KEY
-from console.up import Fresh, System, begin_anew, run, show
+from console.up import Fresh, System, Yes, begin_anew, run, show
 from facade.context import closed
+from facade.keys import STORE
 from ingest.raw import Malformed
 from topics import clients
-from topics.registry import CHAIN_EVENTS
+from topics.registry import CHAIN_EVENTS, MODEL_RELEASES
 
 app = typer.Typer()
 PACE_S = 0.5
@@ -42,6 +44,7 @@ SETTLE_S = 1.0
 def demo(
     fast: Annotated[bool, typer.Option("--fast", help="As fast as it goes, not two blocks a second.")] = False,
     fresh: Fresh = False,
+    yes: Yes = False,
     once: Annotated[
         bool, typer.Option("--once", help="End after the summary; exit code 1 when anything failed.")
     ] = False,
@@ -49,16 +52,19 @@ def demo(
     """Start everything, replay real Ethereum blocks and show what comes out; stays up until Ctrl-C."""
     began = psutil.Process().create_time()
     if fresh:
-        begin_anew(Settings())
+        begin_anew(Settings(), yes)
     sample = _sample()
 
     def watched(running: System) -> list[str]:
         show(running)
         problems = _replay(running, sample, 0.0 if fast else PACE_S, began)
-        if not once:
-            print("\nSoba stays up; Ctrl-C stops it.", flush=True)
-            running.signals.wait()
-        return problems
+        try:
+            if not once:
+                print("\nSoba stays up; Ctrl-C stops it.", flush=True)
+                running.signals.wait()
+            return problems
+        finally:
+            _note_whose(running, len(sample.blocks) + len(sample.broken))
 
     problems = run(watched)
     if once and problems is None:
@@ -129,6 +135,9 @@ def _replay(running: System, sample: Sample, pace: float, began: float) -> list[
         _announce(run, stored)
         with screen.shown():
             _watch_it(run, watch, pace, running.launcher)
+    except KeyboardInterrupt:
+        _note_whose(running, len(sample.blocks) + len(sample.broken) - len(run.blocks) - len(run.broken))
+        raise
     finally:
         watch.close()
     producer.flush(5)
@@ -143,6 +152,21 @@ def _replay(running: System, sample: Sample, pace: float, began: float) -> list[
     for problem in problems:
         print(f"FAILED: {problem}", flush=True)
     return problems
+
+
+def _note_whose(running: System, sent: int) -> None:
+    """Write down whether the `sent` records of the sample are all that was ever given: then --fresh need not ask."""
+    settings = running.settings
+    if {"kafka", "redis"} & set(running.launcher.away):
+        return
+    try:
+        given = records.spans(settings, dict.fromkeys((CHAIN_EVENTS.name, MODEL_RELEASES.name), settings.partitions))
+        with Redis.from_url(settings.redis_url) as redis:
+            keys = redis.exists(STORE)
+    except (KafkaException, RedisError):
+        return
+    ends = sum(end for held in given.values() for _, end in held.values())
+    running.run_file.update(sample_only=ends <= sent and not keys)
 
 
 def _announce(run: _Run, stored: bool) -> None:

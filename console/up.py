@@ -35,9 +35,10 @@ app = typer.Typer()
 
 @dataclass
 class System:
-    """A running system: its settings (with the real addresses), its launcher, and the signals that end it."""
+    """A running system: its settings (with the real addresses), its run.json, its launcher, and the signals that end it."""
 
     settings: Settings
+    run_file: runfile.RunFile
     launcher: Launcher
     signals: Signals
     http: str
@@ -45,13 +46,14 @@ class System:
 
 
 Fresh = Annotated[bool, typer.Option("--fresh", help="Stop what runs and delete the local data first.")]
+Yes = Annotated[bool, typer.Option("--yes", help="Do not ask before --fresh.")]
 
 
 @app.command()
-def up(fresh: Fresh = False) -> None:
+def up(fresh: Fresh = False, yes: Yes = False) -> None:
     """Start Kafka and Redis (unless SOBA_BROKERS, REDIS_URL name yours), workers and HTTP."""
     if fresh:
-        begin_anew(Settings())
+        begin_anew(Settings(), yes)
     run(_stay)
 
 
@@ -77,10 +79,12 @@ def run(body: Callable[[System], T]) -> T | None:
     return done
 
 
-def begin_anew(settings: Settings) -> None:
+def begin_anew(settings: Settings, yes: bool) -> None:
     """Stop the system that runs on the data folder and delete its Kafka and Redis data.
 
-    Raises LocalError when the folder is none of Soba's, or what runs does not stop.
+    Asks first, unless nothing is lost by it: nothing runs, and all there is came from the demo.
+
+    Raises LocalError when the folder is none of Soba's, what runs does not stop, or nobody is there to ask.
     """
     if settings.brokers or settings.redis_url:
         raise LocalError("--fresh deletes local data only: unset SOBA_BROKERS and REDIS_URL, or leave it out")
@@ -89,8 +93,13 @@ def begin_anew(settings: Settings) -> None:
     # A folder like /var/lib may hold a redis of somebody else.
     if not (settings.data_dir / "run.json").exists():
         raise LocalError(f"{settings.data_dir} is not a data folder of Soba: nothing deleted")
-    launcher = runfile.read(settings.data_dir).get("launcher", {})
-    if runfile.running(launcher):
+    before = runfile.read(settings.data_dir)
+    launcher = before.get("launcher", {})
+    runs = runfile.running(launcher)
+    holds = any((settings.data_dir / name).exists() for name in ("kafka", "redis"))
+    if not yes and (runs or (holds and not before.get("sample_only"))):
+        _ask(settings.data_dir, launcher["pid"] if runs else None)
+    if runs:
         print(f"stopping what runs (pid {launcher['pid']})", flush=True)
         try:
             process = psutil.Process(launcher["pid"])
@@ -105,6 +114,17 @@ def begin_anew(settings: Settings) -> None:
     for name in ("kafka", "redis"):
         shutil.rmtree(settings.data_dir / name, ignore_errors=True)
     run.release()
+
+
+def _ask(data_dir: Path, pid: int | None) -> None:
+    """Raises LocalError when nobody is there to ask, typer.Abort when the answer is no."""
+    stops = f"stops the system that runs there (pid {pid}) and " if pid else ""
+    if not sys.stdin.isatty():
+        raise LocalError(
+            f"--fresh {stops}deletes all data in {data_dir}, API keys too: nothing done.",
+            "Add --yes to do that unasked, or leave --fresh out.",
+        )
+    typer.confirm(f"--fresh {stops}deletes all data in {data_dir}, API keys too. Go on?", abort=True, err=True)
 
 
 @contextmanager
@@ -130,7 +150,7 @@ def _system(signals: Signals) -> Iterator[System]:
         launcher = Launcher(servers.run, settings.data_dir / "logs", _say, signals)
         try:
             launched = _populate(settings, servers, launcher, port)
-            yield System(settings, launcher, signals, launched, time.monotonic() - began)
+            yield System(settings, servers.run, launcher, signals, launched, time.monotonic() - began)
         finally:
             signals.hold()
             launcher.stop()

@@ -99,6 +99,8 @@ def test_a_signal_in_any_phase_stops_in_order(tmp_path: Path) -> None:
         printed = interrupted(tmp_path, number, lambda line, begins=begins: line.startswith(begins))  # type: ignore[misc]
         assert printed.endswith(f"stopping\nstopped; the data stays in {tmp_path}\n")
         assert after not in printed and "Traceback" not in printed
+    # Nothing but a part of the sample is there, so it may begin anew unasked.
+    assert runfile.read(tmp_path)["sample_only"]
 
 
 def test_the_demo_finds_everything_and_the_second_start_shows_it_again(tmp_path: Path) -> None:
@@ -109,6 +111,9 @@ def test_the_demo_finds_everything_and_the_second_start_shows_it_again(tmp_path:
         assert put.returncode == 0, put.stderr
         made = soba(tmp_path, "keys", "create", "--name", "page")
         assert made.returncode == 0, made.stderr
+    # What others sent is not deleted unasked.
+    asked = soba(tmp_path, "demo", "--fresh")
+    assert asked.returncode == 1 and "Add --yes to do that unasked" in asked.stderr
     assert "FAILED" not in first
     assert "Replaying 30 real Ethereum blocks" in first
     assert "7 broken events go between them, on purpose" in first
