@@ -117,6 +117,7 @@ class _Run:
 
 def _replay(running: System, sample: Sample, pace: float, began: float) -> list[str]:
     """Send what is not there yet, watch until all of it came out, print the summary; what failed, a line each."""
+    up_at = time.time()
     settings, there = records.connected()
     tally = Tally(sample)
     watch = Watch(settings, there, tally)
@@ -131,7 +132,7 @@ def _replay(running: System, sample: Sample, pace: float, began: float) -> list[
             [id for id in sample.blocks if id not in tally.blocks],
             [line for line in sample.broken if line not in tally.broken],
         )
-        stored = not run.blocks and not run.broken
+        stored, found_before = not run.blocks and not run.broken, bool(tally.findings)
         _announce(run, stored)
         with screen.shown():
             _watch_it(run, watch, pace, running.launcher)
@@ -141,7 +142,9 @@ def _replay(running: System, sample: Sample, pace: float, began: float) -> list[
     finally:
         watch.close()
     producer.flush(5)
-    first = None if tally.first_finding_at is None else tally.first_finding_at - began
+    first = None
+    if tally.first_finding_at is not None and not found_before:
+        first = tally.first_finding_at - up_at, up_at - began
     keyed = asyncio.run(closed(settings))
     print(summary(screen, running.http, keyed, first, stored), flush=True)
     for name, count in running.launcher.restarts.items():

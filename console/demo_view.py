@@ -136,8 +136,11 @@ def _ends(hash: str, head: int) -> str:
     return hash if head >= len(hash) else f"{hash[:head]}…{hash[-4:]}"
 
 
-def summary(screen: Screen, http: str, keyed: bool, first_finding_s: float | None, stored: bool) -> str:
-    """The demo in a page: what went in, what came out, and where to look."""
+def summary(screen: Screen, http: str, keyed: bool, first_finding_s: tuple[float, float] | None, stored: bool) -> str:
+    """The demo in a page: what went in, what came out, and where to look.
+
+    `first_finding_s`: seconds from the start of the replay to the first finding, and from the command to the replay.
+    """
     tally, found = screen.tally, screen.tally.found
     title = "Stored from an earlier start" if stored else "What happened"
     rows = [
@@ -154,7 +157,8 @@ def summary(screen: Screen, http: str, keyed: bool, first_finding_s: float | Non
     for name, text in (*rows, ("alerts", str(len(tally.standing_alerts)))):
         lines += _row(name, text, room)
     if first_finding_s is not None:
-        lines.append(f"  time to first finding: {first_finding_s:.1f} s")
+        replaying, starting = first_finding_s
+        lines.append(f"  time to first finding: {replaying:.1f} s, after {starting:.1f} s of set-up and start")
     return "\n".join([*lines, *_where(http, keyed, found)])
 
 

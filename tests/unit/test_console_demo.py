@@ -144,9 +144,9 @@ def test_plain_lines_and_the_summary(tally: Tally, capsys: pytest.CaptureFixture
         "alert     low: t",
         "rejected  unknown_event_type (event_type) at chain.events/1/6",
     ]
-    text = summary(screen, "http://127.0.0.1:3000", keyed=False, first_finding_s=1.25, stored=False)
+    text = summary(screen, "http://127.0.0.1:3000", keyed=False, first_finding_s=(1.25, 10.5), stored=False)
     assert "What happened" in text
-    assert "time to first finding: 1.2 s" in text
+    assert "time to first finding: 1.2 s, after 10.5 s of set-up and start" in text
     assert f"curl -s http://127.0.0.1:3000/api/mev/transactions/{FRONT}" in text
     assert reasons(tally.rejected) == "1: unknown_event_type 1"
     stored = summary(screen, "http://127.0.0.1:3000", keyed=True, first_finding_s=None, stored=True)
