@@ -24,6 +24,8 @@ def common(settings: Settings) -> dict[str, Any]:
         "log_level": 3,
         "logger": log,  # else it writes lines of its own form to stderr
         "topic.metadata.refresh.interval.ms": 60_000,
+        # librdkafka's 10 s would be the longest part of a broker's restart; aiokafka tries again every 100 ms anyhow.
+        "reconnect.backoff.max.ms": 1_000,
         **settings.kafka,
     }
 
@@ -58,6 +60,8 @@ def consumer(settings: Settings, group: str, **more: Any) -> dict[str, Any]:
         "fetch.wait.max.ms": 20,
         "session.timeout.ms": SESSION_TIMEOUT_S * 1000,
         "heartbeat.interval.ms": SESSION_TIMEOUT_S * 100,
+        # A batch is retried in place for up to two minutes (agents.runtime.RETRY_FOR_S), in which its thread does not poll.
+        "max.poll.interval.ms": 180_000,
         **more,
     }
 

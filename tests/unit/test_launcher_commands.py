@@ -368,6 +368,16 @@ def test_a_host_that_others_reach_needs_a_key_before_anything_starts(data: Path)
     up._not_exposed(settings.model_copy(update={"host": "0.0.0.0", "api_keys": (SecretStr("x" * 32),)}))
 
 
+def test_up_for_others_without_a_key_leaves_nothing_behind(
+    data: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SOBA_HOST", "0.0.0.0")
+    monkeypatch.setenv("SOBA_DATA_DIR", str(data / "new"))
+    assert run("up") == 1
+    assert "there is no API key: nothing is started" in capsys.readouterr().err
+    assert not (data / "new").exists()
+
+
 def test_a_worker_that_cannot_start_for_want_of_a_server_ends_as_failing(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
