@@ -274,11 +274,13 @@ class Assembly:
         events: Sequence[Element], rejected: int, offset: int, now: float,
     ) -> tuple[Verdict, list[int]]:  # fmt: skip
         """Merge an envelope that does not say it is complete. Returns its verdict and the places of conflicting events."""
-        if self._too_large((chain_id, number), map(identity, events), (t["hash"] for t in transactions)):
-            return "too_large", []
-        held, verdict = self._open_for(chain_id, number, header.get("hash"), offset)
-        if held is None:
+        key = (chain_id, number)
+        verdict = self._verdict(key, header.get("hash"), offset)
+        if verdict == "new" and self._too_large(key, map(identity, events), (t["hash"] for t in transactions)):
+            verdict = "too_large"
+        if verdict != "new":
             return verdict, []
+        held = self._held(key)
         self._unpack(held)
         conflicts, changed = [], held.status == "removed" or held.revision < 0
         if held.status == "removed":
@@ -362,36 +364,44 @@ class Assembly:
     # Inside
 
     def _open_for(self, chain_id: int, number: int, block_hash: str | None, offset: int) -> tuple[Held | None, Verdict]:
-        key = (chain_id, number)
+        """The block, begun where it is new, or None and why the record does not come to it."""
+        verdict = self._verdict((chain_id, number), block_hash, offset)
+        return (self._held((chain_id, number)) if verdict == "new" else None), verdict
+
+    def _verdict(self, key: BlockId, block_hash: str | None, offset: int) -> Verdict:
+        """Whether a record comes to a block: "new", or why not. A block that is not held is not begun."""
         held = self.blocks.get(key)
         if held is not None and not held.counted:
             self._count(held)
         if offset <= self._restored.get(key, -1):
-            return None, "replayed"
+            return "replayed"
         if held is not None and len(held.named) > NAMED:
-            return None, "too_large"
+            return "too_large"
         if self._below(key):  # whether it is still held or not: when it is forgotten depends on batches
-            return None, "too_late"
-        if held is None:
-            held = self.blocks[key] = Held(*key)
-            self._count(held)
-            if number > self.heads.get(chain_id, -1):
-                self.heads[chain_id] = number
-        elif block_hash is not None:
+            return "too_late"
+        if held is not None and block_hash is not None:
             known = held.header.get("hash")
             # A removed block's own fork is gone; any other may follow it.
             if known is not None and (known == block_hash) == (held.status == "removed"):
-                return None, "other_fork"
-        return held, "new"
+                return "other_fork"
+        return "new"
+
+    def _held(self, key: BlockId) -> Held:
+        """The block, begun where it is new."""
+        held = self.blocks.get(key)
+        if held is None:
+            held = self.blocks[key] = Held(*key)
+            self._count(held)
+            self.heads[held.chain_id] = max(held.number, self.heads.get(held.chain_id, -1))
+        return held
 
     def _too_large(self, key: BlockId, events: Iterable[Identity], transactions: Iterable[str]) -> bool:
-        """Whether these and what is held of the block are more than it may be assembled of."""
+        """Whether these would make the block grow beyond what it may be assembled of; one that came whole may hold more."""
         held = self.blocks.get(key) or Held(*key)
         self._unpack(held)
-        return (
-            len(held.events.keys() | set(events)) > ASSEMBLED_EVENTS
-            or len(held.transactions.keys() | set(transactions)) > ASSEMBLED_TRANSACTIONS
-        )
+        return len(held.events.keys() | set(events)) > max(ASSEMBLED_EVENTS, len(held.events)) or len(
+            held.transactions.keys() | set(transactions)
+        ) > max(ASSEMBLED_TRANSACTIONS, len(held.transactions))
 
     def _unpack(self, held: Held) -> None:
         if held.packed:

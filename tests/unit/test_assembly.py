@@ -213,3 +213,19 @@ def test_a_block_is_assembled_of_so_many_events_and_no_more() -> None:
         assert [add(blocks, 7, 2, log_index=1), add(blocks, 7, 3, log_index=2)] == ["duplicate", "too_large"]
         assert blocks.partial(1, 7, {}, [], [event(7, log_index=3)], 0, 9, NOW) == ("too_large", [])
     assert len(blocks.blocks[1, 7].events) == 2
+
+
+def test_a_partial_envelope_adds_nothing_to_a_larger_block_and_is_told_as_the_event_alone_would_be() -> None:
+    """Undisturbed it came first; a restart that reads it again must not refuse it for what came after it."""
+    events = [event(7, log_index=n) for n in range(3)]
+    with patch.object(assembly, "ASSEMBLED_EVENTS", 2):
+        blocks = Assembly()
+        assert blocks.partial(1, 7, {}, [], [dict(events[0])], 0, 10, NOW)[0] == "new"
+        assert blocks.complete(1, 7, {}, [], [dict(e) for e in events], 0, 11, NOW)[0] == "new"
+        assert blocks.partial(1, 7, {}, [], [dict(events[0])], 0, 12, NOW) == ("duplicate", [])
+        assert blocks.partial(1, 7, {}, [], [event(7, log_index=3)], 0, 13, NOW) == ("too_large", [])
+        (held,) = blocks.closing(NOW)
+        again = Assembly()
+        again.restore(1, 7, 11, orjson.dumps(held.block()), committed=10)
+        assert len(list(again.restored(()))) == 1
+        assert again.partial(1, 7, {}, [], [dict(events[0])], 0, 10, NOW) == ("replayed", [])
