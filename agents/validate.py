@@ -26,6 +26,7 @@ REFUSED = {
     "conflicting_duplicate": "another event of this transaction and log index is already there and says something else",
     "other_fork": "the block held under this number has another hash",
     "too_large": "its block would be assembled of more than 5,000 events or transactions; send it as a complete envelope",
+    "too_many_chains": "its partition holds blocks of 1,024 other chains; spread chains over more partitions",
     "too_late": "512 newer blocks of its chain are held",
     "misplaced": "sent to its chain's partition once and still not there; do producers use murmur2_random?",
 }

@@ -7,6 +7,7 @@ restores closed blocks and reads on from the lowest open offset ends where an un
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -26,6 +27,8 @@ NAMED = 100_000
 """Names that the views of a block may have to repeat from its earlier revisions: after so many it changes no more."""
 SWEEP = 32
 """How many blocks beyond the held ones may wait to be forgotten together."""
+CHAINS = 1_024
+"""Chains of one partition; a further one is refused. Of a chain that was forgotten, a late event would begin a block anew."""
 QUIET_S = 2.0
 OPEN_S = 5.0
 
@@ -33,7 +36,9 @@ Element = dict[str, Any]
 """An event or transaction in normal form (`topics.schemas.normal`)."""
 Identity = tuple[str, int | str]
 BlockId = tuple[int, int]
-Verdict = Literal["new", "duplicate", "conflicting_duplicate", "other_fork", "too_late", "too_large", "replayed"]
+Verdict = Literal[
+    "new", "duplicate", "conflicting_duplicate", "other_fork", "too_late", "too_large", "too_many_chains", "replayed"
+]
 
 HEADER_FIELDS = ("hash", "parent_hash", "timestamp", "base_fee", "miner")
 _DECIMAL_FIELDS = frozenset((*AMOUNT_FIELDS, "amount_in", "amount_out", "gas_price", "sqrt_price_x96"))
@@ -152,6 +157,10 @@ class Assembly:
         self.open: dict[BlockId, Held] = {}
         self._top: dict[int, list[int]] = {}
         """The `HELD_BLOCKS` highest numbers seen, by chain, as a heap: a set that grows by record, however records are batched."""
+        self._tops = 0
+        """How many numbers those are together."""
+        self._unwritten: Counter[int] = Counter()
+        """While blocks close: how many of those of each chain are not in chain.blocks yet."""
         self._restored: dict[BlockId, int] = {}
         """Revisions of blocks that a restart found in chain.blocks, held or not."""
         self._unknown_below: dict[int, int] = {}
@@ -331,6 +340,8 @@ class Assembly:
             if not held.open:
                 held.repack()
         self._unpacked.clear()
+        self._let_go()
+        self._unwritten = Counter(held.chain_id for held in self.open.values() if self._counts_unwritten(held))
         return sorted(
             (
                 held
@@ -345,17 +356,15 @@ class Assembly:
 
     def closed(self, held: Held, value: bytes) -> None:
         """`value` is the block's envelope for chain.blocks."""
+        if self._counts_unwritten(held):
+            self._unwritten[held.chain_id] -= 1
         held.pack(value)
         self.open.pop(held.id, None)
-        self._let_go()
 
     def window(self, chain_id: int) -> tuple[int, int]:
-        """The lowest of the chain's blocks that late events can change, and how many of them are in chain.blocks."""
+        """While blocks close: the lowest of the chain's blocks that late events can change, and how many are in chain.blocks."""
         top = self._top[chain_id]
-        unwritten = (
-            h for h in self.open.values() if h.chain_id == chain_id and h.emitted is None and h.number >= top[0]
-        )
-        return top[0], len(top) - sum(1 for _ in unwritten)
+        return top[0], len(top) - self._unwritten[chain_id]
 
     def floor(self) -> int | None:
         """The lowest offset of a record in a still open block; None when none is open."""
@@ -375,6 +384,8 @@ class Assembly:
             self._count(held)
         if offset <= self._restored.get(key, -1):
             return "replayed"
+        if key[0] not in self.heads and len(self.heads) >= CHAINS:
+            return "too_many_chains"
         if held is not None and len(held.named) > NAMED:
             return "too_large"
         if self._below(key):  # whether it is still held or not: when it is forgotten depends on batches
@@ -413,12 +424,17 @@ class Assembly:
         top = self._top.setdefault(held.chain_id, [])
         if len(top) < HELD_BLOCKS:
             heappush(top, held.number)
+            self._tops += 1
         else:
             heappushpop(top, held.number)
 
+    def _counts_unwritten(self, held: Held) -> bool:
+        """Whether late events can change the block and it is not in chain.blocks."""
+        return held.emitted is None and held.number >= self._top[held.chain_id][0]
+
     def _below(self, key: BlockId) -> bool:
         """Whether a block is lower than `HELD_BLOCKS` others of its chain, or than all that a restart could read of it."""
-        top = self._top.get(key[0], [])
+        top = self._top.get(key[0], ())
         return (len(top) == HELD_BLOCKS and key[1] < top[0]) or key[1] < self._unknown_below.get(key[0], -1)
 
     def _changed(self, held: Held, offset: int, now: float) -> None:
@@ -429,7 +445,7 @@ class Assembly:
 
     def _let_go(self) -> None:
         """Forget closed blocks below the held ones, once they are worth a sweep."""
-        if len(self.blocks) > sum(len(top) for top in self._top.values()) + SWEEP:
+        if len(self.blocks) > self._tops + SWEEP:
             for key in [key for key, held in self.blocks.items() if not held.open and self._below(key)]:
                 del self.blocks[key]
 

@@ -7,6 +7,7 @@ commits floors, and begins again from the committed offset and the tail of chain
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -780,3 +781,16 @@ def test_a_chain_whose_blocks_are_all_there_may_begin_lower() -> None:
     again = validator()
     again.restore(tail, committed=10)
     assert reasons(take(swap(7), swap(4, chain_id=CHAINS[1]), state=again, first=10)) == [("too_late", None)]
+
+
+def test_what_a_block_costs_does_not_depend_on_how_many_are_open() -> None:
+    """It once did: 4,000 events of as many blocks took 2 s, those of one block 0.05 s."""
+
+    def seconds(blocks: int) -> float:
+        state, batch = validator(), records([swap(NUMBER + n) for n in range(blocks)])
+        began = time.process_time()
+        assert len(state.handle(batch, NOW).outputs) == blocks - 1
+        return (time.process_time() - began) / blocks
+
+    seconds(10)
+    assert seconds(6_000) < 3 * seconds(500)
