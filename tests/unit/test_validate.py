@@ -794,3 +794,30 @@ def test_what_a_block_costs_does_not_depend_on_how_many_are_open() -> None:
 
     seconds(10)
     assert seconds(6_000) < 3 * seconds(500)
+
+
+@pytest.mark.parametrize("kind", ["array", "envelope", "transactions"])
+def test_a_record_of_very_many_bad_elements_is_one_dead_letter_and_none_of_it_is_taken(kind: str) -> None:
+    """A letter each, 4 MiB of `[1,1,...]` took a minute and 900 MB."""
+
+    def value(bad: int) -> Any:
+        if kind == "array":
+            return [swap(), *[1] * bad]
+        if kind == "envelope":
+            return envelope(inside(swap()), *[1] * bad)
+        return envelope(inside(swap()), *[1] * (bad // 2), transactions=[1] * (bad - bad // 2))
+
+    state = validator()
+    (letter,) = take(value(1_001), state=state).dead_letters
+    assert (letter.reason, letter.field, letter.index, letter.raw) == ("too_many_faults", "", None, letter.record.raw)
+    assert f"more than 1,000 of its {1_002:,} elements" in letter.detail and "wrong_type" in letter.detail
+    assert state.assembly.blocks == {} and state.floor() is None
+    assert len(take(value(1_000), state=state, first=1).dead_letters) == 1_000
+    assert (1, NUMBER) in state.assembly.blocks
+
+
+@pytest.mark.parametrize("whole", [False, True])
+def test_a_record_of_more_elements_than_can_be_good_is_refused_unread(whole: bool) -> None:
+    elements: Any = [1] * 100_001
+    (letter,) = take(envelope(*elements) if whole else elements).dead_letters
+    assert (letter.reason, letter.index) == ("too_many_faults", None) and "at most 100000 element(s)" in letter.detail
