@@ -16,7 +16,7 @@ from agents.agent import DeadLetter, Output, Partitioned, Record, Result, Writte
 from models.chain import rules, views
 from models.chain.assembly import HEADER_FIELDS, HELD_BLOCKS, Assembly, Held
 from topics import codecs
-from topics.headers import CARRIED, HELD, ORIGIN, REROUTED, cloud_event, get, history, place
+from topics.headers import HELD, ORIGIN, REROUTED, carry, cloud_event, get, history, place
 from topics.partition import Owners
 from topics.registry import CHAIN_BLOCKS, CHAIN_EVENTS, PAIR_TRADES, WALLET_ACTIVITY
 from topics.schemas.requests import Fault
@@ -191,8 +191,7 @@ class Validator:
         """Send a misplaced element to the partition of its chain, once."""
         if raw.record.header(REROUTED):
             return _refuse(result, raw, [_fault("misplaced", "chain_id")], index)
-        headers = [(name, value) for name, value in raw.record.headers if name in CARRIED]
-        headers += history(raw.record.headers)
+        headers = [*carry(raw.record.headers), *history(raw.record.headers)]
         # A replay sends it again: where it first stood is what keeps its dead letters the same ones.
         origin = (ORIGIN, place(raw.record.topic, raw.record.partition, raw.record.offset, _index(index, "")).encode())
         key = str(chain_id).encode()

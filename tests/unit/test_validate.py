@@ -29,6 +29,7 @@ from tests.unit.wire import (
     NUMBER,
     POOL,
     TIME,
+    TRACE,
     USDC,
     WETH,
     decoded,
@@ -585,7 +586,7 @@ def test_what_is_misplaced_goes_on_as_its_own_bytes_once() -> None:
     alien = b' {"x" :1,' + encoded(swap(chain_id=ELSEWHERE))[1:]
     whole = encoded(envelope(chain_id=ELSEWHERE))
     result = take(
-        b"[" + encoded(swap()) + b" ," + alien + b"\n]", whole, alien, traceparent=b"t", request_id=b"r", other=b"o"
+        b"[" + encoded(swap()) + b" ," + alien + b"\n]", whole, alien, traceparent=TRACE, request_id=b"r", other=b"o"
     )
     key = str(ELSEWHERE).encode()
     assert [(o.topic, o.key, o.value, o.partition) for o in result.sent_on] == [
@@ -593,7 +594,7 @@ def test_what_is_misplaced_goes_on_as_its_own_bytes_once() -> None:
     ]
     for output, place in zip(result.sent_on, ("0/1", "1", "2"), strict=True):
         origin = f"chain.events/{HERE}/{place}".encode()
-        carried = [("request_id", b"r"), ("rerouted", b"1"), ("traceparent", b"t")]
+        carried = [("request_id", b"r"), ("rerouted", b"1"), ("traceparent", TRACE)]
         assert sorted(output.headers) == [("origin", origin), *carried]
     assert result.dead_letters == []
 
