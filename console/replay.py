@@ -27,7 +27,7 @@ from console.local.progress import Progress, counting
 from console.records import Seen
 from console.refusals import refusal
 from topics import clients
-from topics.headers import ATTEMPT, LETTER, Headers, cloud_event, parse_place
+from topics.headers import ATTEMPT, CARRIED, LETTER, Headers, cloud_event, parse_place
 from topics.registry import TOPICS
 from topics.schemas.letters import Letter
 
@@ -244,7 +244,7 @@ class _Round:
 def again_headers(letter: Letter, name: str, carried: Headers) -> Headers:
     """Headers of a replayed record: its letter is its id, so that sent twice it is the same event."""
     return [
-        *cloud_event(name, "soba.dlq", "soba.replayed", carried),
+        *cloud_event(name, "soba.dlq", "soba.replayed", [(key, value) for key, value in carried if key in CARRIED]),
         (ATTEMPT, str(letter.attempt + 1).encode()),
         (LETTER, name.encode()),
     ]

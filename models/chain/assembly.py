@@ -434,7 +434,7 @@ class Assembly:
 
     def _below(self, key: BlockId) -> bool:
         """Whether a block is lower than `HELD_BLOCKS` others of its chain, or than all that a restart could read of it."""
-        top = self._top.get(key[0], ())
+        top = self._top.get(key[0], [])
         return (len(top) == HELD_BLOCKS and key[1] < top[0]) or key[1] < self._unknown_below.get(key[0], -1)
 
     def _changed(self, held: Held, offset: int, now: float) -> None:
