@@ -100,8 +100,8 @@ class Agent:
 
     `models` are the trained models that it serves: then `handle` takes them as its third argument, each batch those of one moment.
     `feed` is a Faust stream, or confluent-kafka's batch consume for topics of very many small messages or of questions that
-    somebody waits for; the handler cannot tell which. A stream hands over at most `batch` records at once. `own` are the tables
-    whose rows only this agent writes, which are kept in a write-through cache.
+    somebody waits for; the handler cannot tell which. `own` are the tables whose rows only this agent writes, which are kept in a
+    write-through cache.
     """
 
     name: str
@@ -110,7 +110,6 @@ class Agent:
     keys: Callable[[Sequence[Record]], list[RowName]] = no_rows
     own: tuple[Table, ...] = ()
     feed: Literal["stream", "consume"] = "stream"
-    batch: int = 64
     models: tuple[Served, ...] = ()
 
     def call(self, batch: Sequence[Record], rows: Rows, models: Models) -> Result:

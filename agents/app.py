@@ -35,6 +35,9 @@ from topics.registry import DEAD_LETTER_ROOM
 
 log = logging.getLogger("soba.worker")
 
+READ_AHEAD = 8
+"""Messages that Faust holds ready for a stream: few, since each may be a whole block."""
+
 
 @dataclass(frozen=True, slots=True)
 class Worker:
@@ -46,8 +49,6 @@ class Worker:
     port: int
     """Where it serves /health, /ready and /metrics; a further process of the service takes a free one."""
     modules: tuple[str, ...]
-    buffer: int = 64
-    """Messages that Faust reads ahead: few where each is a whole block, many where they are small and come by the thousand."""
 
     def agents(self) -> list[Agent | Partitioned]:
         """Its agents, imported now."""
@@ -57,14 +58,7 @@ class Worker:
 WORKERS: dict[str, Worker] = {
     worker.name: worker
     for worker in (
-        Worker(
-            "validate",
-            "DATA_PROCESSING",
-            "DATA_PROCESSING.validate",
-            8004,
-            ("agents.validate", "agents.verdicts"),
-            4_096,
-        ),
+        Worker("validate", "DATA_PROCESSING", "DATA_PROCESSING.validate", 8004, ("agents.validate", "agents.verdicts")),
         Worker("chain", "BLOCKCHAIN_INTELLIGENCE", "BLOCKCHAIN_INTELLIGENCE", 8005, ("agents.mev", "agents.blocks")),
         Worker("language", "NLP_TRANSLATION", "NLP_TRANSLATION", 8002, ("agents.alerts",)),
     )
@@ -118,7 +112,7 @@ def make_app(worker: Worker, settings: Settings) -> Any:
         topic_allow_declare=False,
         autodiscover=False,
         stream_wait_empty=False,
-        stream_buffer_maxsize=worker.buffer,
+        stream_buffer_maxsize=READ_AHEAD,
         broker_commit_interval=0.5,
         broker_commit_every=1_000,
         broker_session_timeout=clients.SESSION_TIMEOUT_S,

@@ -41,7 +41,7 @@ from models.releases import Models
 from tables import rows as table_rows
 from topics import clients
 from topics.headers import REQUEST_ID, dead_letter
-from topics.registry import DEAD_LETTER_SUFFIX, max_bytes
+from topics.registry import DEAD_LETTER_ROOM, DEAD_LETTER_SUFFIX, max_bytes
 
 log = logging.getLogger("soba.runtime")
 
@@ -52,6 +52,8 @@ CONSECUTIVE_ERRORS = 10
 ERRORS_IN_WINDOW, WINDOW = 100, 10_000
 CACHED_ROWS = 20_000
 PARTITION_BY_KEY = -1
+BESIDE_VALUE = DEAD_LETTER_ROOM // 2
+"""Bytes of key and headers that a record may have: half of what a topic takes beside its largest value."""
 HANDLER_ERROR = "handler_error"
 """The reason of a dead letter that is our own fault, not the record's."""
 
@@ -390,8 +392,13 @@ def check_sizes(result: Result) -> None:
         TooLarge: a record is larger than its topic takes.
     """
     for output in (*result.sent_on, *result.outputs, *result.after):
+        beside = len(output.key) + sum(len(name) + len(value) for name, value in output.headers)
         if len(output.value) > (most := max_bytes(output.topic)):
             raise TooLarge(f"a record of {len(output.value)} bytes for {output.topic}, which takes {most}")
+        if beside > BESIDE_VALUE:
+            raise TooLarge(
+                f"a key and headers of {beside} bytes for {output.topic}, which takes {BESIDE_VALUE} beside a value"
+            )
 
 
 def _dead_letter_record(agent: str) -> Callable[[DeadLetter], Output]:

@@ -26,6 +26,11 @@ from topics.schemas.requests import Fault
 JOINED = 64
 """Values validated together: below 64 the call costs, above 256 memory traffic does (research: 80-99k events/s at 10,000)."""
 
+TOO_MANY_FAULTS = "too_many_faults"
+"""The code of a record that is refused as a whole for its many bad elements."""
+MOST_ELEMENTS = 100_000
+"""So many elements do not fit into a record of chain.events unless many are bad: the shortest good one takes 88 bytes of 8 MiB."""
+
 
 @dataclass(frozen=True, slots=True)
 class Unfit:
@@ -37,13 +42,15 @@ class Unfit:
 _Unfit = Annotated[Any, AfterValidator(Unfit)]
 _Element = Annotated[NormalEvent | Event | _Unfit, Field(union_mode="left_to_right")]
 _Transaction = Annotated[NormalTransaction | Transaction | _Unfit, Field(union_mode="left_to_right")]
+_Elements = Annotated[list[_Element], Field(max_length=MOST_ELEMENTS)]
+_Transactions = Annotated[list[_Transaction], Field(max_length=MOST_ELEMENTS)]
 
 
 class Envelope(Header):
     """A block envelope whose elements may be of any kind: in normal form (a dict), a model, or `Unfit`."""
 
-    transactions: list[_Transaction] | None = None  # type: ignore[assignment]
-    events: list[_Element]
+    transactions: _Transactions | None = None  # type: ignore[assignment]
+    events: _Elements
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,34 +60,6 @@ class Malformed:
     detail: str
 
 
-class Crowded:
-    """A value with more elements than events could fit into its bytes, which were not looked at."""
-
-
-ELEMENT_BYTES, FEW = 80, 64
-"""No event or transaction is shorter. A value may hold as many elements as that allows, and a few more: each costs microseconds
-to refuse and makes a dead letter, and 8 MiB hold four million of `1,`."""
-DENSE_FROM, STRIDE, DENSE = 2_048, 61, 12
-"""Values of so many bytes are looked at for commas, one byte in 61 (no period of a short element): one in 12 is suspicious."""
-
-
-def too_many(elements: int, size: int) -> bool:
-    """Whether a value of `size` bytes has more elements than events could fit."""
-    return elements > FEW + size // ELEMENT_BYTES
-
-
-def _crowded(value: bytes) -> bool:
-    """Whether a value has too many elements, found out without judging them."""
-    if len(value) < DENSE_FROM or (sample := value[::STRIDE]).count(b",") * DENSE <= len(sample):
-        return False
-    try:
-        found = from_json(value)
-    except ValueError:
-        return False
-    parts = [found.get("events"), found.get("transactions")] if isinstance(found, dict) else [found]
-    return too_many(sum(len(part) for part in parts if isinstance(part, list)), len(value))
-
-
 # Stands between joined values. A value with unbalanced brackets could swallow its neighbours and so shift the rest; it cannot
 # also put this, which it does not know, where we look for it.
 _FENCE = secrets.randbits(62)
@@ -88,9 +67,7 @@ _JOIN = f",{_FENCE},".encode()
 _FENCES = [_FENCE] * (JOINED - 1)
 
 # The fence stands second: an event in normal form, the common case, is not asked whether it is a number.
-_Value = Annotated[
-    NormalEvent | StrictInt | Event | Envelope | list[_Element] | _Unfit, Field(union_mode="left_to_right")
-]
+_Value = Annotated[NormalEvent | StrictInt | Event | Envelope | _Elements | _Unfit, Field(union_mode="left_to_right")]
 _VALUES: TypeAdapter[list[Any]] = TypeAdapter(list[_Value])
 _VALUE: TypeAdapter[Any] = TypeAdapter(_Value)
 _ENVELOPE_FIRST: TypeAdapter[Any] = TypeAdapter(Annotated[Envelope | _Value, Field(union_mode="left_to_right")])
@@ -99,10 +76,11 @@ _MODELS: TypeAdapter[list[Any]] = TypeAdapter(list[Annotated[Event | _Unfit, Fie
 _EVENT: TypeAdapter[Any] = TypeAdapter(Event)
 _TRANSACTION: TypeAdapter[Any] = TypeAdapter(Transaction)
 _ENVELOPE: TypeAdapter[Any] = TypeAdapter(Envelope)
+_ARRAY: TypeAdapter[Any] = TypeAdapter(_Elements)
 
 
 def decode_chain_events(values: Sequence[bytes]) -> list[Any]:
-    """Parse each value of chain.events: an event, an `Envelope`, a list of events, `Unfit`, `Malformed` or `Crowded`.
+    """Parse each value of chain.events: an event, an `Envelope`, a list of events, `Unfit` or `Malformed`.
 
     An event, there and in envelopes and lists, is a dict in normal form, or else a model; what fits no schema is `Unfit`.
     """
@@ -123,11 +101,8 @@ def decode_chain_events(values: Sequence[bytes]) -> list[Any]:
 
 
 def _decode_joined(values: Sequence[bytes]) -> list[Any]:
-    joined = b"[" + _JOIN.join(values) + b"]"
-    if len(joined) > JOINED * DENSE_FROM and any(map(_crowded, values)):
-        return [_decode_one(value) for value in values]
     try:
-        parsed = _VALUES.validate_json(joined)
+        parsed = _VALUES.validate_json(b"[" + _JOIN.join(values) + b"]")
     except ValidationError:
         return [_decode_one(value) for value in values]
     found = parsed[::2]
@@ -141,8 +116,6 @@ def _decode_joined(values: Sequence[bytes]) -> list[Any]:
 
 
 def _decode_one(value: bytes, form: TypeAdapter[Any] = _VALUE) -> Any:
-    if _crowded(value):
-        return Crowded()
     try:
         found = form.validate_json(value)
     except ValidationError as error:
@@ -181,7 +154,9 @@ def transaction_faults(value: Any) -> list[Fault]:
 
 
 def value_faults(value: Any) -> list[Fault]:
-    """Why `value`, parsed JSON, is neither event nor envelope."""
+    """Why `value`, parsed JSON, is neither event, array of events nor envelope."""
+    if isinstance(value, list):
+        return schema_faults(_ARRAY, value)
     if isinstance(value, dict) and "events" in value:
         return schema_faults(_ENVELOPE, value)
     return event_faults(value)
@@ -208,7 +183,9 @@ def _translate(error: ValidationError, what: str) -> Iterator[Fault]:
         if kind == "union_tag_not_found" or (kind == "union_tag_invalid" and item["input"]["event_type"] is None):
             yield Fault(field="event_type", code="missing_field", message=f"it is missing; give one of: {_TYPES}")
             continue
-        if kind == "union_tag_invalid":
+        if kind == "too_long":
+            field, code = path[-1] if path else "", TOO_MANY_FAULTS
+        elif kind == "union_tag_invalid":
             field, code = "event_type", "unknown_event_type"
         elif kind == "missing":
             code = "missing_field"

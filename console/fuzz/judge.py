@@ -35,7 +35,7 @@ GOOD_FROM = 50_000_000
 """Blocks of good events have numbers from here on, where no input has any."""
 
 T = TypeVar("T")
-_NOTHING = (codecs.Unfit, codecs.Malformed, codecs.Crowded)
+_NOTHING = (codecs.Unfit, codecs.Malformed)
 _SCHEMAS = {name: TypeAdapter(topic.schema) for name, topic in TOPICS.items()}
 
 
@@ -304,7 +304,7 @@ def _asked(values: Sequence[bytes]) -> None:
     events = []
     for value in values:
         shape = codecs.decode_chain_events([value])[0]
-        if not isinstance(shape, codecs.Malformed | codecs.Crowded | codecs.Envelope | list):
+        if not isinstance(shape, codecs.Malformed | codecs.Envelope | list):
             events.append((value, from_json(value)))
     if not events:
         return
