@@ -25,6 +25,7 @@ COMMANDS: list[tuple[str, str, str]] = [
     ("config", "console.config:app", "Each setting with its value and where it comes from."),
     ("fetch", "console.fetch:app", "Fetch what the local servers need, for a start without a network."),
     ("bench", "console.bench:app", "Measure, and say whether the figures pass."),
+    ("chaos", "console.chaos:app", "Kill and pause everything under load; say whether anything was lost."),
     ("evaluate", "console.evaluate:app", "Score the models on labelled data."),
     ("keys", "console.keys:app", "API keys of the HTTP facade: create, list, revoke."),
     ("docs", "console.reference:app", "Write the pages of docs/ that are made from the registries."),

@@ -23,7 +23,7 @@ from agents.app import GRACE_S, WORKERS
 from base.exits import EXIT_DEAD_LETTERS, EXIT_FAILING
 from base.settings import Settings
 from console.local.servers import LocalServers
-from models.chain.assembly import QUIET_S
+from tests.chaos.compare import check_calm, explain, still
 from tests.chaos.crew import NAMES, Crew, prepare
 from tests.chaos.events import records
 from tests.chaos.faulty import FIRED, KAFKA, POISON
@@ -102,22 +102,6 @@ class Arena:
         self.settled.append(chain_id)
 
 
-def explain(calm: dict[str, Any], found: dict[str, Any]) -> None:
-    """Print where two states differ."""
-    for name, wanted in calm.items():
-        if wanted != found[name]:
-            print(f"--- {name} differs")
-            if isinstance(wanted, dict):
-                keys = [key for key in {*wanted, *found[name]} if wanted.get(key) != found[name].get(key)]
-                print(f"{len(wanted)} wanted, {len(found[name])} found, {len(keys)} differ")
-                for key in keys[:2]:
-                    print(f"{key}: wanted {str(wanted.get(key))[:300]}\n   found {str(found[name].get(key))[:300]}")
-            else:
-                print(f"missing {[one for one in wanted if one not in found[name]]}"[:1000])
-                print(f"too much {[one for one in found[name] if one not in wanted]}"[:1000])
-                print(f"{len(wanted)} wanted, {len(found[name])} found")
-
-
 @pytest.fixture(scope="module")
 def arena(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Arena]:
     prepare()
@@ -137,40 +121,13 @@ def arena(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Arena]:
             for name in NAMES:
                 crew.start(name)
             arena.produce(chain_id)
-            arena.calm = still(crew, witness, chain_id)
+            arena.calm = still(witness, chain_id, tick=crew.keep)
             assert not crew.ends
         finally:
             crew.close()
         check_calm(arena.calm)
         yield arena
         witness.close()
-
-
-def still(crew: Crew, witness: Witness, chain_id: int) -> dict[str, Any]:
-    """The state once it has not changed for three seconds: longer than a block waits for another event."""
-    state: dict[str, Any] = {}
-    since = time.monotonic()
-
-    def unchanged() -> bool:
-        nonlocal state, since
-        if (now := witness.state(chain_id)) != state:
-            state, since = now, time.monotonic()
-        return bool(state["alerts"]) and time.monotonic() - since > QUIET_S + 1
-
-    wait_for(unchanged, 120, every=0.05)
-    return state
-
-
-def check_calm(calm: dict[str, Any]) -> None:
-    """The undisturbed run itself did what its events call for: comparing with nothing would prove nothing."""
-    assert set(calm["chain.blocks"]) == {str(number) for number in range(1_001, 1_010)}
-    assert calm["chain.blocks"]["1003"]["status"] == "removed"
-    assert calm["chain.blocks"]["1005"]["status"] == "complete"
-    assert calm["chain.blocks"]["1006"]["status"] == "partial"
-    assert len(calm["mev.findings"]) >= 10 and len(calm["alerts"]) == len(calm["mev.findings"])
-    reasons = {reason for reason, _ in calm["chain.events.dlq"]}
-    assert {"amount_negative", "conflicting_duplicate", "other_fork", "malformed_json"} <= reasons
-    assert calm["pair.trades"]["said"] and calm["wallet.activity"]["said"] and calm["pair.trades"]["clock"]
 
 
 @pytest.fixture
