@@ -9,7 +9,7 @@ from typing import cast
 
 import orjson
 import redis
-from confluent_kafka import OFFSET_END, Consumer, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, Consumer, TopicPartition
 from redis.exceptions import RedisError
 
 from base.settings import Settings
@@ -40,7 +40,7 @@ class Flow(threading.Thread):
         store = redis.Redis.from_url(self._settings.redis_url, socket_timeout=2, socket_connect_timeout=2)
         quick = {"reconnect.backoff.ms": 50, "reconnect.backoff.max.ms": 200}
         with closing(Consumer(consumer(self._settings, "flow", **quick))) as reader, closing(store):
-            reader.assign([TopicPartition("alerts", part, OFFSET_END) for part in parts])
+            reader.assign([TopicPartition("alerts", part, OFFSET_BEGINNING) for part in parts])
             waiting: dict[tuple[int, int], str] = {}
             through: set[tuple[int, int]] = set()
             while not self._closed.is_set():

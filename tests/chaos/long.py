@@ -36,6 +36,8 @@ from topics.clients import producer
 RESULTS = ROOT / "benchmarks" / "results"
 STUCK_S = 60.0
 """Nothing has come through for so long while records wait: something hangs."""
+CALM_S = 8.0
+"""A chain that has not changed for so long is at rest, on a busy machine too."""
 CHAINS = 9_500_001
 STRINGS = orjson.OPT_NON_STR_KEYS
 app = typer.Typer()
@@ -178,11 +180,11 @@ def _calm(stage: Scene, sender: Load, witness: Witness, chains: itertools.count[
     """What a chain of everything, and one over HTTP, amount to when nobody disturbs."""
     whole, posted = next(chains), next(chains)
     sender.send_chain(Producer({**producer(stage.settings), **PATIENT}), whole, 1.0)
-    calm = still(witness, whole)
+    calm = still(witness, whole, CALM_S)
     check_calm(calm)
     with httpx.Client(timeout=35, trust_env=False) as client:
         sender.send_posts(client, posted)
-    calm_posted = still(witness, posted)
+    calm_posted = still(witness, posted, CALM_S)
     assert len(calm_posted["chain.blocks"]) == 2 and not calm_posted["chain.events.dlq"]
     return calm, calm_posted
 
