@@ -26,7 +26,7 @@ from console.local.servers import LocalServers
 from tests.chaos.compare import check_calm, explain, still
 from tests.chaos.crew import NAMES, Crew, prepare
 from tests.chaos.events import records
-from tests.chaos.faulty import FIRED, KAFKA, POISON
+from tests.chaos.faulty import FIRED, KAFKA, POISON, SESSION_TIMEOUT_S
 from tests.chaos.witness import Witness
 from tests.conftest import wait_for
 from topics.admin import create
@@ -219,6 +219,32 @@ def test_sigterm_in_mid_batch_with_kafka_stuck(arena: Arena, crew: Crew) -> None
     for name in NAMES:
         crew.start(name)
     arena.settle(crew, chain_id)
+
+
+def test_a_batch_that_outlives_its_session(arena: Arena, crew: Crew) -> None:
+    """The broker stands still in mid-batch, and when it goes on, the group has forgotten its members: what is in hand does no harm.
+
+    A second worker is there, so that partitions may come back to another one than had them.
+    """
+    stalled = "produce:3:stall"
+    crew.start("validate", stalled)
+    crew.start("validate#2")
+    arena.wait_joined(f"{WORKERS['validate'].app_id}.validate")
+    chains = [next(CHAINS) for _ in range(arena.settings.partitions + 2)]
+    for chain_id in chains:
+        arena.produce(chain_id, slice(0, 40))
+    try:
+        wait_for(lambda: arena.fired() == [f"validate {stalled}"], 120)
+        woken_at = time.monotonic() + 2 * SESSION_TIMEOUT_S
+        wait_for(lambda: time.monotonic() > woken_at)
+    finally:
+        arena.servers.kafka.resume()
+    for chain_id in chains:
+        arena.produce(chain_id, slice(40, None))
+    for name in ("chain", "language"):
+        crew.start(name)
+    for chain_id in chains:
+        arena.settle(crew, chain_id, zombies=True)
 
 
 def test_the_naive_version_breaks_its_promise(arena: Arena, crew: Crew) -> None:
