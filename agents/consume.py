@@ -378,6 +378,7 @@ class ConsumeFeed(Service):
     def _on_lost(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         gone = sorted(where.partition for where in partitions)
         if gone:
+            self._outlet.activity.joining.add(self._agent.name)
             log.info("%s: partitions %s are given up", self._agent.name, ", ".join(map(str, gone)))
         self._fresh.difference_update(gone)
         self._work.revoked(gone)

@@ -16,9 +16,11 @@ from mode import Service
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from redis.exceptions import RedisError
 
-from agents.runtime import Activity
+from agents.patience import Patience
+from agents.runtime import Activity, leave
 from agents.telling import Summary
 from base import health, metrics
+from base.exits import EXIT_FAILING
 from base.settings import Settings
 from tables.readers import WORKERS_SEEN
 from tables.registry import WORKERS, WorkerRow
@@ -47,6 +49,7 @@ class Pulse(Service):
         self._beaten_at = 0.0
         self._web: web.AppRunner | None = None
         self._summary = Summary(activity, time.monotonic())
+        self._patience = Patience()
 
     async def on_start(self) -> None:
         """Open the port: the service's own, or a free one where that is taken."""
@@ -93,6 +96,8 @@ class Pulse(Service):
             except (RedisError, OSError) as error:
                 log.warning("heartbeat failed: %s", error)
             self._summary.tell(time.monotonic())
+            if why := self._patience.lost(self._activity, self._faust.rebalancing is not False):
+                leave(EXIT_FAILING, f"for a minute {why}")
             await self.sleep(BEAT_S)
 
     def _row(self) -> WorkerRow:

@@ -109,7 +109,9 @@ class Activity:
     restoring: dict[str, float] = field(default_factory=dict)
     """Partitions whose state is being restored (`validate/0`), or releases that are read first, and since when; records wait."""
     joining: set[str] = field(default_factory=set)
-    """Agents fed by batch consume that have not been told yet which partitions are theirs."""
+    """Agents fed by batch consume that have not been told yet which partitions are theirs, at the start or after they lost some."""
+    retrying: set[str] = field(default_factory=set)
+    """Agents for whom a call to Kafka or Redis failed and is tried again."""
     models: dict[str, ModelRow] = field(default_factory=dict)
     """The models that the worker serves, by name."""
 
@@ -232,10 +234,12 @@ class Outlet:
             try:
                 got = call()
                 if tries:
+                    self.activity.retrying.discard(agent)
                     log.info("%s: went on after %d tries", agent, tries + 1)
                 return got
             except (KafkaException, redis.RedisError, OSError) as error:
                 tries += 1
+                self.activity.retrying.add(agent)
                 metrics.RETRIES.labels(agent).inc()
                 if isinstance(error, KafkaException) and error.args[0].fatal():
                     self.end(EXIT_FAILING, f"{agent}: the producer cannot go on: {error}")

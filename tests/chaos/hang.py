@@ -46,13 +46,17 @@ def stacks(scene: Scene) -> Iterator[str]:
     for child in scene.running:
         before, pid = child.log.stat().st_size, child.pid
         child.resume()
+        if child.name != "facade":  # mode prints the stacks of a worker's tasks
+            child.signal(signal.SIGUSR1)
+            with suppress(AssertionError):
+                wait_for(lambda child=child, before=before: child.log.stat().st_size > before + 2_000, 5)  # type: ignore[misc]
         child.signal(signal.SIGABRT)
         with suppress(AssertionError):
             wait_for(lambda child=child, pid=pid: not child.alive or child.pid != pid, 10, every=0.01)  # type: ignore[misc]
         text = child.log.read_bytes()
         yield f"--- {child.name}: its last lines, and its stacks"
         yield "\n".join(text[:before].decode(errors="replace").splitlines()[-15:])
-        yield text[before:].decode(errors="replace")[-8_000:]
+        yield text[before:].decode(errors="replace")[-40_000:]
 
 
 def explanation(scene: Scene) -> str:

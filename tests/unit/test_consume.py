@@ -49,6 +49,21 @@ class Commits:
         self.offsets += [where.offset for where in offsets]
 
 
+def test_who_gave_partitions_up_waits_for_new_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that a group that never answers is noticed (agents/patience.py), not only at the start."""
+    outlet: Any = type("Outlet", (), {"activity": Activity()})()
+    feed = ConsumeFeed("app", validate.AGENT, Settings(_env_file=None, brokers="127.0.0.1:1"), outlet)
+    monkeypatch.setattr(feed, "_work", Done())
+    consumer: Any = Commits()
+    where = [TopicPartition("chain.events", 0)]
+    joining: list[bool] = []
+    for told in (feed._on_assign, feed._on_revoke, feed._on_assign, feed._on_lost):
+        told(consumer, where)
+        joining.append(bool(outlet.activity.joining))
+    feed._on_assign(consumer, [])  # all of them are with others
+    assert joining == [False, True, False, True] and not outlet.activity.joining
+
+
 def test_a_stop_in_mid_batch_commits_nothing_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leaving the group commits, and the state in hand says that nothing is open: what counts is the last confirmed batch."""
     outlet: Any = type("Outlet", (), {"activity": Activity()})()
