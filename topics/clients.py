@@ -13,6 +13,9 @@ log = logging.getLogger("soba.kafka")
 
 SESSION_TIMEOUT_S = 10
 """A consumer that is not heard of for so long has lost its partitions: how long those of a killed worker wait for another."""
+METADATA_AGE_S = 5
+"""How often consumers ask anew which partitions there are. A broker that has just come back may say that a topic has none; a group
+that shares out its work in that moment gives nothing to anybody, until it asks again."""
 LARGEST = max(topic.max_bytes for topic in TOPICS.values()) + 2 * DEAD_LETTER_ROOM
 
 
@@ -58,6 +61,7 @@ def consumer(settings: Settings, group: str, **more: Any) -> dict[str, Any]:
         "fetch.wait.max.ms": 20,
         "session.timeout.ms": SESSION_TIMEOUT_S * 1000,
         "heartbeat.interval.ms": SESSION_TIMEOUT_S * 100,
+        "topic.metadata.refresh.interval.ms": METADATA_AGE_S * 1000,
         **more,
     }
 
