@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from confluent_kafka import Producer
@@ -23,7 +24,12 @@ CHAIN = 9_400_001
 def test_a_topic_that_shows_late_is_shared_out_soon(tmp_path: Path) -> None:
     prepare()
     with LocalServers(tmp_path, Settings(_env_file=None)) as servers:
-        found = {"brokers": servers.brokers, "redis_url": servers.redis_url, "data_dir": tmp_path, "worker_port": 0}
+        found: dict[str, Any] = {
+            "brokers": servers.brokers,
+            "redis_url": servers.redis_url,
+            "data_dir": tmp_path,
+            "worker_port": 0,
+        }
         settings = Settings(_env_file=None, **found)
         crew = Crew(settings.environment(**found), tmp_path)
         try:
