@@ -19,7 +19,7 @@ PAUSE_S = SESSION_TIMEOUT_S + 3
 """How long a worker is stopped: its group has given its partitions to another by then."""
 AFTER_S = 5.0
 """How long after a worker joined or left its gap of output is looked for."""
-OVERLAP = 0.6
+OVERLAP = 0.8
 """The part of the disturbances that hit while the one before still shows."""
 KINDS = {
     "validate": 3,
@@ -80,7 +80,7 @@ class Strikes:
                     continue
                 self._recovered(began, f"{under_way} + {kind}" if under_way else kind)
                 under_way = ""
-            self._rest(self.rng.uniform(0.3, 4.0))
+            self._rest(self.rng.uniform(0.3, 2.5))
 
     def kill(self, kind: str) -> None:
         """kill -9; the launcher starts again what is killed."""
