@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 
-from agents.runtime import Activity
+from agents.activity import Activity
 
 HUNG_BEATS = 12
 """Heartbeats (a minute of them) in which nothing moved. They are counted, not timed: while the machine or the process is
@@ -27,7 +27,8 @@ class Patience:
 
         `rebalancing`: Faust waits for its partitions. What is tried again is not hung: that has a limit of its own.
         """
-        signs: dict[str, Hashable] = {f"{name} got no answer about its partitions": None for name in activity.joining}
+        joining = () if activity.restoring else activity.joining  # who restores has got its answer
+        signs: dict[str, Hashable] = {f"{name} got no answer about its partitions": None for name in joining}
         if rebalancing:
             signs["Faust got no answer about its partitions"] = None
         if activity.lag and not activity.retrying:

@@ -17,7 +17,7 @@ from models.chain import rules, views
 from models.chain.assembly import HEADER_FIELDS, HELD_BLOCKS, Assembly, Held
 from topics import codecs
 from topics.headers import CARRIED, HELD, ORIGIN, REROUTED, cloud_event, get, history, place
-from topics.partition import partition
+from topics.partition import Owners
 from topics.registry import CHAIN_BLOCKS, CHAIN_EVENTS, PAIR_TRADES, WALLET_ACTIVITY
 from topics.schemas.requests import Fault
 
@@ -27,6 +27,7 @@ REFUSED = {
     "other_fork": "the block held under this number has another hash",
     "too_large": "its block would be assembled of more than 5,000 events or transactions; send it as a complete envelope",
     "too_late": "512 newer blocks of its chain are held",
+    "too_many": "more elements than events could fit into its bytes; nothing of it was taken",
     "misplaced": "sent to its chain's partition once and still not there; do producers use murmur2_random?",
 }
 
@@ -38,6 +39,7 @@ class Validator:
         self.partition = partition
         self.partitions = partitions
         self.assembly = Assembly()
+        self._owner = Owners(partitions).__getitem__
         self.hours: dict[int, int] = {}
         """The newest chain hour that was told to the views, by chain."""
 
@@ -107,12 +109,17 @@ class Validator:
         if isinstance(value, codecs.Envelope):
             self._envelope(raw, value, alone.now, result)
         elif isinstance(value, list):
+            if codecs.too_many(len(value), len(record.raw)):
+                return _refuse(result, raw, [_fault("too_many")])
             for index, element in enumerate(value):
                 self._event(raw, element, alone, result, index)
         elif isinstance(value, codecs.Malformed):
             _refuse(result, raw, [Fault(field="", code="malformed_json", message=value.detail)])
+        elif isinstance(value, codecs.Crowded):
+            _refuse(result, raw, [_fault("too_many")])
         else:
             self._event(raw, value, alone, result, None)
+        return None
 
     def _event(self, raw: _Bytes, event: Any, context: rules.Context, result: Result, index: int | None) -> None:
         """Take one event that came alone or in an array."""
@@ -131,6 +138,8 @@ class Validator:
         return None
 
     def _envelope(self, raw: _Bytes, envelope: codecs.Envelope, now: float, result: Result) -> None:
+        if codecs.too_many(len(envelope.events) + len(envelope.transactions or ()), len(raw.record.raw)):
+            return _refuse(result, raw, [_fault("too_many")])
         faults = rules.header_errors(envelope, now)
         if faults:
             return _refuse(result, raw, faults)
@@ -226,9 +235,6 @@ class Validator:
                 )
                 result.after.append(Output(topic.name, str(number).encode(), value, headers, number))
 
-    def _owner(self, key: str) -> int:
-        return partition(key.encode(), self.partitions)
-
 
 @dataclass(slots=True)
 class _Run:
@@ -310,7 +316,11 @@ def _judge(
 ) -> tuple[list[tuple[int, Any]], list[tuple[int, Sequence[Fault]]]]:
     """Elements with their places: the valid ones in normal form, and the refused ones with their faults."""
     good, bad = [], []
+    keeps = kind.keeps
     for index, element in enumerate(elements):
+        if element.__class__ is dict and keeps(element, context):
+            good.append((index, element))
+            continue
         found, faults = _settled(element, context, kind)
         if faults:
             bad.append((index, faults))

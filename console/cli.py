@@ -24,6 +24,7 @@ COMMANDS: list[tuple[str, str, str]] = [
     ("doctor", "console.doctor:app", "Check this machine and the servers; says what to do."),
     ("config", "console.config:app", "Each setting with its value and where it comes from."),
     ("fetch", "console.fetch:app", "Fetch what the local servers need, for a start without a network."),
+    ("fuzz", "console.fuzz:app", "Hostile input against validate: all of it must be accounted for."),
     ("bench", "console.bench:app", "Measure, and say whether the figures pass."),
     ("chaos", "console.chaos:app", "Kill and pause everything under load; say whether anything was lost."),
     ("evaluate", "console.evaluate:app", "Score the models on labelled data."),

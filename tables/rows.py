@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any, TypeVar
 
 import orjson
@@ -17,6 +18,8 @@ from tables.registry import VERSION_DIGITS, Index, Table, answer_key, redis_key
 
 T = TypeVar("T", bound=BaseModel)
 ANSWER_TTL_S = 60
+MESSAGE_BYTES = 1024 * 1024
+"""Answers that are published together: Redis cuts a listener off for which more than 32 MB wait."""
 
 NEWER_WINS = """
 local refused = {}
@@ -71,26 +74,33 @@ class Answer:
 def stage(pipe: Any, rows: Sequence[Row], answers: Iterable[Answer] = ()) -> None:
     """Queue `rows`, their index entries and `answers` on `pipe`; the first result is the script's list of refused rows.
 
-    Answers come after rows and are set before they are published, all of a channel in one message: a busy facade hears a batch
-    for the price of one answer.
+    Answers come after rows and are set before they are published, those of a channel in one message: a busy facade hears a
+    batch for the price of one answer.
     """
     if rows:
         arguments: list[Any] = []
         for row in rows:
             arguments += (f"{row.version:0{VERSION_DIGITS}d}", row.stored, int(row.table.ttl.total_seconds() * 1000))
         pipe.eval(NEWER_WINS, len(rows), *(row.table.row_key(row.key) for row in rows), *arguments)
+        entries: dict[tuple[str, int, timedelta], dict[str, int]] = {}
         for row in rows:
             for pointer in row.pointers:
                 name = redis_key(pointer.index.name, pointer.key)
-                pipe.zadd(name, {row.key: pointer.score})
-                pipe.zremrangebyrank(name, 0, -pointer.index.keep - 1)
-                pipe.expire(name, row.table.ttl)
+                entries.setdefault((name, pointer.index.keep, row.table.ttl), {})[row.key] = pointer.score
+        for (name, keep, ttl), scores in entries.items():
+            pipe.zadd(name, scores)
+            pipe.zremrangebyrank(name, 0, -keep - 1)
+            pipe.expire(name, ttl)
     said: dict[str, list[bytes]] = {}
     for answer in answers:
         value = answer.value.model_dump_json(exclude_none=True).encode()
         pipe.set(answer_key(answer.request_id), value, ex=ANSWER_TTL_S)
         if answer.reply_to:
-            said.setdefault(answer.reply_to, []).extend((orjson.dumps(answer.request_id), value))
+            lines = said.setdefault(answer.reply_to, [])
+            if lines and sum(map(len, lines)) + len(value) > MESSAGE_BYTES:
+                pipe.publish(answer.reply_to, b"\n".join(lines))
+                lines.clear()
+            lines += (orjson.dumps(answer.request_id), value)
     for channel, lines in said.items():
         pipe.publish(channel, b"\n".join(lines))
 

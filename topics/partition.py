@@ -3,20 +3,34 @@
 from __future__ import annotations
 
 import struct
-from functools import lru_cache
 
 _M = 0x5BD1E995
 _ALL = 0xFFFFFFFF
 
+REMEMBERED = 65_536
+"""Keys that `Owners` remembers: about 10 MB."""
 
-@lru_cache(maxsize=65_536)
+
 def partition(key: bytes, partitions: int) -> int:
     """The partition of `key` among `partitions`: murmur2 without its sign bit, as Apache Kafka's Java client computes it.
 
-    librdkafka computes the same with `partitioner=murmur2_random`. Remembered, because each view of a block asks for each of its
-    keys, and hashing in Python is most of the cost of cutting views.
+    librdkafka computes the same with `partitioner=murmur2_random`.
     """
     return (murmur2(key) & 0x7FFFFFFF) % partitions
+
+
+class Owners(dict[str, int]):
+    """The partition of each key asked for, remembered: views of a block ask for the same keys again and again."""
+
+    def __init__(self, partitions: int) -> None:
+        super().__init__()
+        self._partitions = partitions
+
+    def __missing__(self, key: str) -> int:
+        if len(self) >= REMEMBERED:
+            self.clear()
+        found = self[key] = partition(key.encode(), self._partitions)
+        return found
 
 
 def murmur2(key: bytes) -> int:

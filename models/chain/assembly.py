@@ -204,9 +204,15 @@ class Assembly:
         verdicts: list[Verdict] = []
         restored = self._restored.get((chain_id, number), -1)
         held: Held | None = None
+        merged: list[int] = []  # offsets
         for event, offset in zip(events, offsets, strict=True):
             block_hash = event.get("block_hash")
-            if held is None or block_hash is not None or offset <= restored or held.status == "removed":
+            if (
+                held is None
+                or offset <= restored
+                or held.status == "removed"
+                or (block_hash is not None and block_hash != held.header.get("hash"))
+            ):
                 held, verdict = self._open_for(chain_id, number, block_hash, offset)
                 if held is None:
                     verdicts.append(verdict)
@@ -220,7 +226,8 @@ class Assembly:
             if len(held.events) >= ASSEMBLED_EVENTS:
                 verdicts.append("too_large")
                 continue
-            self._renew_if_removed(held)
+            if held.status == "removed":
+                _renew(held)
             header = held.header
             if block_hash is not None and "hash" not in header:
                 header["hash"] = block_hash
@@ -228,8 +235,12 @@ class Assembly:
                 header["timestamp"] = event["timestamp"]
             _strip(event, header)
             held.events[key] = event
-            self._changed(held, offset, now)
+            merged.append(offset)
             verdicts.append("new")
+        if merged:
+            block = self.blocks[chain_id, number]
+            self._changed(block, merged[0], now)
+            block.revision = merged[-1]
         return verdicts
 
     def complete(
@@ -269,7 +280,9 @@ class Assembly:
         if held is None:
             return verdict, []
         self._unpack(held)
-        conflicts, changed = [], self._renew_if_removed(held) or held.revision < 0
+        conflicts, changed = [], held.status == "removed" or held.revision < 0
+        if held.status == "removed":
+            _renew(held)
         for name, value in header.items():
             if name not in held.header:
                 held.header[name] = value
@@ -398,12 +411,6 @@ class Assembly:
         top = self._top.get(key[0], [])
         return (len(top) == HELD_BLOCKS and key[1] < top[0]) or key[1] < self._unknown_below.get(key[0], -1)
 
-    def _renew_if_removed(self, held: Held) -> bool:
-        if held.status != "removed":
-            return False
-        held.status, held.header, held.rejected = "partial", {}, 0
-        return True
-
     def _changed(self, held: Held, offset: int, now: float) -> None:
         held.revision, held.changed_at = offset, now
         if not held.open:
@@ -415,6 +422,11 @@ class Assembly:
         if len(self.blocks) > sum(len(top) for top in self._top.values()) + SWEEP:
             for key in [key for key, held in self.blocks.items() if not held.open and self._below(key)]:
                 del self.blocks[key]
+
+
+def _renew(held: Held) -> None:
+    """Begin a removed block anew: another fork's block takes its number."""
+    held.status, held.header, held.rejected = "partial", {}, 0
 
 
 def _strip(event: Element, header: dict[str, Any]) -> None:

@@ -18,25 +18,36 @@ Parts = dict[str, list[dict[str, Any]]]
 Block = dict[str, Any]
 """A block envelope with its elements in normal form: what a value of chain.blocks parses to."""
 
-_PLACE = ("transaction_hash", "transaction_index", "log_index")
-_TRADE = (*_PLACE, "pool", "protocol")
-_SPENT = ("value_wei", "gas_limit", "gas_used", "gas_price_wei", "selector", "status")
-# Field of the event, field of the view.
+# Field of what is told of, field of the view.
+_PLACE = (
+    ("transaction_hash", "transaction_hash"),
+    ("transaction_index", "transaction_index"),
+    ("log_index", "log_index"),
+)
+_TRADE = (*_PLACE, ("pool", "pool"), ("protocol", "protocol"))
 _SOLD_FIRST = (
+    *_TRADE,
     ("amount_in", "amount0"),
     ("amount_out", "amount1"),
     ("amount_in_raw", "amount0_raw"),
     ("amount_out_raw", "amount1_raw"),
 )
 _SOLD_SECOND = (
+    *_TRADE,
     ("amount_in", "amount1"),
     ("amount_out", "amount0"),
     ("amount_in_raw", "amount1_raw"),
     ("amount_out_raw", "amount0_raw"),
 )
-_PAID = (*((name, name) for name in _PLACE), ("amount_in", "amount"), ("amount_in_raw", "amount_raw"))
+_SPENT = (
+    ("hash", "transaction_hash"),
+    ("index", "transaction_index"),
+    *((name, name) for name in ("value_wei", "gas_limit", "gas_used", "gas_price_wei", "selector", "status")),
+)
+_PAID = (*_PLACE, ("amount_in", "amount"), ("amount_in_raw", "amount_raw"))
 _SWAPPED = (
     *_PAID,
+    ("token_in", "token"),
     ("contract_address", "peer"),
     ("token_out", "token_out"),
     ("amount_out", "amount_out"),
@@ -52,15 +63,14 @@ def trades(block: Block) -> Parts:
         if event["event_type"] != "swap":
             continue
         token_in, token_out = event["token_in"].lower(), event["token_out"].lower()
-        sold_first = token_in < token_out
-        key = f"{chain_id}:{token_in}:{token_out}" if sold_first else f"{chain_id}:{token_out}:{token_in}"
-        trade: dict[str, Any] = {"zero_for_one": sold_first}
-        for name in _TRADE:
-            if name in event:
-                trade[name] = event[name]
-        for name, side in _SOLD_FIRST if sold_first else _SOLD_SECOND:
-            if name in event:
-                trade[side] = event[name]
+        if token_in < token_out:
+            key = f"{chain_id}:{token_in}:{token_out}"
+            trade = {told: event[name] for name, told in _SOLD_FIRST if name in event}
+            trade["zero_for_one"] = True
+        else:
+            key = f"{chain_id}:{token_out}:{token_in}"
+            trade = {told: event[name] for name, told in _SOLD_SECOND if name in event}
+            trade["zero_for_one"] = False
         out.setdefault(key, []).append(trade)
     return out
 
@@ -78,33 +88,26 @@ def activity(block: Block) -> Parts:
     def both(source: str | None, target: str | None, move: dict[str, Any]) -> None:
         if source is not None and source == target:
             tell(source, {**move, "direction": "self", "peer": target})
-        else:
-            tell(source, _known({**move, "direction": "out", "peer": target}))
-            tell(target, _known({**move, "direction": "in", "peer": source}))
+            return
+        tell(source, {**move, "direction": "out"} if target is None else {**move, "direction": "out", "peer": target})
+        tell(target, {**move, "direction": "in"} if source is None else {**move, "direction": "in", "peer": source})
 
     for transaction in block["transactions"]:
-        source, transaction_hash = transaction.get("from_address"), transaction["hash"]
-        senders[transaction_hash] = source
-        move = {"kind": "transaction", "transaction_hash": transaction_hash, "transaction_index": transaction["index"]}
-        for name in _SPENT:
-            if name in transaction:
-                move[name] = transaction[name]
+        source = senders[transaction["hash"]] = transaction.get("from_address")
+        move = {told: transaction[name] for name, told in _SPENT if name in transaction}
+        move["kind"] = "transaction"
         both(source, transaction.get("to_address"), move)
     for event in block["events"]:
         kind = event["event_type"]
         if kind == "swap":
             trader = event.get("from_address") or senders.get(event["transaction_hash"])
-            move = {"kind": "swap", "direction": "self", "token": event["token_in"]}
-            for name, told in _SWAPPED:
-                if name in event:
-                    move[told] = event[name]
+            move = {told: event[name] for name, told in _SWAPPED if name in event}
+            move["kind"], move["direction"] = "swap", "self"
             tell(trader or event.get("recipient") or event.get("sender"), move)
         elif kind in ("transfer", "deposit", "withdrawal"):
-            token = event["token_in"] if "token_in" in event else event["contract_address"]
-            move = {"kind": "transfer", "token": token}
-            for name, told in _PAID:
-                if name in event:
-                    move[told] = event[name]
+            move = {told: event[name] for name, told in _PAID if name in event}
+            move["kind"] = "transfer"
+            move["token"] = event["token_in"] if "token_in" in event else event["contract_address"]
             both(event.get("from_address"), event.get("to_address"), move)
     return out
 
@@ -147,18 +150,11 @@ def _known(values: dict[str, Any]) -> dict[str, Any]:
 def _lay_out(
     head: dict[str, Any], part: str, found: Parts, kind: str, named: Iterable[str], owner: Callable[[str], int]
 ) -> dict[int, dict[str, Any]]:
-    out: dict[int, dict[str, Any]] = {}
-
-    def place(key: str, moves: list[dict[str, Any]]) -> None:
-        number = owner(key)
-        if number not in out:
-            out[number] = {**head, part: {}}
-        out[number][part][key] = moves
-
+    parts: dict[int, Parts] = {}
     for key, moves in found.items():
-        place(key, moves)
+        parts.setdefault(owner(key), {})[key] = moves
     for name in sorted(named):
         name_kind, _, key = name.partition(" ")
         if name_kind == kind and key not in found:
-            place(key, [])
-    return out
+            parts.setdefault(owner(key), {})[key] = []
+    return {number: {**head, part: its} for number, its in parts.items()}

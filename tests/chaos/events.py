@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import functools
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import orjson
 
 from ingest.files import read_blocks
+from models.mev import detect
 
 SAMPLES = Path(__file__).parents[2] / "samples" / "blocks"
 WHOLE = ("11017338", "12412732", "12775690", "13234998", "13666326", "17073191", "18100000")
@@ -61,6 +62,29 @@ def records(chain_id: int) -> list[bytes]:
         )
     ]
     return [orjson.dumps(value) for value in out] + [b"{not json", b'{"event_type": "swap"}']
+
+
+@functools.cache
+def _sandwich() -> dict[str, Any]:
+    """The transactions of one real sandwich, as a block that has no others."""
+    (real,) = (found.block for found in read_blocks(SAMPLES / "ethereum-18100010-real"))
+    (found,) = detect(real)
+    part = {*found.front, *found.victims, *found.back}
+    whole = orjson.loads(real.model_dump_json(exclude_none=True))
+    whole["events"] = [one for one in whole["events"] if one["transaction_hash"] in part]
+    whole["transactions"] = [one for one in whole["transactions"] if one["hash"] in part]
+    return cast(dict[str, Any], whole)
+
+
+def sandwich(chain_id: int, number: int) -> bytes:
+    """A small complete block with one sandwich."""
+    head = {
+        "chain_id": chain_id,
+        "number": number,
+        "timestamp": FIRST_TIME + number,
+        "hash": block_hash(chain_id, number, 0),
+    }
+    return orjson.dumps({**_sandwich(), **head})
 
 
 def alone(event: dict[str, Any], block: dict[str, Any], hash: bool = True) -> dict[str, Any]:

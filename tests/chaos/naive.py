@@ -10,9 +10,9 @@ import redis
 import topics.clients
 from agents import app as real
 from agents import mev
+from agents.activity import Activity
 from agents.agent import Record
 from agents.pulse import Pulse
-from agents.runtime import Activity
 from base.settings import get_settings
 from tables.rows import parse, stage
 from tests.chaos.faulty import SESSION_TIMEOUT_S

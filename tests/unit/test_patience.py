@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import pytest
 
+from agents.activity import Activity
 from agents.patience import HUNG_BEATS, Patience
-from agents.runtime import Activity
 
 
 def nothing(activity: Activity, beat: int) -> None:
@@ -15,7 +15,7 @@ def nothing(activity: Activity, beat: int) -> None:
 
 
 def moves(activity: Activity, beat: int) -> None:
-    activity.progress_at += 1
+    activity.progress["alerts"] = beat + 1.0
 
 
 def assigned_once(activity: Activity, beat: int) -> None:
@@ -31,6 +31,7 @@ def assigned_once(activity: Activity, beat: int) -> None:
         (Activity(lags={"alerts": 3}, retrying={"alerts"}), False, nothing, ""),
         (Activity(joining={"validate"}), False, moves, "validate got no answer about its partitions"),
         (Activity(joining={"validate"}), False, assigned_once, ""),
+        (Activity(joining={"validate"}, restoring={"validate/0": 1.0}), False, nothing, ""),
         (Activity(), True, moves, "Faust got no answer about its partitions"),
     ],
 )

@@ -780,3 +780,38 @@ def test_a_chain_whose_blocks_are_all_there_may_begin_lower() -> None:
     again = validator()
     again.restore(tail, committed=10)
     assert reasons(take(swap(7), swap(4, chain_id=CHAINS[1]), state=again, first=10)) == [("too_late", None)]
+
+
+JUNK = [b"1", b"{}", b"[]", b'""', b"null", b'{"a":1}']
+
+
+@pytest.mark.parametrize("junk", JUNK)
+@pytest.mark.parametrize("many", [600, 60_000])
+def test_a_record_crowded_with_junk_is_one_dead_letter_and_not_a_hundred_thousand(junk: bytes, many: int) -> None:
+    """8 MiB of `1,` took validate six minutes and 5 GB: as a record of its own it would have stopped a chain for good."""
+    crowd = b",".join([junk] * many)
+    whole = b'{"chain_id":1,"number":%d,"status":"complete","events":[%s]}' % (NUMBER, crowd)
+    values = [encoded(swap(NUMBER, log_index=1)), b"[" + crowd + b"]", whole, encoded(swap(NUMBER, log_index=2))]
+    result = validator().handle(
+        [one._replace(raw=raw) for one, raw in zip(records([{}] * 4), values, strict=True)], NOW
+    )
+    assert [(one.record.offset, one.reason, one.index) for one in result.dead_letters] == [
+        (1, "too_many", None),
+        (2, "too_many", None),
+    ]
+    assert [one.raw for one in result.dead_letters] == values[1:3]
+    assert result.taken == {"new": 2}
+
+
+def test_junk_among_events_is_refused_alone() -> None:
+    values: list[Any] = [*(swap(NUMBER, log_index=number) for number in range(40)), *[1, {}, None] * 20]
+    result = validator().handle(records([values]), NOW)
+    assert result.taken == {"new": 40}
+    assert [one.index for one in result.dead_letters] == [str(40 + number) for number in range(60)]
+
+
+def test_the_smallest_elements_that_there_are_do_not_crowd_a_record() -> None:
+    few = {"hash": tx(1), "index": 0}
+    transactions = [{**few, "hash": f"0x{number:064x}"} for number in range(2_000)]
+    result = validator().handle(records([envelope(transactions=transactions)]), NOW)
+    assert not result.dead_letters
