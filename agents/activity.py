@@ -26,6 +26,8 @@ class Activity:
     """Records between each agent's position and the end of its topic."""
     restoring: dict[str, float] = field(default_factory=dict)
     """Partitions whose state is being restored (`validate/0`), or releases that are read first, and since when; records wait."""
+    retrying: set[str] = field(default_factory=set)
+    """Agents for whom a call to Kafka or Redis failed and is tried again."""
     joining: set[str] = field(default_factory=set)
     """Agents fed by batch consume that have not been told yet which partitions are theirs."""
     models: dict[str, ModelRow] = field(default_factory=dict)

@@ -31,6 +31,7 @@ from base.logs import log_name, setup_logging
 from base.settings import Settings, chosen, get_settings
 from base.version import version
 from topics import clients
+from topics.broken_pipes import mend
 from topics.registry import DEAD_LETTER_ROOM
 
 log = logging.getLogger("soba.worker")
@@ -98,6 +99,7 @@ class _Process(faust.Worker):
 
 def make_app(worker: Worker, settings: Settings) -> Any:
     """A Faust app set up as research/streams.md section 2.3 recommends; it has no tables, web server or leader topic."""
+    mend()
     folder = settings.data_dir / "faust"  # Faust insists on one; without tables it stays empty
     folder.mkdir(parents=True, exist_ok=True)
     brokers = ";".join(f"kafka://{broker.strip()}" for broker in settings.brokers.split(","))
@@ -119,6 +121,7 @@ def make_app(worker: Worker, settings: Settings) -> Any:
         broker_heartbeat_interval=clients.SESSION_TIMEOUT_S / 10,
         broker_request_timeout=60,
         broker_max_poll_interval=300,
+        consumer_metadata_max_age_ms=clients.METADATA_AGE_S * 1000,
         consumer_max_fetch_size=clients.LARGEST + DEAD_LETTER_ROOM,
         consumer_auto_offset_reset="earliest",
         table_standby_replicas=0,

@@ -17,9 +17,12 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from redis.exceptions import RedisError
 
 from agents.activity import Activity
+from agents.patience import Patience
+from agents.runtime import leave
 from agents.telling import Summary
 from agents.trouble import Troubles
 from base import health, metrics
+from base.exits import EXIT_FAILING
 from base.settings import Settings
 from tables.readers import WORKERS_SEEN
 from tables.registry import WORKERS, WorkerRow
@@ -48,6 +51,7 @@ class Pulse(Service):
         self._beaten_at = 0.0
         self._web: web.AppRunner | None = None
         self._summary = Summary(activity, time.monotonic())
+        self._patience = Patience()
         self._troubles = Troubles(settings)
 
     async def on_start(self) -> None:
@@ -94,6 +98,8 @@ class Pulse(Service):
             except (RedisError, OSError) as error:
                 self._troubles.note("the heartbeat", error)
             self._summary.tell(time.monotonic())
+            if why := self._patience.lost(self._activity, self._faust.rebalancing is not False):
+                leave(EXIT_FAILING, f"for a minute {why}")
             await self.sleep(BEAT_S)
 
     def _row(self) -> WorkerRow:

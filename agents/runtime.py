@@ -220,8 +220,10 @@ class Outlet:
             try:
                 got = call()
                 self.troubles.over(agent)
+                self.activity.retrying.discard(agent)
                 return got
             except (KafkaException, redis.RedisError, OSError) as error:
+                self.activity.retrying.add(agent)
                 metrics.RETRIES.labels(agent).inc()
                 if isinstance(error, KafkaException) and error.args[0].fatal():
                     self.end(EXIT_FAILING, f"{agent}: the producer cannot go on: {error}")

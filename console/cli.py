@@ -26,6 +26,7 @@ COMMANDS: list[tuple[str, str, str]] = [
     ("fetch", "console.fetch:app", "Fetch what the local servers need, for a start without a network."),
     ("fuzz", "console.fuzz:app", "Hostile input against validate: all of it must be accounted for."),
     ("bench", "console.bench:app", "Measure, and say whether the figures pass."),
+    ("chaos", "console.chaos:app", "Kill and pause everything under load; say whether anything was lost."),
     ("evaluate", "console.evaluate:app", "Score the models on labelled data."),
     ("keys", "console.keys:app", "API keys of the HTTP facade: create, list, revoke."),
     ("docs", "console.reference:app", "Write the pages of docs/ that are made from the registries."),

@@ -15,12 +15,13 @@ from agents.agent import Record
 from agents.pulse import Pulse
 from base.settings import get_settings
 from tables.rows import parse, stage
+from tests.chaos.faulty import SESSION_TIMEOUT_S
 from topics.schemas.chain import Block
 
 
 def main() -> None:
     """Run it as BLOCKCHAIN_INTELLIGENCE."""
-    topics.clients.SESSION_TIMEOUT_S = 2
+    topics.clients.SESSION_TIMEOUT_S = SESSION_TIMEOUT_S
     settings, worker = get_settings(), real.WORKERS["chain"]
     app = real.make_app(worker, settings)
     store = redis.asyncio.Redis.from_url(settings.redis_url)

@@ -50,6 +50,20 @@ class Commits:
         self.offsets += [where.offset for where in offsets]
 
 
+def test_who_gave_partitions_up_waits_for_new_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that a group that never answers is noticed (agents/patience.py), not only at the start."""
+    outlet: Any = type("Outlet", (), {"activity": Activity()})()
+    feed = ConsumeFeed("app", validate.AGENT, Settings(_env_file=None, brokers="127.0.0.1:1"), outlet)
+    monkeypatch.setattr(feed, "_work", Done())
+    consumer: Any = Commits()
+    where = [TopicPartition("chain.events", 0)]
+    joining: list[bool] = []
+    for told, parts in ((feed._on_assign, []), (feed._on_revoke, where), (feed._on_assign, []), (feed._on_lost, where)):
+        told(consumer, parts)
+        joining.append(bool(outlet.activity.joining))
+    assert joining == [False, True, False, True]
+
+
 def test_a_stop_in_mid_batch_commits_nothing_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leaving the group commits, and the state in hand says that nothing is open: what counts is the last confirmed batch."""
     outlet: Any = type("Outlet", (), {"activity": Activity()})()

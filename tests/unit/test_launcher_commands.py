@@ -272,7 +272,7 @@ def test_without_a_known_server_each_command_says_what_to_do(
     "argv",
     [
         ("up",), ("demo", "--once"), ("bench", "reply"), ("worker", "validate"), ("topics", "create"),
-        ("consume", "alerts"), ("dlq", "list"), ("dlq", "drop", "chain.events"), ("tables", "rebuild"), ("keys", "list"),
+        ("consume", "alerts"), ("dlq", "list"), ("dlq", "drop", "chain.events", "--all"), ("tables", "rebuild"), ("keys", "list"),
     ],
 )  # fmt: skip
 def test_a_server_that_does_not_answer_is_named(
