@@ -71,7 +71,7 @@ _Value = Annotated[NormalEvent | StrictInt | Event | Envelope | _Elements | _Unf
 _VALUES: TypeAdapter[list[Any]] = TypeAdapter(list[_Value])
 _VALUE: TypeAdapter[Any] = TypeAdapter(_Value)
 _ENVELOPE_FIRST: TypeAdapter[Any] = TypeAdapter(Annotated[Envelope | _Value, Field(union_mode="left_to_right")])
-_ARRAY_FIRST: TypeAdapter[Any] = TypeAdapter(Annotated[list[_Element] | _Value, Field(union_mode="left_to_right")])
+_ARRAY_FIRST: TypeAdapter[Any] = TypeAdapter(Annotated[_Elements | _Value, Field(union_mode="left_to_right")])
 _MODELS: TypeAdapter[list[Any]] = TypeAdapter(list[Annotated[Event | _Unfit, Field(union_mode="left_to_right")]])
 _EVENT: TypeAdapter[Any] = TypeAdapter(Event)
 _TRANSACTION: TypeAdapter[Any] = TypeAdapter(Transaction)

@@ -20,6 +20,7 @@ from console.local.launcher import FACADE, KAFKA, REDIS, Launcher
 from console.local.ports import LOOPBACK, pick
 from console.local.process import Child
 from console.local.servers import LocalServers
+from console.local.signals import Signals
 from tests.conftest import wait_for
 from topics.admin import create
 
@@ -94,7 +95,7 @@ def scene(folder: Path, say: Callable[[str], None]) -> Iterator[Scene]:
             if "for good" in text or "keeps ending" in text:
                 say(text)
 
-        launcher = Launcher(servers.run, folder / "logs", report)
+        launcher = Launcher(servers.run, folder / "logs", report, Signals(say))
         for child in servers.children:
             launcher.adopt(child, KAFKA if child.name == "kafka" else REDIS)
         for name in WORKERS:
