@@ -32,7 +32,10 @@ def judge(values: Sequence[Any], now: float) -> list[Verdict]:
 def _verdict(event: Any, now: float) -> Verdict:
     context = rules.Context(now)
     if isinstance(event, codecs.Unfit):
-        return _answer(codecs.event_faults(event.value), [])
+        verdict = _answer(faults := codecs.event_faults(event.value), [])
+        # What is no object, or of no known type, cannot be judged by a type's rules: no score for what it did not break.
+        no_event = any(fault.field in ("", "event_type") for fault in faults)
+        return verdict.model_copy(update={"quality_score": 0.0}) if no_event else verdict
     warnings = rules.unknown_fields(event, context)
     errors = list(rules.errors(event, context))
     if errors:

@@ -23,6 +23,7 @@ WINDOW_S = 3.0
 NEWEST = 8
 HASH = re.compile(r"(0x[0-9a-f]{8})[0-9a-f]{52}([0-9a-f]{4})")
 """A live line has no room for whole hashes; plain lines and the summary have them."""
+BETWEEN = re.compile(r" between 0x[^;]*(?=;)")
 KEY_VARIABLE = "SOBA_API_KEY"
 """Where a shell keeps the key that it sends."""
 LINE_EVERY = 5
@@ -72,7 +73,9 @@ class Screen:
         if isinstance(news, Refused):
             return f"rejected  {news.reason}" + (f" ({news.field})" if news.field else "") + f" at {news.source}"
         if isinstance(news, Alert):
-            return f"alert     {news.severity}: {news.text}"
+            # The line of its finding names the transactions; the gain at the end must not be cut off for them.
+            text = news.text if room is None else BETWEEN.sub("", news.text)
+            return f"alert     {news.severity}: {text}"
         all_blocks = len(self.tally.sample.blocks)
         if news.place % LINE_EVERY == 0 or news.place == all_blocks:
             return f"blocks    {news.place} of {all_blocks} validated"

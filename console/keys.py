@@ -51,9 +51,7 @@ def list_keys(as_json: Annotated[bool, typer.Option("--json", help="One JSON obj
     if not keys and not given:
         print("no keys; `soba keys create --name NAME` makes one")
     if given:
-        print(
-            f"{given} with the scope admin from SOBA_API_KEYS or SOBA_API_KEYS_FILE, which end when they are taken from there"
-        )
+        print(f"{given} with the scope admin from SOBA_API_KEYS or SOBA_API_KEYS_FILE, until taken from there")
     for key in keys:
         until = f"{key.expires_at:%Y-%m-%d %H:%M}" if key.expires_at else "-"
         print(f"{key.name:24}  {','.join(key.scopes):18}  until {until}  {_state(key)}")

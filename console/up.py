@@ -239,7 +239,10 @@ def http_port(settings: Settings, last: int | None) -> int:
         return settings.port
     if settings.port and chosen:
         raise LocalError(f"port {settings.port} is in use.", "Choose another one: SOBA_PORT=3001, or 0 for a free one.")
-    return ports.pick(1, [last])[0]
+    found = ports.pick(1, [last])[0]
+    if settings.port:
+        _say(f"port {settings.port} is taken; HTTP is at {found} (SOBA_PORT chooses another)")
+    return found
 
 
 def _wait(condition: Callable[[], bool], timeout: float, problem: str) -> None:

@@ -187,4 +187,4 @@ def test_mistakes_are_explained(soba: Soba, tmp_path: Path, monkeypatch: pytest.
     assert "bin/soba up" in err
     assert "SOBA_BROKERS" in err
     code, out, err = soba("topics", "list")
-    assert (code, "chain.events" in out, "bin/soba up" in err) == (0, True, True)
+    assert (code, "chain.events" in out, "bin/soba up" in err) == (1, True, True)

@@ -184,10 +184,10 @@ def test_a_failure_in_the_middle_names_what_kafka_has(
     body = {"events": [{"event_type": "wish"}, *sent]}
     real = Producer.send
 
-    async def lame(self: Producer, topic: str, key: bytes, value: bytes, headers: Headers) -> Any:
+    async def lame(self: Producer, topic: str, key: bytes, value: bytes, headers: Headers, until: float) -> Any:
         """Partition 1 of chain.events has lost its leader."""
         if topic != "chain.events" or partition(key, settings.partitions) != 1:
-            return await real(self, topic, key, value, headers)
+            return await real(self, topic, key, value, headers, until)
         if at_once:
             raise unavailable("Kafka cannot be reached")
         lost: asyncio.Future[None] = asyncio.get_running_loop().create_future()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -184,12 +185,16 @@ def test_the_live_lines_of_a_narrow_terminal_name_both_transactions(tally: Tally
     screen = Screen(tally)
     console = Console(width=60)
     screen._live = SimpleNamespace(console=console)
-    for one in (block(), finding(), letter(BROKEN)):
+    told = alert()
+    caught = f"one trade was caught between {FRONT} and {BACK}; the attacker gained 1 WETH."
+    told = replace(told, value=told.value.replace(b'"t"', json.dumps(caught).encode()))
+    for one in (block(), finding(), told, letter(BROKEN)):
         news = tally.take(one)
         assert news is not None
         screen.tell(news)
     with console.capture() as captured:
         console.print(screen)
+    assert "alert     low: one trade was caught; the attacker gained 1" in captured.get()
     lines = [line.rstrip() for line in captured.get().splitlines()]
     assert "sandwich 17: 0xaaaa…aaaa → 0xcccc…cccc, 1 victim" in lines
     assert "rejected  unknown_event_type (event_type) at chain.events/1/6" in " ".join(lines)

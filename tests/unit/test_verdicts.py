@@ -41,6 +41,16 @@ def test_a_question_is_answered_in_order_to_who_asked() -> None:
     assert result.dead_letters == []
 
 
+@pytest.mark.parametrize("value", [5, None, [], {}, {"hello": 1}, {"event_type": "wish"}, {"event_type": 3}])
+def test_what_is_no_event_at_all_scores_nothing(value: Any) -> None:
+    (verdict,) = judge([value], NOW)
+    assert (verdict.is_valid, verdict.quality_score) == (False, 0.0)
+
+
+def test_what_is_wrong_with_an_event_takes_off_its_score() -> None:
+    assert judge([swap(amount_in="no number")], NOW)[0].quality_score == 0.75
+
+
 def test_a_question_from_nobody_is_refused() -> None:
     result = handle([question(swap(), headers=[])], {})
     assert [(letter.reason, letter.field) for letter in result.dead_letters] == [("missing_field", "request_id")]
