@@ -17,7 +17,7 @@ async def batches(sizes: list[int | None]) -> list[int]:
     channel: Any = faust.App("batches", broker="kafka://127.0.0.1:1").channel(maxsize=1_000)
     for size in sizes:
         channel.queue.put_nowait(SimpleNamespace(message=SimpleNamespace(value=size and b" " * size)))
-    found = []
+    found: list[int] = []
     while sum(found) < len(sizes):
         found.append(len(await taken(channel)))
     return found
