@@ -161,7 +161,7 @@ class Outlet:
                 return pipe.execute()
 
         found = self.retry(agent, once)
-        return {name: _row(name, stored) for name, stored in zip(names, found, strict=True)}
+        return {name: table_rows.parse(name[0].schema, stored) for name, stored in zip(names, found, strict=True)}
 
     def _produce(self, agent: str, outputs: list[Output]) -> None:
         """Produce and wait for all acknowledgements. What failed stays in `outputs` for the next try.
@@ -251,7 +251,7 @@ class Outlet:
 
 
 class Runner:
-    """Does the batches of one stateless agent."""
+    """Does the batches of one stateless agent, one at a time."""
 
     def __init__(self, agent: Agent, outlet: Outlet) -> None:
         self.agent = agent
@@ -260,7 +260,6 @@ class Runner:
         self._own = frozenset(table.name for table in agent.own)
         self._cache: OrderedDict[RowName, BaseModel | None] = OrderedDict()
         self._limit = DeadLetterLimit()
-        self._lock = threading.Lock()
         self._stale = threading.Event()
         self._models: Models = {}
         """Those of the batch in hand: one that is released meanwhile waits for the next, also where the batch is halved."""
@@ -275,7 +274,7 @@ class Runner:
         Raises:
             Stopped: the worker stops; do not acknowledge.
         """
-        with self._lock, spans.batch(self.agent.name, self.agent.topic.name, raw):
+        with spans.batch(self.agent.name, self.agent.topic.name, raw):
             if self._stale.is_set():
                 self._stale.clear()
                 self._cache.clear()
@@ -375,16 +374,6 @@ def refuse_for_error(agent: str, record: Record, error: Exception, outlet: Outle
     if limit.error():
         outlet.end(EXIT_DEAD_LETTERS, f"{agent}: too many records fail in our own code, the last with {detail}")
     outlet.give(agent, Result(dead_letters=[DeadLetter(record, HANDLER_ERROR, "", detail, record.raw)]))
-
-
-def _row(name: RowName, stored: bytes | None) -> BaseModel | None:
-    """The row, or None where there is none that today's schema can read: it will be written anew."""
-    table, key = name
-    try:
-        return table_rows.parse(table.schema, stored)
-    except ValidationError as error:
-        log.error("%s: the row of %s does not fit its schema and counts as absent: %s", table.name, key, error)
-        return None
 
 
 def check_sizes(result: Result) -> None:

@@ -54,15 +54,15 @@ def _answer(errors: list[Fault], warnings: list[Fault], event: dict[str, Any] | 
 
 
 def handle(batch: Sequence[Record], rows: Rows) -> Result:
-    """Answer each question; one that does not say who asks is refused."""
-    result = Result()
+    """Answer each question, those of a batch at one time; one that does not say who asks is refused."""
+    result, now = Result(), time.time()
     for record in batch:
         request_id = record.header(REQUEST_ID)
         if request_id is None:
             why = "a question needs the header request_id"
             result.dead_letters.append(DeadLetter(record, "missing_field", REQUEST_ID, why, record.raw))
             continue
-        verdicts = Verdicts(verdicts=judge(record.value.events, time.time()))
+        verdicts = Verdicts(verdicts=judge(record.value.events, now))
         result.answers.append(Answer(request_id, record.header(REPLY_TO), verdicts))
         result.warned += Counter(fault.code for verdict in verdicts.verdicts for fault in verdict.warnings)
     return result

@@ -34,7 +34,11 @@ SERVICE_HEALTH = Gauge(
 )
 
 # Workers.
-EVENTS_IN = Counter("soba_events_in_total", "Elements taken by an agent: events, not records.", ["agent"])
+EVENTS_IN = Counter(
+    "soba_events_in_total",
+    "Records that an agent handled; of validate, the events in them, refused ones too.",
+    ["agent"],
+)
 VERDICTS = Counter(
     "soba_verdicts_total",
     "Events that an agent did not refuse, by what became of them: new, duplicate, replayed, rerouted.",

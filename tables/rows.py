@@ -6,17 +6,22 @@ one round trip and both kinds of worker share this code.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, TypeVar
 
 import orjson
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
 from tables.registry import VERSION_DIGITS, Index, Table, answer_key, redis_key
 
+log = logging.getLogger("soba.tables")
+
 T = TypeVar("T", bound=BaseModel)
+_told: set[type[BaseModel]] = set()
+"""Schemas that a row did not fit."""
 ANSWER_TTL_S = 60
 MESSAGE_BYTES = 1024 * 1024
 """Answers that are published together: Redis cuts a listener off for which more than 32 MB wait."""
@@ -113,9 +118,18 @@ def heard(message: bytes) -> Iterator[tuple[str, bytes]]:
 
 
 def parse(schema: type[T], stored: bytes | None) -> T | None:
-    """The row behind `stored`, or None where there is none.
+    """The row behind `stored`, or None where there is none that today's schema can read: it will be written anew.
 
-    Raises:
-        pydantic.ValidationError: the row is not of this schema.
+    That is logged once for each schema, since a change of one leaves many such rows.
     """
-    return None if stored is None else schema.model_validate_json(stored[VERSION_DIGITS:])
+    if stored is None:
+        return None
+    try:
+        return schema.model_validate_json(stored[VERSION_DIGITS:])
+    except ValidationError as error:
+        if schema not in _told:
+            _told.add(schema)
+            log.error(
+                "a row that does not fit %s counts as absent, and so will others like it: %s", schema.__name__, error
+            )
+        return None
