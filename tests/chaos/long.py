@@ -267,4 +267,4 @@ def _figures(run: Run) -> list[Figure]:
 
 
 if __name__ == "__main__":
-    app()
+    app(prog_name="soba chaos")
