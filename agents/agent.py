@@ -1,7 +1,7 @@
 """What an agent is: a handler of batches and the facts that the runtime needs to feed it.
 
-A handler has no Kafka, Redis or clock: it takes records, the rows it named and the models it serves, and returns what should
-come of them.
+A handler has no Kafka or Redis: it takes records, the rows it named and the models it serves, and returns what should come of
+them. It has no clock either; `verdicts` alone, whose answers are for the moment, looks at it once a batch.
 """
 
 from __future__ import annotations
@@ -81,6 +81,8 @@ class Result:
     answers: list[Answer] = field(default_factory=list)
     taken: Counter[str] = field(default_factory=Counter)
     """For metrics, where a record holds many elements: how many were not refused, by what became of them."""
+    warned: Counter[str] = field(default_factory=Counter)
+    """For metrics: warnings of what was not refused, by code."""
 
 
 def no_rows(batch: Sequence[Record]) -> list[RowName]:
@@ -98,8 +100,8 @@ class Agent:
 
     `models` are the trained models that it serves: then `handle` takes them as its third argument, each batch those of one moment.
     `feed` is a Faust stream, or confluent-kafka's batch consume for topics of very many small messages or of questions that
-    somebody waits for; the handler cannot tell which. A stream hands over at most `batch` records at once. `own` are the tables
-    whose rows only this agent writes, which are kept in a write-through cache.
+    somebody waits for; the handler cannot tell which. `own` are the tables whose rows only this agent writes, which are kept in a
+    write-through cache.
     """
 
     name: str
@@ -108,7 +110,6 @@ class Agent:
     keys: Callable[[Sequence[Record]], list[RowName]] = no_rows
     own: tuple[Table, ...] = ()
     feed: Literal["stream", "consume"] = "stream"
-    batch: int = 64
     models: tuple[Served, ...] = ()
 
     def call(self, batch: Sequence[Record], rows: Rows, models: Models) -> Result:

@@ -13,7 +13,7 @@ from operator import attrgetter
 
 from agents import spans
 from agents.agent import Output, Record, Result
-from topics.headers import CARRIED, Headers, get
+from topics.headers import Headers, carry, get
 
 KEPT = 100_000
 """Records whose headers are kept for blocks still open; beyond, the oldest are forgotten, and a block carries nothing."""
@@ -49,7 +49,7 @@ class Carried:
         here = spans.here()
         for record in records[bisect_left(records, floor, key=attrgetter("offset")) :]:
             if record.headers or here:
-                carried = spans.continued(_carried(record.headers), here)
+                carried = spans.continued(carry(record.headers), here)
                 if carried:
                     self._open[record.offset] = carried
         while len(self._open) > KEPT:
@@ -58,7 +58,7 @@ class Carried:
     def _of(self, records: Sequence[Record], offset: int) -> Headers:
         place = bisect_left(records, offset, key=attrgetter("offset"))
         if place < len(records) and records[place].offset == offset:
-            return _carried(records[place].headers)
+            return carry(records[place].headers)
         return self._open.get(offset, [])
 
 
@@ -66,8 +66,4 @@ def follow(outputs: Iterable[Output], made: Mapping[bytes, Headers]) -> None:
     """Put into each of `outputs` what that one carries whose `ce_id` begins its own."""
     for output in outputs:
         id = get(output.headers, "ce_id") or b""
-        output.headers.extend(_carried(made.get(id.rpartition(b":")[0], [])))
-
-
-def _carried(headers: Headers) -> Headers:
-    return [(name, value) for name, value in headers if name in CARRIED]
+        output.headers.extend(carry(made.get(id.rpartition(b":")[0], [])))

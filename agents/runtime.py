@@ -24,31 +24,36 @@ from dataclasses import dataclass, field
 from typing import Any, NoReturn, TypeVar, cast
 
 import redis
-from confluent_kafka import KafkaException, Producer
+from confluent_kafka import KafkaError, KafkaException, Producer
 from pydantic import BaseModel, TypeAdapter, ValidationError
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from agents import spans, telling
+from agents.activity import Activity
 from agents.agent import Agent, DeadLetter, Output, Record, Result, RowName, Rows
+from agents.trouble import NotTaken, Troubles, explained
 from base import metrics, tracing
 from base.exits import EXIT_DEAD_LETTERS, EXIT_FAILING
 from base.settings import Settings
 from base.wording import wording
 from models.releases import Models
 from tables import rows as table_rows
-from tables.registry import ModelRow
 from topics import clients
 from topics.headers import REQUEST_ID, dead_letter
-from topics.registry import DEAD_LETTER_SUFFIX, max_bytes
+from topics.registry import DEAD_LETTER_ROOM, DEAD_LETTER_SUFFIX, max_bytes
 
 log = logging.getLogger("soba.runtime")
 
 RETRY_FOR_S = 120.0
+SLOW_S = 5.0
+"""A batch that Kafka has not acknowledged by then is worth a word."""
 CONSECUTIVE_ERRORS = 10
 ERRORS_IN_WINDOW, WINDOW = 100, 10_000
 CACHED_ROWS = 20_000
 PARTITION_BY_KEY = -1
+BESIDE_VALUE = DEAD_LETTER_ROOM // 2
+"""Bytes of key and headers that a record may have: half of what a topic takes beside its largest value."""
 HANDLER_ERROR = "handler_error"
 """The reason of a dead letter that is our own fault, not the record's."""
 
@@ -96,35 +101,14 @@ class DeadLetterLimit:
         return self.row >= CONSECUTIVE_ERRORS or len(self.errors) >= ERRORS_IN_WINDOW
 
 
-@dataclass(slots=True)
-class Activity:
-    """What a worker has done, for its heartbeat and health."""
-
-    handled: int = 0
-    failed: int = 0
-    dead_letters: int = 0
-    progress_at: float = field(default_factory=time.time)
-    lags: dict[str, int] = field(default_factory=dict)
-    """Records between each agent's position and the end of its topic."""
-    restoring: dict[str, float] = field(default_factory=dict)
-    """Partitions whose state is being restored (`validate/0`), or releases that are read first, and since when; records wait."""
-    joining: set[str] = field(default_factory=set)
-    """Agents fed by batch consume that have not been told yet which partitions are theirs."""
-    models: dict[str, ModelRow] = field(default_factory=dict)
-    """The models that the worker serves, by name."""
-
-    @property
-    def lag(self) -> int:
-        """All agents' lag together."""
-        return sum(self.lags.values())
-
-
 class Outlet:
     """Gives results out and reads rows, for the agents of one worker. Used by one thread at a time per call."""
 
     def __init__(self, settings: Settings, activity: Activity) -> None:
         self.stopping = threading.Event()
         self.activity = activity
+        self._settings = settings
+        self.troubles = Troubles(settings)
         self.models: Callable[[], Models] = dict
         """The models that serve now. A worker without any has none."""
         self._producer = Producer(clients.producer(settings))
@@ -146,13 +130,16 @@ class Outlet:
         first = [*map(_dead_letter_record(agent), result.dead_letters), *result.sent_on]
         spans.stamp((*first, *result.outputs, *result.after))
         for step in filter(None, (first, result.outputs, result.after)):
-            self.retry(agent, lambda outputs=step: self._produce(outputs))  # type: ignore[misc]
+            left = list(step)
+            self.retry(agent, lambda outputs=left: self._produce(agent, outputs))  # type: ignore[misc]
         for output in (*result.outputs, *result.after):
             metrics.EVENTS_OUT.labels(agent, output.topic).inc()
         for letter in result.dead_letters:
             metrics.DEAD_LETTERS.labels(agent, letter.reason).inc()
             if letter.reason != HANDLER_ERROR:
                 metrics.REJECTED.labels(agent, letter.reason).inc()
+        for code, many in result.warned.items():
+            metrics.WARNINGS.labels(agent, code).inc(many)
         self.activity.dead_letters += len(result.dead_letters)
         if result.rows or result.answers:
             return self.retry(agent, lambda: self._write(result))
@@ -174,26 +161,24 @@ class Outlet:
                 return pipe.execute()
 
         found = self.retry(agent, once)
-        return {name: _row(name, stored) for name, stored in zip(names, found, strict=True)}
+        return {name: table_rows.parse(name[0].schema, stored) for name, stored in zip(names, found, strict=True)}
 
-    def _produce(self, outputs: list[Output]) -> None:
+    def _produce(self, agent: str, outputs: list[Output]) -> None:
         """Produce and wait for all acknowledgements. What failed stays in `outputs` for the next try.
 
         Raises:
             KafkaException: at least one was not acknowledged.
         """
-        failed: list[Output] = []
-        errors: list[Any] = []
+        failed: dict[int, Any] = {}
 
-        def note(output: Output) -> Callable[[Any, Any], None]:
+        def note(place: int) -> Callable[[Any, Any], None]:
             def delivered(error: Any, message: Any) -> None:
                 if error is not None:
-                    failed.append(output)
-                    errors.append(error)
+                    failed[place] = error
 
             return delivered
 
-        for output in outputs:
+        for place, output in enumerate(outputs):
             where = PARTITION_BY_KEY if output.partition is None else output.partition
             while True:
                 try:
@@ -202,18 +187,21 @@ class Outlet:
                         output.value,
                         output.key,
                         where,
-                        note(output),
+                        note(place),
                         headers=cast(Any, output.headers),
                     )
                     break
                 except BufferError:
                     self._producer.poll(0.1)
+        slow_at = time.monotonic() + SLOW_S
         while self._producer.flush(1.0):
             if self.stopping.is_set():
                 raise Stopped
+            if time.monotonic() > slow_at:  # librdkafka itself tries for 30 s before it tells of an error
+                self.troubles.note(agent, NotTaken(KafkaError(KafkaError._MSG_TIMED_OUT), outputs[0].topic))
         if failed:
-            outputs[:] = [output for output in outputs if any(output is one for one in failed)]
-            raise KafkaException(errors[0])
+            outputs[:] = [outputs[place] for place in sorted(failed)]
+            raise NotTaken(next(iter(failed.values())), outputs[0].topic)
 
     def _write(self, result: Result) -> list[int]:
         with self._redis.pipeline(transaction=False) as pipe:
@@ -222,26 +210,27 @@ class Outlet:
         return [int(place) for place in answers[0]] if result.rows else []
 
     def retry(self, agent: str, call: Callable[[], T]) -> T:
-        """Call until it succeeds, with back-off.
+        """Call until it succeeds, with back-off; the trouble is told as `agents.trouble` does.
 
         Raises:
             Stopped: the worker stops meanwhile.
         """
-        delay, give_up_at, tries = 0.05, time.monotonic() + RETRY_FOR_S, 0
+        delay, give_up_at = 0.05, time.monotonic() + RETRY_FOR_S
         while True:
             try:
                 got = call()
-                if tries:
-                    log.info("%s: went on after %d tries", agent, tries + 1)
+                self.troubles.over(agent)
+                self.activity.retrying.discard(agent)
                 return got
             except (KafkaException, redis.RedisError, OSError) as error:
-                tries += 1
+                self.activity.retrying.add(agent)
                 metrics.RETRIES.labels(agent).inc()
                 if isinstance(error, KafkaException) and error.args[0].fatal():
                     self.end(EXIT_FAILING, f"{agent}: the producer cannot go on: {error}")
                 if time.monotonic() > give_up_at:
-                    self.end(EXIT_FAILING, f"{agent}: still failing after {RETRY_FOR_S:.0f} s: {error}")
-                log.warning("%s: %s; trying again in %.2f s", agent, error, delay)
+                    why = explained(error, self._settings)
+                    self.end(EXIT_FAILING, f"{agent}: still failing after {RETRY_FOR_S:.0f} s: {why}")
+                self.troubles.note(agent, error)
                 if self.stopping.wait(delay):
                     raise Stopped from error
                 delay = min(delay * 2, 2.0)
@@ -262,7 +251,7 @@ class Outlet:
 
 
 class Runner:
-    """Does the batches of one stateless agent."""
+    """Does the batches of one stateless agent, one at a time."""
 
     def __init__(self, agent: Agent, outlet: Outlet) -> None:
         self.agent = agent
@@ -271,7 +260,6 @@ class Runner:
         self._own = frozenset(table.name for table in agent.own)
         self._cache: OrderedDict[RowName, BaseModel | None] = OrderedDict()
         self._limit = DeadLetterLimit()
-        self._lock = threading.Lock()
         self._stale = threading.Event()
         self._models: Models = {}
         """Those of the batch in hand: one that is released meanwhile waits for the next, also where the batch is halved."""
@@ -286,7 +274,7 @@ class Runner:
         Raises:
             Stopped: the worker stops; do not acknowledge.
         """
-        with self._lock, spans.batch(self.agent.name, self.agent.topic.name, raw):
+        with spans.batch(self.agent.name, self.agent.topic.name, raw):
             if self._stale.is_set():
                 self._stale.clear()
                 self._cache.clear()
@@ -299,7 +287,6 @@ class Runner:
                 telling.requests(self.agent.name, refused, time.perf_counter() - began)
             if batch:
                 self._handle(batch)
-            self._outlet.activity.progress_at = time.time()
 
     def _parse(self, raw: Sequence[Record]) -> tuple[list[Record], list[DeadLetter]]:
         batch, letters = [], []
@@ -389,16 +376,6 @@ def refuse_for_error(agent: str, record: Record, error: Exception, outlet: Outle
     outlet.give(agent, Result(dead_letters=[DeadLetter(record, HANDLER_ERROR, "", detail, record.raw)]))
 
 
-def _row(name: RowName, stored: bytes | None) -> BaseModel | None:
-    """The row, or None where there is none that today's schema can read: it will be written anew."""
-    table, key = name
-    try:
-        return table_rows.parse(table.schema, stored)
-    except ValidationError as error:
-        log.error("%s: the row of %s does not fit its schema and counts as absent: %s", table.name, key, error)
-        return None
-
-
 def check_sizes(result: Result) -> None:
     """Part of handling: what a topic would refuse is the handler's fault, and found before anything is given out.
 
@@ -406,8 +383,13 @@ def check_sizes(result: Result) -> None:
         TooLarge: a record is larger than its topic takes.
     """
     for output in (*result.sent_on, *result.outputs, *result.after):
+        beside = len(output.key) + sum(len(name) + len(value) for name, value in output.headers)
         if len(output.value) > (most := max_bytes(output.topic)):
             raise TooLarge(f"a record of {len(output.value)} bytes for {output.topic}, which takes {most}")
+        if beside > BESIDE_VALUE:
+            raise TooLarge(
+                f"a key and headers of {beside} bytes for {output.topic}, which takes {BESIDE_VALUE} beside a value"
+            )
 
 
 def _dead_letter_record(agent: str) -> Callable[[DeadLetter], Output]:

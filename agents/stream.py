@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -20,6 +21,10 @@ from agents.runtime import Outlet, Runner, Stopped, leave
 from base.exits import EXIT_FAILING
 
 log = logging.getLogger("soba.runtime")
+
+BATCH = 64
+BATCH_BYTES = 16 * 1024 * 1024
+"""Parsed, a value takes about six times as much: a batch ends with the record that reaches this."""
 
 
 def attach(app: Any, agent: Agent, outlet: Outlet) -> ThreadPoolExecutor:
@@ -38,17 +43,17 @@ def attach(app: Any, agent: Agent, outlet: Outlet) -> ThreadPoolExecutor:
         return bool(event.message.generation_id == app.consumer_generation_id)
 
     async def run(stream: Any) -> None:
-        channel, loop = stream.channel, asyncio.get_running_loop()
+        loop = asyncio.get_running_loop()
         try:
             while True:
-                events = [await channel.get()]
-                while len(events) < agent.batch and not channel.empty():
-                    events.append(channel.queue.get_nowait())
+                events = await taken(stream.channel)
                 # What an assignment before this one read is read again by whoever has its partition now, perhaps by us.
                 events = [event for event in events if current(event)]
                 if outlet.stopping.is_set():
                     raise Stopped
-                await loop.run_in_executor(thread, runner.process, [_record(event) for event in events])
+                with outlet.activity.doing(agent.name):
+                    await loop.run_in_executor(thread, runner.process, [_record(event) for event in events])
+                outlet.activity.progress[agent.name] = time.time()
                 for event in events:
                     if current(event):
                         event.ack()
@@ -64,6 +69,16 @@ def attach(app: Any, agent: Agent, outlet: Outlet) -> ThreadPoolExecutor:
 
     app.agent(topic, name=agent.name, concurrency=1)(run)
     return thread
+
+
+async def taken(channel: Any) -> list[Any]:
+    """The next batch: an event, waited for, and those that are there behind it, to `BATCH` and about `BATCH_BYTES` of values."""
+    events = [await channel.get()]
+    size = len(events[0].message.value or b"")
+    while len(events) < BATCH and size < BATCH_BYTES and not channel.empty():
+        events.append(channel.queue.get_nowait())
+        size += len(events[-1].message.value or b"")
+    return events
 
 
 def _record(event: Any) -> Record:

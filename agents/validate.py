@@ -16,7 +16,7 @@ from agents.agent import DeadLetter, Output, Partitioned, Record, Result, Writte
 from models.chain import rules, views
 from models.chain.assembly import HEADER_FIELDS, HELD_BLOCKS, Assembly, Held
 from topics import codecs
-from topics.headers import CARRIED, HELD, ORIGIN, REROUTED, cloud_event, get, history, place
+from topics.headers import HELD, ORIGIN, REROUTED, carry, cloud_event, get, history, place
 from topics.partition import Owners
 from topics.registry import CHAIN_BLOCKS, CHAIN_EVENTS, PAIR_TRADES, WALLET_ACTIVITY
 from topics.schemas.requests import Fault
@@ -26,9 +26,14 @@ REFUSED = {
     "conflicting_duplicate": "another event of this transaction and log index is already there and says something else",
     "other_fork": "the block held under this number has another hash",
     "too_large": "its block would be assembled of more than 5,000 events or transactions; send it as a complete envelope",
+    "too_many_chains": "its partition holds blocks of 1,024 other chains; spread chains over more partitions",
     "too_late": "512 newer blocks of its chain are held",
-    "misplaced": "sent to its chain's partition once and still not there; do producers use murmur2_random?",
+    "misplaced": "sent to its chain's partition once and still not there; its producer must use murmur2_random",
 }
+
+
+MOST_FAULTS = 1_000
+"""So many elements of a record may be refused each for itself; where there are more, the record is refused as one."""
 
 
 class Validator:
@@ -108,24 +113,32 @@ class Validator:
         if isinstance(value, codecs.Envelope):
             self._envelope(raw, value, alone.now, result)
         elif isinstance(value, list):
-            for index, element in enumerate(value):
-                self._event(raw, element, alone, result, index)
+            self._array(raw, value, alone, result)
         elif isinstance(value, codecs.Malformed):
             _refuse(result, raw, [Fault(field="", code="malformed_json", message=value.detail)])
         else:
-            self._event(raw, value, alone, result, None)
+            event, faults = _settled(value, alone, _ALONE)
+            if faults:
+                _refuse(result, raw, faults)
+            else:
+                self._event(raw, event, alone.now, result, None)
 
-    def _event(self, raw: _Bytes, event: Any, context: rules.Context, result: Result, index: int | None) -> None:
-        """Take one event that came alone or in an array."""
-        if event.__class__ is codecs.Unfit:
-            return _refuse(result, raw, codecs.value_faults(event.value), index)
-        event, faults = _settled(event, context, _EVENT)
-        if faults:
-            return _refuse(result, raw, faults, index)
+    def _array(self, raw: _Bytes, elements: Sequence[Any], context: rules.Context, result: Result) -> None:
+        good, bad = _judge(elements, context, _ALONE)
+        if len(bad) > MOST_FAULTS:
+            return _refuse(result, raw, [_too_many(bad, len(elements))])
+        for index, faults in bad:
+            _refuse(result, raw, faults, index)
+        for index, event in good:
+            self._event(raw, event, context.now, result, index)
+        return None
+
+    def _event(self, raw: _Bytes, event: dict[str, Any], now: float, result: Result, index: int | None) -> None:
+        """Take one valid event that came alone or in an array."""
         chain_id = event.get("chain_id", 1)
         if not self._ours(chain_id):
             return self._send_on(result, raw, chain_id, index)
-        (verdict,) = self.assembly.events(chain_id, event["block_number"], [event], [raw.record.offset], context.now)
+        (verdict,) = self.assembly.events(chain_id, event["block_number"], [event], [raw.record.offset], now)
         if verdict in REFUSED:
             return _refuse(result, raw, [_fault(verdict)], index)
         result.taken[verdict] += 1
@@ -150,6 +163,9 @@ class Validator:
         context = rules.Context(now, chain_id, number, envelope.hash, header.get("timestamp"))
         events, refused = _judge(envelope.events, context, _EVENT)
         transactions, bad_transactions = _judge(envelope.transactions or [], context, _TRANSACTION)
+        if len(refused) + len(bad_transactions) > MOST_FAULTS:
+            many = len(envelope.events) + len(envelope.transactions or [])
+            return _refuse(result, raw, [_too_many(refused or bad_transactions, many)])
         merge = self.assembly.complete if envelope.status == "complete" else self.assembly.partial
         verdict, conflicts = merge(
             chain_id, number, header, [t for _, t in transactions], [e for _, e in events],
@@ -175,8 +191,7 @@ class Validator:
         """Send a misplaced element to the partition of its chain, once."""
         if raw.record.header(REROUTED):
             return _refuse(result, raw, [_fault("misplaced", "chain_id")], index)
-        headers = [(name, value) for name, value in raw.record.headers if name in CARRIED]
-        headers += history(raw.record.headers)
+        headers = [*carry(raw.record.headers), *history(raw.record.headers)]
         # A replay sends it again: where it first stood is what keeps its dead letters the same ones.
         origin = (ORIGIN, place(raw.record.topic, raw.record.partition, raw.record.offset, _index(index, "")).encode())
         key = str(chain_id).encode()
@@ -264,6 +279,8 @@ def hash_of(envelope: codecs.Envelope, now: float) -> str | None:
     """The block hash that an envelope does not say, by its first valid event that does."""
     context = rules.Context(now, envelope.chain_id, envelope.number, None, envelope.timestamp)
     for element in envelope.events:
+        if element.__class__ is codecs.Unfit:
+            continue
         event, faults = _settled(element, context, _EVENT)
         if not faults and "block_hash" in event:
             return str(event["block_hash"])
@@ -286,6 +303,8 @@ class _Kind:
 
 
 _EVENT = _Kind(rules.keeps, codecs.event_model, rules.errors, codecs.event_faults)
+_ALONE = _Kind(rules.keeps, codecs.event_model, rules.errors, codecs.value_faults)
+"""Events that stand in no envelope: what is none may be a whole envelope with a fault."""
 _TRANSACTION = _Kind(
     rules.transaction_keeps, codecs.transaction_model, rules.transaction_errors, codecs.transaction_faults
 )
@@ -306,15 +325,33 @@ def _settled(element: Any, context: rules.Context, kind: _Kind) -> tuple[Any, Se
 def _judge(
     elements: Sequence[Any], context: rules.Context, kind: _Kind
 ) -> tuple[list[tuple[int, Any]], list[tuple[int, Sequence[Fault]]]]:
-    """Elements with their places: the valid ones in normal form, and the refused ones with their faults."""
+    """Elements with their places: the valid ones in normal form, and the refused ones with their faults.
+
+    It ends at the first refused one beyond `MOST_FAULTS`.
+    """
     good, bad = [], []
+    keeps = kind.keeps
     for index, element in enumerate(elements):
+        if element.__class__ is dict and keeps(element, context):
+            good.append((index, element))
+            continue
         found, faults = _settled(element, context, kind)
         if faults:
             bad.append((index, faults))
+            if len(bad) > MOST_FAULTS:
+                break
         else:
             good.append((index, found))
     return good, bad
+
+
+def _too_many(bad: Sequence[tuple[int, Sequence[Fault]]], elements: int) -> Fault:
+    """Why a record of so many `elements` is refused as one."""
+    index, (first, *_) = bad[0]
+    message = f"more than {MOST_FAULTS:,} of its {elements:,} elements are refused, so none is taken; send it again without them"
+    return Fault(
+        field="", code=codecs.TOO_MANY_FAULTS, message=f"{message} (the first, {index}: {first.code}: {first.message})"
+    )
 
 
 def _block_id(held: Held) -> str:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
 from agents.agent import Agent, DeadLetter, Record, Result, Rows
-from models.chain import rules
+from models.chain import reserves, rules
 from tables.rows import Answer
 from topics import codecs
 from topics.headers import REPLY_TO, REQUEST_ID
@@ -16,8 +17,16 @@ from topics.schemas.requests import Fault, Verdict, Verdicts
 
 
 def judge(values: Sequence[Any], now: float) -> list[Verdict]:
-    """The verdict on each event, by the schema and rules that validate uses for events that come alone."""
-    return [_verdict(event, now) for event in codecs.decode_models(values)]
+    """The verdict on each event, by the schema and rules that validate uses for events that come alone.
+
+    Only warnings come of what events say of each other, and only valid ones are listened to.
+    """
+    verdicts = [_verdict(event, now) for event in codecs.decode_models(values)]
+    valid = [(index, verdict.event) for index, verdict in enumerate(verdicts) if verdict.event is not None]
+    for place, fault in reserves.warnings([event for _, event in valid]).items():
+        index, event = valid[place]
+        verdicts[index] = _answer([], [*verdicts[index].warnings, fault], event)
+    return verdicts
 
 
 def _verdict(event: Any, now: float) -> Verdict:
@@ -45,16 +54,17 @@ def _answer(errors: list[Fault], warnings: list[Fault], event: dict[str, Any] | 
 
 
 def handle(batch: Sequence[Record], rows: Rows) -> Result:
-    """Answer each question; one that does not say who asks is refused."""
-    result = Result()
+    """Answer each question, those of a batch at one time; one that does not say who asks is refused."""
+    result, now = Result(), time.time()
     for record in batch:
         request_id = record.header(REQUEST_ID)
         if request_id is None:
             why = "a question needs the header request_id"
             result.dead_letters.append(DeadLetter(record, "missing_field", REQUEST_ID, why, record.raw))
             continue
-        verdicts = Verdicts(verdicts=judge(record.value.events, time.time()))
+        verdicts = Verdicts(verdicts=judge(record.value.events, now))
         result.answers.append(Answer(request_id, record.header(REPLY_TO), verdicts))
+        result.warned += Counter(fault.code for verdict in verdicts.verdicts for fault in verdict.warnings)
     return result
 
 

@@ -34,7 +34,11 @@ SERVICE_HEALTH = Gauge(
 )
 
 # Workers.
-EVENTS_IN = Counter("soba_events_in_total", "Elements taken by an agent: events, not records.", ["agent"])
+EVENTS_IN = Counter(
+    "soba_events_in_total",
+    "Records that an agent handled; of validate, the events in them, refused ones too.",
+    ["agent"],
+)
 VERDICTS = Counter(
     "soba_verdicts_total",
     "Events that an agent did not refuse, by what became of them: new, duplicate, replayed, rerouted.",
@@ -42,6 +46,7 @@ VERDICTS = Counter(
 )
 EVENTS_OUT = Counter("soba_events_out_total", "Records produced by an agent.", ["agent", "topic"])
 REJECTED = Counter("soba_rejected_total", "Elements refused by a schema or a rule.", ["agent", "reason"])
+WARNINGS = Counter("soba_warnings_total", "Warnings of what was not refused, by code.", ["agent", "code"])
 DEAD_LETTERS = Counter(
     "soba_dead_letters_total",
     "Records written to dead-letter topics: what was rejected, and handler_error, where our own code failed.",

@@ -11,12 +11,14 @@ from typing import Any, get_args
 import typer
 from prometheus_client.metrics import MetricWrapperBase
 
+from agents.validate import MOST_FAULTS, REFUSED
 from base import metrics
 from base.settings import ROOT
 from base.wording import FORMS, UNITS
 from models.chain.rules import RULES
 from tables.registry import INDEXES, TABLES
 from topics import asyncapi
+from topics.codecs import TOO_MANY_FAULTS
 from topics.headers import HANDLED_TYPE
 from topics.json_schemas import schema_name, value_schema
 from topics.registry import DEAD_LETTER_SUFFIX, TOPICS
@@ -88,6 +90,14 @@ def events_page() -> str:
         "## Transaction of an envelope",
         "",
         *_fields(forms["Transaction"], chain.Transaction.model_fields),
+        "",
+        "## Refused for what else is there",
+        "",
+        "A refused element is a dead letter of its own and the rest of its record is taken, except where a record is refused as",
+        f"a whole: where it is no JSON, where the head of an envelope has a fault, and where more than {MOST_FAULTS:,} elements",
+        f"have one (`{TOO_MANY_FAULTS}`): then the good ones are not taken either.",
+        "",
+        *(f"- {code}: {why}." for code, why in REFUSED.items()),
         "",
     ]
     return "\n".join(text)

@@ -14,6 +14,7 @@ from redis import Redis
 
 from agents.agent import Agent, Record
 from agents.rebuild import Ended, Rebuild, owners, tables_of
+from agents.stream import BATCH, BATCH_BYTES
 from base.settings import Settings
 from console import reach, records
 from console.local.errors import LocalError
@@ -23,7 +24,6 @@ from tables.flush import flush as empty
 from topics.registry import Topic
 
 app = typer.Typer(help="The Redis tables: make them anew from the topics.", no_args_is_help=True)
-BATCH_BYTES = 16 << 20
 
 
 @app.callback()
@@ -114,25 +114,24 @@ def _topic(settings: Settings, topic: Topic, partitions: int, rebuilds: Sequence
     # Older records would bring back rows that had expired.
     start = records.since(settings, topic.name, held, int((time.time() - lives.total_seconds()) * 1000))
     total = sum(end - start[number] for number, (_, end) in held.items())
-    most = min(one.agent.batch for one in rebuilds)
     done.records[topic.name] = 0
     with counting(
         f"{topic.name} → {', '.join(t.name for t in tables_of(one.agent for one in rebuilds))}", total
     ) as bar:
-        for batch in _batches(settings, topic.name, start, held, most):
+        for batch in _batches(settings, topic.name, start, held):
             for one in rebuilds:
                 one.process(batch)
             done.records[topic.name] += len(batch)
             bar.advance(len(batch))
 
 
-def _batches(settings: Settings, topic: str, start: dict[int, int], held: Spans, most: int) -> Iterator[list[Record]]:
+def _batches(settings: Settings, topic: str, start: dict[int, int], held: Spans) -> Iterator[list[Record]]:
     batch: list[Record] = []
     size = 0
     for seen in records.read(settings, topic, start, {number: end for number, (_, end) in held.items()}):
         batch.append(_record(seen))
         size += len(seen.value)
-        if len(batch) >= most or size >= BATCH_BYTES:
+        if len(batch) >= BATCH or size >= BATCH_BYTES:
             yield batch
             batch, size = [], 0
     if batch:

@@ -13,6 +13,7 @@ from aiokafka.errors import KafkaError, MessageSizeTooLargeError
 
 from base.settings import Settings
 from facade.errors import too_large, unavailable
+from topics.broken_pipes import mend
 from topics.clients import aiokafka
 from topics.headers import Headers
 from topics.registry import REQUESTS_DATA, max_bytes
@@ -41,6 +42,7 @@ class Producer:
 
     async def start(self) -> None:
         """Begin to connect; returns at once."""
+        mend()
         self._connecting = asyncio.create_task(self._connect())
 
     async def stop(self) -> None:

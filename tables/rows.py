@@ -6,18 +6,25 @@ one round trip and both kinds of worker share this code.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, TypeVar
 
 import orjson
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
 from tables.registry import VERSION_DIGITS, Index, Table, answer_key, redis_key
 
+log = logging.getLogger("soba.tables")
+
 T = TypeVar("T", bound=BaseModel)
+_told: set[type[BaseModel]] = set()
+"""Schemas that a row did not fit."""
 ANSWER_TTL_S = 60
+MESSAGE_BYTES = 1024 * 1024
+"""Answers that are published together: Redis cuts a listener off for which more than 32 MB wait."""
 
 NEWER_WINS = """
 local refused = {}
@@ -72,8 +79,8 @@ class Answer:
 def stage(pipe: Any, rows: Sequence[Row], answers: Iterable[Answer] = ()) -> None:
     """Queue `rows`, their index entries and `answers` on `pipe`; the first result is the script's list of refused rows.
 
-    Answers come after rows and are set before they are published, all of a channel in one message: a busy facade hears a batch
-    for the price of one answer.
+    Answers come after rows and are set before they are published, those of a channel in one message: a busy facade hears a
+    batch for the price of one answer.
     """
     if rows:
         arguments: list[Any] = []
@@ -94,7 +101,11 @@ def stage(pipe: Any, rows: Sequence[Row], answers: Iterable[Answer] = ()) -> Non
         value = answer.value.model_dump_json(exclude_none=True).encode()
         pipe.set(answer_key(answer.request_id), value, ex=ANSWER_TTL_S)
         if answer.reply_to:
-            said.setdefault(answer.reply_to, []).extend((orjson.dumps(answer.request_id), value))
+            lines = said.setdefault(answer.reply_to, [])
+            if lines and sum(map(len, lines)) + len(value) > MESSAGE_BYTES:
+                pipe.publish(answer.reply_to, b"\n".join(lines))
+                lines.clear()
+            lines += (orjson.dumps(answer.request_id), value)
     for channel, lines in said.items():
         pipe.publish(channel, b"\n".join(lines))
 
@@ -107,9 +118,18 @@ def heard(message: bytes) -> Iterator[tuple[str, bytes]]:
 
 
 def parse(schema: type[T], stored: bytes | None) -> T | None:
-    """The row behind `stored`, or None where there is none.
+    """The row behind `stored`, or None where there is none that today's schema can read: it will be written anew.
 
-    Raises:
-        pydantic.ValidationError: the row is not of this schema.
+    That is logged once for each schema, since a change of one leaves many such rows.
     """
-    return None if stored is None else schema.model_validate_json(stored[VERSION_DIGITS:])
+    if stored is None:
+        return None
+    try:
+        return schema.model_validate_json(stored[VERSION_DIGITS:])
+    except ValidationError as error:
+        if schema not in _told:
+            _told.add(schema)
+            log.error(
+                "a row that does not fit %s counts as absent, and so will others like it: %s", schema.__name__, error
+            )
+        return None

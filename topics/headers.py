@@ -17,7 +17,13 @@ REQUEST_ID = "request_id"
 REPLY_TO = "reply_to"
 TRACEPARENT = "traceparent"
 TRACESTATE = "tracestate"
-CARRIED = (REQUEST_ID, TRACEPARENT, TRACESTATE)
+_FORMS = {
+    REQUEST_ID: re.compile(rb".{1,300}", re.DOTALL),
+    TRACEPARENT: re.compile(rb"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}"),
+    TRACESTATE: re.compile(rb"[\x20-\x7e]{1,512}"),
+}
+"""Anybody may write them, in any size, and what they stand on next may be small: only what has its form goes on."""
+CARRIED = tuple(_FORMS)
 """Headers of a record that go on to what is made from it."""
 ATTEMPT = "dlq.attempt"
 """On a replayed record, and on the dead letter that it becomes if it is refused again: how often it was replayed."""
@@ -27,6 +33,8 @@ LETTER_TYPE, HANDLED_TYPE = "soba.dead_letter", "soba.dead_letters.handled"
 """`ce_type` of the two kinds of records in a dead-letter topic: letters, and what became of them (`topics.schemas.letters`)."""
 
 CONTENT_TYPE = "content-type"
+LONGEST_PLACE = 300
+"""Bytes of a record's place (`place`): a topic's name has at most 249."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,8 +109,17 @@ def cloud_event(id: str, source: str, kind: str, carried: Iterable[tuple[str, by
         ("ce_source", source.encode()),
         ("ce_type", kind.encode()),
         _JSON,
-        *((name, value) for name, value in carried if name in CARRIED),
+        *carry(carried),
     ]
+
+
+def carry(headers: Iterable[tuple[str, bytes]]) -> Headers:
+    """Those of `headers` that go on to what is made from their record: the first well-formed one of each name."""
+    found: dict[str, bytes] = {}
+    for name, value in headers:
+        if name in _FORMS and value is not None and _FORMS[name].fullmatch(value):
+            found.setdefault(name, value)
+    return list(found.items())
 
 
 def get(headers: Iterable[tuple[str, bytes]] | None, name: str) -> bytes | None:
@@ -127,7 +144,7 @@ def parse_place(text: str) -> tuple[str, int, int] | None:
 def history(carried: Iterable[tuple[str, bytes]]) -> Headers:
     """The headers that say of a record that it was replayed; anybody may have written them, so only what is well formed."""
     attempt, letter = get(carried := list(carried), ATTEMPT), get(carried, LETTER)
-    if attempt is None or letter is None or not re.fullmatch(rb"[0-9]{1,6}", attempt) or len(letter) > 300:
+    if attempt is None or letter is None or not re.fullmatch(rb"[0-9]{1,6}", attempt) or len(letter) > LONGEST_PLACE:
         return []
     return [(ATTEMPT, attempt), (LETTER, letter)]
 
@@ -146,8 +163,9 @@ def dead_letter(
 ) -> Headers:
     """Headers of a dead letter: where the record stood and what was wrong with it. Its id is its place, so a repeat is equal."""
     carried = list(carried)
-    origin = get(carried, ORIGIN)
-    source = place(topic, partition, offset, None) if origin is None else origin.decode(errors="replace")
+    origin = (get(carried, ORIGIN) or b"")[: LONGEST_PLACE + 1].decode(errors="replace")
+    known = len(origin) <= LONGEST_PLACE and parse_place(origin) is not None
+    source = origin if known else place(topic, partition, offset, None)
     out: Headers = [
         _SPEC,
         ("ce_id", (source if index is None else f"{source}/{index}").encode()),
@@ -161,5 +179,4 @@ def dead_letter(
     ]
     if index is not None:
         out.append(("dlq.index", index.encode()))
-    out.extend((name, value) for name, value in carried if name in CARRIED)
-    return [*out, *history(carried)]
+    return [*out, *carry(carried), *history(carried)]

@@ -93,6 +93,8 @@ MEV_FINDINGS = Topic(
     writers=("mev",),
     readers=("alerts", "consumers"),
     doc="MEV bundles found in blocks; the newest revision of an id is its state.",
+    # One names every victim, and there may be as many as events in a block: up to 0.9 of the block's own size.
+    max_bytes=16 * MIB,
     dead_letters=True,
 )
 ALERTS = Topic(
@@ -102,6 +104,8 @@ ALERTS = Topic(
     writers=("alerts",),
     readers=("consumers",),
     doc="What a person should know, with an English text.",
+    # One names every front and back of its finding twice.
+    max_bytes=8 * MIB,
 )
 REQUESTS_DATA = Topic(
     "requests.data",

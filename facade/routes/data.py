@@ -94,7 +94,16 @@ async def process_stream(
         for index, verdict in enumerate(verdicts)
         if verdict.event is None
     ]
-    data = {"processed": len(verdicts), "valid": len(valid), "rejected": rejected, "ids": ids}
+    warned = [
+        {
+            "index": index,
+            "event_id": _event_id(verdict.event),
+            **verdict.model_dump(include={"warnings", "quality_score"}),
+        }
+        for index, verdict in enumerate(verdicts)
+        if verdict.event is not None and verdict.warnings
+    ]
+    data = {"processed": len(verdicts), "valid": len(valid), "rejected": rejected, "warned": warned, "ids": ids}
     return success({**data, "latency_ms": _ms(began)})
 
 

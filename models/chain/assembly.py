@@ -7,6 +7,7 @@ restores closed blocks and reads on from the lowest open offset ends where an un
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -26,6 +27,8 @@ NAMED = 100_000
 """Names that the views of a block may have to repeat from its earlier revisions: after so many it changes no more."""
 SWEEP = 32
 """How many blocks beyond the held ones may wait to be forgotten together."""
+CHAINS = 1_024
+"""Chains of one partition; a further one is refused. Of a chain that was forgotten, a late event would begin a block anew."""
 QUIET_S = 2.0
 OPEN_S = 5.0
 
@@ -33,7 +36,9 @@ Element = dict[str, Any]
 """An event or transaction in normal form (`topics.schemas.normal`)."""
 Identity = tuple[str, int | str]
 BlockId = tuple[int, int]
-Verdict = Literal["new", "duplicate", "conflicting_duplicate", "other_fork", "too_late", "too_large", "replayed"]
+Verdict = Literal[
+    "new", "duplicate", "conflicting_duplicate", "other_fork", "too_late", "too_large", "too_many_chains", "replayed"
+]
 
 HEADER_FIELDS = ("hash", "parent_hash", "timestamp", "base_fee", "miner")
 _DECIMAL_FIELDS = frozenset((*AMOUNT_FIELDS, "amount_in", "amount_out", "gas_price", "sqrt_price_x96"))
@@ -152,6 +157,10 @@ class Assembly:
         self.open: dict[BlockId, Held] = {}
         self._top: dict[int, list[int]] = {}
         """The `HELD_BLOCKS` highest numbers seen, by chain, as a heap: a set that grows by record, however records are batched."""
+        self._tops = 0
+        """How many numbers those are together."""
+        self._unwritten: Counter[int] = Counter()
+        """While blocks close: how many of those of each chain are not in chain.blocks yet."""
         self._restored: dict[BlockId, int] = {}
         """Revisions of blocks that a restart found in chain.blocks, held or not."""
         self._unknown_below: dict[int, int] = {}
@@ -274,11 +283,13 @@ class Assembly:
         events: Sequence[Element], rejected: int, offset: int, now: float,
     ) -> tuple[Verdict, list[int]]:  # fmt: skip
         """Merge an envelope that does not say it is complete. Returns its verdict and the places of conflicting events."""
-        if self._too_large((chain_id, number), map(identity, events), (t["hash"] for t in transactions)):
-            return "too_large", []
-        held, verdict = self._open_for(chain_id, number, header.get("hash"), offset)
-        if held is None:
+        key = (chain_id, number)
+        verdict = self._verdict(key, header.get("hash"), offset)
+        if verdict == "new" and self._too_large(key, map(identity, events), (t["hash"] for t in transactions)):
+            verdict = "too_large"
+        if verdict != "new":
             return verdict, []
+        held = self._held(key)
         self._unpack(held)
         conflicts, changed = [], held.status == "removed" or held.revision < 0
         if held.status == "removed":
@@ -329,6 +340,8 @@ class Assembly:
             if not held.open:
                 held.repack()
         self._unpacked.clear()
+        self._let_go()
+        self._unwritten = Counter(held.chain_id for held in self.open.values() if self._counts_unwritten(held))
         return sorted(
             (
                 held
@@ -343,17 +356,15 @@ class Assembly:
 
     def closed(self, held: Held, value: bytes) -> None:
         """`value` is the block's envelope for chain.blocks."""
+        if self._counts_unwritten(held):
+            self._unwritten[held.chain_id] -= 1
         held.pack(value)
         self.open.pop(held.id, None)
-        self._let_go()
 
     def window(self, chain_id: int) -> tuple[int, int]:
-        """The lowest of the chain's blocks that late events can change, and how many of them are in chain.blocks."""
+        """While blocks close: the lowest of the chain's blocks that late events can change, and how many are in chain.blocks."""
         top = self._top[chain_id]
-        unwritten = (
-            h for h in self.open.values() if h.chain_id == chain_id and h.emitted is None and h.number >= top[0]
-        )
-        return top[0], len(top) - sum(1 for _ in unwritten)
+        return top[0], len(top) - self._unwritten[chain_id]
 
     def floor(self) -> int | None:
         """The lowest offset of a record in a still open block; None when none is open."""
@@ -362,36 +373,46 @@ class Assembly:
     # Inside
 
     def _open_for(self, chain_id: int, number: int, block_hash: str | None, offset: int) -> tuple[Held | None, Verdict]:
-        key = (chain_id, number)
+        """The block, begun where it is new, or None and why the record does not come to it."""
+        verdict = self._verdict((chain_id, number), block_hash, offset)
+        return (self._held((chain_id, number)) if verdict == "new" else None), verdict
+
+    def _verdict(self, key: BlockId, block_hash: str | None, offset: int) -> Verdict:
+        """Whether a record comes to a block: "new", or why not. A block that is not held is not begun."""
         held = self.blocks.get(key)
         if held is not None and not held.counted:
             self._count(held)
         if offset <= self._restored.get(key, -1):
-            return None, "replayed"
+            return "replayed"
+        if key[0] not in self.heads and len(self.heads) >= CHAINS:
+            return "too_many_chains"
         if held is not None and len(held.named) > NAMED:
-            return None, "too_large"
+            return "too_large"
         if self._below(key):  # whether it is still held or not: when it is forgotten depends on batches
-            return None, "too_late"
-        if held is None:
-            held = self.blocks[key] = Held(*key)
-            self._count(held)
-            if number > self.heads.get(chain_id, -1):
-                self.heads[chain_id] = number
-        elif block_hash is not None:
+            return "too_late"
+        if held is not None and block_hash is not None:
             known = held.header.get("hash")
             # A removed block's own fork is gone; any other may follow it.
             if known is not None and (known == block_hash) == (held.status == "removed"):
-                return None, "other_fork"
-        return held, "new"
+                return "other_fork"
+        return "new"
+
+    def _held(self, key: BlockId) -> Held:
+        """The block, begun where it is new."""
+        held = self.blocks.get(key)
+        if held is None:
+            held = self.blocks[key] = Held(*key)
+            self._count(held)
+            self.heads[held.chain_id] = max(held.number, self.heads.get(held.chain_id, -1))
+        return held
 
     def _too_large(self, key: BlockId, events: Iterable[Identity], transactions: Iterable[str]) -> bool:
-        """Whether these and what is held of the block are more than it may be assembled of."""
+        """Whether these would make the block grow beyond what it may be assembled of; one that came whole may hold more."""
         held = self.blocks.get(key) or Held(*key)
         self._unpack(held)
-        return (
-            len(held.events.keys() | set(events)) > ASSEMBLED_EVENTS
-            or len(held.transactions.keys() | set(transactions)) > ASSEMBLED_TRANSACTIONS
-        )
+        return len(held.events.keys() | set(events)) > max(ASSEMBLED_EVENTS, len(held.events)) or len(
+            held.transactions.keys() | set(transactions)
+        ) > max(ASSEMBLED_TRANSACTIONS, len(held.transactions))
 
     def _unpack(self, held: Held) -> None:
         if held.packed:
@@ -403,8 +424,13 @@ class Assembly:
         top = self._top.setdefault(held.chain_id, [])
         if len(top) < HELD_BLOCKS:
             heappush(top, held.number)
+            self._tops += 1
         else:
             heappushpop(top, held.number)
+
+    def _counts_unwritten(self, held: Held) -> bool:
+        """Whether late events can change the block and it is not in chain.blocks."""
+        return held.emitted is None and held.number >= self._top[held.chain_id][0]
 
     def _below(self, key: BlockId) -> bool:
         """Whether a block is lower than `HELD_BLOCKS` others of its chain, or than all that a restart could read of it."""
@@ -419,7 +445,7 @@ class Assembly:
 
     def _let_go(self) -> None:
         """Forget closed blocks below the held ones, once they are worth a sweep."""
-        if len(self.blocks) > sum(len(top) for top in self._top.values()) + SWEEP:
+        if len(self.blocks) > self._tops + SWEEP:
             for key in [key for key, held in self.blocks.items() if not held.open and self._below(key)]:
                 del self.blocks[key]
 

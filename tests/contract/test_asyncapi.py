@@ -21,10 +21,23 @@ from console.reference import SCHEMAS, pages
 from ingest.files import read_blocks
 from models.alerts import from_finding
 from models.mev import detect
-from tests.unit.wire import envelope, records, swap, transaction, transfer
+from tests.unit.wire import TRACE, envelope, records, swap, transaction, transfer
 from topics import codecs, releases
 from topics.asyncapi import document
-from topics.headers import ATTEMPT, CARRIED, DEAD_LETTER, LETTER, RESULT, Header, Headers, cloud_event, dead_letter
+from topics.headers import (
+    ATTEMPT,
+    CARRIED,
+    DEAD_LETTER,
+    LETTER,
+    REQUEST_ID,
+    RESULT,
+    TRACEPARENT,
+    TRACESTATE,
+    Header,
+    Headers,
+    cloud_event,
+    dead_letter,
+)
 from topics.registry import TOPICS, wanted
 from topics.schemas.letters import Handled
 
@@ -132,7 +145,8 @@ def told_of(headers: tuple[Header, ...], made: Headers) -> None:
 
 
 def test_headers_are_those_that_records_get() -> None:
-    carried = [(name, b"x") for name in CARRIED]
+    carried = [(REQUEST_ID, b"x"), (TRACEPARENT, TRACE), (TRACESTATE, b"x=1")]
+    assert tuple(name for name, _ in carried) == CARRIED
     why: Any = {"reason": "wrong_schema", "field": "", "detail": "", "agent": "validate"}
     letter = partial(dead_letter, topic="chain.events", partition=0, offset=1, **why)
     for with_it in ([], carried):

@@ -15,6 +15,7 @@ import redis
 from base.health import STUCK_S
 from facade.middleware import PROBES
 from tables.readers import WORKERS_SEEN
+from tables.registry import BLOCKS, MEV, VERSION_DIGITS
 from tests.contract.facade import (
     ATTACKER,
     POOL,
@@ -101,11 +102,11 @@ def test_a_worker_that_beats_but_does_nothing_is_unhealthy(
     assert http.get("/api/python/health").json()["status"] == status
 
 
-@pytest.mark.parametrize(("restoring", "status"), [(STUCK_S - 1, "healthy"), (STUCK_S + 1, "unhealthy")])
-def test_a_worker_whose_restore_hangs_is_unhealthy(
-    http: httpx.Client, seen: redis.Redis, restoring: float, status: str
+@pytest.mark.parametrize(("in_hand", "status"), [(STUCK_S - 1, "healthy"), (STUCK_S + 1, "unhealthy")])
+def test_a_worker_whose_batch_or_restore_hangs_is_unhealthy(
+    http: httpx.Client, seen: redis.Redis, in_hand: float, status: str
 ) -> None:
-    beat(seen, "DATA_PROCESSING.validate", time.time(), restoring=restoring)
+    beat(seen, "DATA_PROCESSING.validate", time.time(), busy=in_hand)
     assert http.get("/api/python/health").json()["status"] == status
 
 
@@ -205,6 +206,18 @@ def test_findings_of_a_transaction(http: httpx.Client, store: redis.Redis) -> No
         data = http.get(f"/api/mev/transactions/{hash_of(7010 + place).upper()}?chainId={chain}").json()["data"]
         assert [one["id"] for one in data["findings"]] == [f"{chain}:7:1"]
     assert http.get(f"/api/mev/transactions/{hash_of(7020)}?chainId={chain}").status_code == 404
+
+
+def test_a_row_that_an_older_schema_wrote_counts_as_absent(http: httpx.Client, store: redis.Redis) -> None:
+    """It is written anew when its block changes; until then it must not make a 500 of every page that it stands in."""
+    chain = new_chain()
+    write(store, mev_row(chain, 7, [finding(chain, 7)]), mev_row(chain, 8, [finding(chain, 8)]), block_row(chain, 7))
+    for table in (MEV, BLOCKS):
+        store.set(table.row_key(f"{chain}:7"), b"0" * VERSION_DIGITS + b'{"chain_id": 1}')
+    assert http.get(f"/api/blocks/7?chainId={chain}").status_code == 404
+    assert http.get(f"/api/mev/blocks/7?chainId={chain}").status_code == 404
+    found = http.get(f"/api/mev?chainId={chain}").json()["data"]["findings"]
+    assert [one["block_number"] for one in found] == [8]
 
 
 def test_an_index_that_is_out_of_date_does_no_harm(http: httpx.Client, store: redis.Redis) -> None:

@@ -11,6 +11,7 @@ from agents.agent import Record, Result
 from models.alerts import CATALOGUE, QUOTES, Template, amount_text, from_finding
 from tables.registry import ALERTS
 from tests.unit.by_hand import X, address, hash_of
+from tests.unit.wire import TRACE
 from topics.headers import get
 from topics.schemas.alerts import Alert
 from topics.schemas.mev import Finding, TokenAmount
@@ -33,7 +34,7 @@ def gain(token: str, amount: int) -> dict[str, Any]:
 
 
 def run(*values: Finding, held: dict[Any, Any] | None = None) -> Result:
-    batch = [Record("mev.findings", 0, i, b"1:7", [("traceparent", b"t")], b"", one) for i, one in enumerate(values)]
+    batch = [Record("mev.findings", 0, i, b"1:7", [("traceparent", TRACE)], b"", one) for i, one in enumerate(values)]
     assert {key for _, key in alerts.AGENT.keys(batch)} == {f"alert:{one.id}" for one in values}
     return alerts.AGENT.call(batch, held or {}, {})
 
@@ -117,7 +118,7 @@ def test_the_agent_writes_what_it_says_and_follows_revisions() -> None:
     assert told[1].text.startswith("Taken back") and told[0].id == told[1].id == "alert:sandwich:1:7:f:b"
     (output, _), (row,) = result.outputs, result.rows
     assert (output.topic, output.key) == ("alerts", b"1:7")
-    assert get(output.headers, "ce_id") == b"alert:sandwich:1:7:f:b:5" and get(output.headers, "traceparent") == b"t"
+    assert get(output.headers, "ce_id") == b"alert:sandwich:1:7:f:b:5" and get(output.headers, "traceparent") == TRACE
     assert (row.table, row.key, row.version, row.value) == (ALERTS, told[1].id, 6, told[1])
     assert [(one.index.name, one.key, one.score) for one in row.pointers] == [("alerts_by_chain", "1", 7)]
     assert run(first, held={(ALERTS, told[1].id): told[1]}) == Result()

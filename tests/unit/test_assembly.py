@@ -213,3 +213,49 @@ def test_a_block_is_assembled_of_so_many_events_and_no_more() -> None:
         assert [add(blocks, 7, 2, log_index=1), add(blocks, 7, 3, log_index=2)] == ["duplicate", "too_large"]
         assert blocks.partial(1, 7, {}, [], [event(7, log_index=3)], 0, 9, NOW) == ("too_large", [])
     assert len(blocks.blocks[1, 7].events) == 2
+
+
+def test_a_partial_envelope_adds_nothing_to_a_larger_block_and_is_told_as_the_event_alone_would_be() -> None:
+    """Undisturbed it came first; a restart that reads it again must not refuse it for what came after it."""
+    events = [event(7, log_index=n) for n in range(3)]
+    with patch.object(assembly, "ASSEMBLED_EVENTS", 2):
+        blocks = Assembly()
+        assert blocks.partial(1, 7, {}, [], [dict(events[0])], 0, 10, NOW)[0] == "new"
+        assert blocks.complete(1, 7, {}, [], [dict(e) for e in events], 0, 11, NOW)[0] == "new"
+        assert blocks.partial(1, 7, {}, [], [dict(events[0])], 0, 12, NOW) == ("duplicate", [])
+        assert blocks.partial(1, 7, {}, [], [event(7, log_index=3)], 0, 13, NOW) == ("too_large", [])
+        (held,) = blocks.closing(NOW)
+        again = Assembly()
+        again.restore(1, 7, 11, orjson.dumps(held.block()), committed=10)
+        assert len(list(again.restored(()))) == 1
+        assert again.partial(1, 7, {}, [], [dict(events[0])], 0, 10, NOW) == ("replayed", [])
+
+
+def test_a_chain_beyond_the_most_is_refused_and_those_held_go_on() -> None:
+    blocks = Assembly()
+    with patch.object(assembly, "CHAINS", 2):
+        assert [blocks.events(chain, 7, [event(7)], [chain], NOW) for chain in (1, 2)] == [["new"], ["new"]]
+        assert blocks.events(3, 7, [event(7)], [3], NOW) == ["too_many_chains"]
+        assert blocks.complete(3, 7, {}, [], [], 0, 4, NOW) == ("too_many_chains", [])
+        assert blocks.partial(3, 7, {}, [], [], 0, 5, NOW) == ("too_many_chains", [])
+        assert blocks.removed(3, 7, None, 6, NOW) == "too_many_chains"
+        assert blocks.events(2, 8, [event(8)], [7], NOW) == ["new"]
+    assert set(blocks.heads) == {1, 2}
+
+
+@quick
+@given(st.lists(st.tuples(st.integers(1, 2), st.integers(1, 9), st.booleans()), max_size=40))
+def test_a_window_says_which_of_its_blocks_are_written(steps: list[tuple[int, int, bool]]) -> None:
+    """A model of its own: the highest numbers of each chain, and those of them that were closed."""
+    with patch.object(assembly, "HELD_BLOCKS", 4):
+        blocks = Assembly()
+        seen: dict[int, set[int]] = {1: set(), 2: set()}
+        written: dict[int, set[int]] = {1: set(), 2: set()}
+        for offset, (chain, number, closes) in enumerate(steps):
+            if blocks.events(chain, number, [event(number, log_index=offset)], [offset], NOW + offset) == ["new"]:
+                seen[chain].add(number)
+            for held in blocks.closing(NOW + offset) if closes else ():
+                blocks.closed(held, orjson.dumps(held.block()))
+                written[held.chain_id].add(held.number)
+                top = sorted(seen[held.chain_id])[-4:]
+                assert blocks.window(held.chain_id) == (top[0], len(written[held.chain_id].intersection(top)))

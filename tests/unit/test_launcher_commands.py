@@ -61,9 +61,9 @@ def test_help_names_every_command_and_imports_none_of_them() -> None:
 
 
 @pytest.mark.parametrize("name", [name for name, _, _ in cli.COMMANDS])
-def test_every_command_can_be_imported_and_has_help(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_every_command_can_be_imported_and_has_help(name: str, capfd: pytest.CaptureFixture[str]) -> None:
     assert run(name, "--help") == 0
-    assert "Usage: soba" in capsys.readouterr().out
+    assert "Usage: soba" in capfd.readouterr().out
 
 
 def test_the_version_is_that_of_the_package_and_names_the_commit(

@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agents import alerts, blocks, mev
 from agents.agent import Agent, Output, Record, Result, RowName
+from agents.runtime import check_sizes
+from agents.validate import Validator
 from base.settings import ROOT
 from ingest.files import read_blocks
 from models.mev import detect
-from tables.registry import MEV, MevRow
+from tables.registry import MEV, BlockRow, MevRow
 from tables.rows import Row
 from tests.unit.by_hand import X, Y, address, block, hash_of, swap
+from tests.unit.wire import ALICE, NOW, TIME, encoded, envelope, tx
 from topics.headers import get
+from topics.registry import CHAIN_EVENTS
 from topics.schemas.alerts import Alert
-from topics.schemas.chain import Block
+from topics.schemas.chain import Block, Swap
 from topics.schemas.mev import Finding
 
 SENDERS: dict[str, tuple[str, str | None]] = {
@@ -260,3 +266,60 @@ def test_the_block_row_counts_events() -> None:
     assert told["events"] == dict(sorted(told["events"].items())) and told["events"]["swap"] == 27
     assert told["timestamp"] == 0x64FC9C13
     assert [(one.index.name, one.key, one.score) for one in row.pointers] == [("blocks_by_chain", "1", 18100000)]
+
+
+def test_the_block_row_counts_prices_that_do_not_fit_their_pool() -> None:
+    (real,) = [one.block for one in read_blocks(ROOT / "samples" / "blocks" / "ethereum-18100000-real")]
+    result = blocks.AGENT.call(records([real]), {}, {})
+    assert (cast(BlockRow, result.rows[0].value).warnings, result.warned) == ({}, {})
+    changed = [
+        event.model_copy(update={"amount_out_raw": f"{event.amount_out_raw}0"}) if isinstance(event, Swap) else event
+        for event in real.events
+    ]
+    result = blocks.AGENT.call(records([real.model_copy(update={"events": changed})]), {}, {})
+    assert cast(BlockRow, result.rows[0].value).warnings == result.warned
+    assert result.warned["price_of_pool"] > 10
+
+
+def leg(at: int, sold: str, bought: str, paid: int, got: int, **more: str) -> bytes:
+    """A swap of the fewest bytes that tell of it."""
+    one = {
+        "event_type": "swap",
+        "transaction_hash": tx(at),
+        "transaction_index": at,
+        "log_index": 2 * at + 1,
+        "pool": tx(7),
+    }
+    amounts = {"amount_in_raw": str(paid), "amount_out_raw": str(got)}
+    return encoded({**one, "token_in": sold, "token_out": bought, **amounts, **more})
+
+
+@pytest.mark.parametrize("many", ["victims", "backs"])
+def test_what_is_found_in_the_largest_block_fits_its_topics(many: str) -> None:
+    """A finding may name every event of its block; one that did not fit would count as a fault of ours and end the worker."""
+    bot = {"sender": ALICE, "protocol": "uniswap_v2"}
+    sold, bought = "a", "b"
+    reserves = {"token0": sold, "token1": bought, "reserve0_raw": str(10**54), "reserve1_raw": str(10**54)}
+    first = {"event_type": "sync", "transaction_hash": tx(0), "transaction_index": 0, "log_index": 0, "pool": tx(7)}
+    events = [encoded({**first, **reserves}), leg(0, sold, bought, 10**22, 9 * 10**21, **bot)]
+    size = sum(map(len, events))
+    for at in itertools.count(1):
+        if many == "victims" or at == 1:
+            events.append(leg(at, sold, bought, 10**29, 1, protocol="uniswap_v2"))
+        else:
+            events.append(leg(at, bought, sold, 9 * 10**16, 10**17, **bot))
+        size += len(events[-1]) + 1
+        if size > CHAIN_EVENTS.max_bytes - 2_000:
+            break
+    events.append(leg(at + 1, bought, sold, 9 * 10**21, 10**22, **bot))
+    raw = encoded(envelope(timestamp=TIME)).replace(b'"events": []', b'"events": [' + b",".join(events) + b"]")
+    assert CHAIN_EVENTS.max_bytes - 4_000 < len(raw) <= CHAIN_EVENTS.max_bytes
+
+    (blocks_made,) = Validator(0, 1).handle([Record("chain.events", 0, 0, b"1", [], raw, None)], NOW).outputs
+    value = Block.model_validate_json(blocks_made.value)
+    found = mev.handle(records([value]), {})
+    check_sizes(found)
+    (finding,) = [Finding.model_validate_json(output.value) for output in found.outputs]
+    assert len(finding.victims if many == "victims" else finding.back) > 10_000
+    told = alerts.handle(records([finding], "mev.findings"), {})
+    check_sizes(told)

@@ -16,8 +16,9 @@ from hypothesis import strategies as st
 from pydantic import BaseModel
 
 from agents import runtime
+from agents.activity import Activity
 from agents.agent import Agent, Output, Record, Result, RowName, Rows
-from agents.runtime import CONSECUTIVE_ERRORS, Activity, DeadLetterLimit, Outlet, Runner, Stopped
+from agents.runtime import CONSECUTIVE_ERRORS, DeadLetterLimit, Outlet, Runner, Stopped
 from base.exits import EXIT_DEAD_LETTERS
 from base.settings import Settings
 from models.releases import Models, load

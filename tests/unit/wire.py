@@ -15,6 +15,7 @@ TIME = 1_693_065_600
 """2023-08-26T16:00:00Z, about the time of block 18,000,000."""
 NUMBER = 18_000_000
 WETH, USDC, DAI = "0x" + "c0" * 20, "0x" + "a0" * 20, "0x" + "6b" * 20
+TRACE = b"00-" + b"1" * 32 + b"-" + b"2" * 16 + b"-01"
 ALICE, BOB, POOL = "0x" + "a1" * 20, "0x" + "b0" * 20, "0x" + "9f" * 20
 
 
