@@ -81,6 +81,8 @@ class Result:
     answers: list[Answer] = field(default_factory=list)
     taken: Counter[str] = field(default_factory=Counter)
     """For metrics, where a record holds many elements: how many were not refused, by what became of them."""
+    warned: Counter[str] = field(default_factory=Counter)
+    """For metrics: warnings of what was not refused, by code."""
 
 
 def no_rows(batch: Sequence[Record]) -> list[RowName]:

@@ -10,9 +10,7 @@ import gc
 import importlib
 import io
 import logging
-import os
 import sys
-import threading
 from dataclasses import dataclass
 from typing import Any, TypeGuard
 
@@ -20,24 +18,24 @@ import faust
 import mode.loop
 from faust.app import BootStrategy
 
+from agents.activity import Activity
 from agents.agent import Agent, Partitioned
 from agents.consume import ConsumeFeed
 from agents.pulse import Pulse
 from agents.releases import serving
-from agents.runtime import Activity, Outlet
+from agents.runtime import Outlet
 from agents.stream import attach
 from base import tracing
-from base.exits import EXIT_FAILING
+from base.exits import EXIT_FAILING, GRACE_S, end_within
 from base.logs import log_name, setup_logging
 from base.settings import Settings, chosen, get_settings
 from base.version import version
 from topics import clients
+from topics.broken_pipes import mend
 from topics.registry import DEAD_LETTER_ROOM
 
 log = logging.getLogger("soba.worker")
 
-GRACE_S = 4.0
-"""How long a worker that is told to stop may take to finish what it has in hand."""
 READ_AHEAD = 8
 """Messages that Faust holds ready for a stream: few, since each may be a whole block."""
 
@@ -95,20 +93,13 @@ class _Process(faust.Worker):
     def _on_sigterm(self) -> None:
         # Joining a group can take as long as a dead member's session, and nothing is in hand yet. Later, a batch that waits for a
         # server gets its grace; what is not acknowledged is read again.
-        grace = threading.Timer(GRACE_S if self._assigned else 0.0, _end)
-        grace.daemon = True
-        grace.start()
+        end_within(GRACE_S if self._assigned else 0.0, log)
         super()._on_sigterm()
-
-
-def _end() -> None:
-    log.warning("stopped without waiting longer; what is not acknowledged is read again")
-    logging.shutdown()
-    os._exit(0)
 
 
 def make_app(worker: Worker, settings: Settings) -> Any:
     """A Faust app set up as research/streams.md section 2.3 recommends; it has no tables, web server or leader topic."""
+    mend()
     folder = settings.data_dir / "faust"  # Faust insists on one; without tables it stays empty
     folder.mkdir(parents=True, exist_ok=True)
     brokers = ";".join(f"kafka://{broker.strip()}" for broker in settings.brokers.split(","))
@@ -130,6 +121,7 @@ def make_app(worker: Worker, settings: Settings) -> Any:
         broker_heartbeat_interval=clients.SESSION_TIMEOUT_S / 10,
         broker_request_timeout=60,
         broker_max_poll_interval=300,
+        consumer_metadata_max_age_ms=clients.METADATA_AGE_S * 1000,
         consumer_max_fetch_size=clients.LARGEST + DEAD_LETTER_ROOM,
         consumer_auto_offset_reset="earliest",
         table_standby_replicas=0,

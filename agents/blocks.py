@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from agents.agent import Agent, Record, Result, Rows
+from models.chain import reserves
 from models.mev.base import unix_time
 from tables.registry import BLOCKS, BLOCKS_BY_CHAIN, BlockRow
 from tables.rows import Pointer, Row
@@ -14,17 +15,26 @@ from topics.schemas.chain import Block
 
 
 def handle(batch: Sequence[Record], rows: Rows) -> Result:
-    """One row a block; the table itself refuses an older revision."""
+    """One row a block; the table itself refuses an older revision.
+
+    What is odd about events beside each other is looked for here: by now their block is there as a whole, and nobody waits for
+    it as the next block waits for validate.
+    """
     newest: dict[str, Block] = {}
     for record in batch:
         block: Block = record.value
         key = f"{block.chain_id}:{block.number}"
         if key not in newest or newest[key].revision <= block.revision:
             newest[key] = block
-    return Result(rows=[_row(key, block) for key, block in newest.items()])
+    result = Result()
+    for key, block in newest.items():
+        warned = Counter(fault.code for fault in reserves.warnings([vars(event) for event in block.events]).values())
+        result.rows.append(_row(key, block, warned))
+        result.warned += warned
+    return result
 
 
-def _row(key: str, block: Block) -> Row:
+def _row(key: str, block: Block, warned: Counter[str]) -> Row:
     value = BlockRow(
         chain_id=block.chain_id,
         number=block.number,
@@ -38,6 +48,7 @@ def _row(key: str, block: Block) -> Row:
         transactions=len(block.transactions),
         events=dict(sorted(Counter(event.event_type for event in block.events).items())),
         rejected=block.rejected,
+        warnings=dict(warned),
     )
     return Row(BLOCKS, key, block.revision, value, (Pointer(BLOCKS_BY_CHAIN, str(block.chain_id), block.number),))
 

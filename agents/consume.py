@@ -29,6 +29,7 @@ from agents.runtime import (
     leave,
     refuse_for_error,
 )
+from agents.trouble import Troubles
 from base import metrics
 from base.exits import EXIT_FAILING, EXIT_MISFIT
 from base.settings import Settings
@@ -44,7 +45,10 @@ BATCH = 4_000
 """Records done at once: fewer than a restart looks back, so that what one batch left undone is found."""
 TAIL_STEP = 512
 BATCH_BYTES = 16 * 1024 * 1024
-"""A batch holds about this much at the most, however large its records are."""
+STEP = 64
+"""A batch is taken in steps of so many records, until it has `BATCH_BYTES`."""
+SLICE, SLICE_BYTES = 64, 1024 * 1024
+"""What a stateless agent does, and gives out, of a batch at once: nobody waits long for the answers to others."""
 
 
 Batch = dict[int, list[Record]]
@@ -82,8 +86,16 @@ class Stateless:
         """Nothing is held by partition."""
 
     def process(self, consumer: Consumer, batch: Batch) -> Positions:
-        if batch:
-            self._runner.process([record for partition in sorted(batch) for record in batch[partition]])
+        part: list[Record] = []
+        size = 0
+        for record in (record for partition in sorted(batch) for record in batch[partition]):
+            if part and (len(part) == SLICE or size + len(record.raw) > SLICE_BYTES):
+                self._runner.process(part)
+                part, size = [], 0
+            part.append(record)
+            size += len(record.raw)
+        if part:
+            self._runner.process(part)
         return {partition: records[-1].offset + 1 for partition, records in batch.items()}
 
     def floor(self, partition: int) -> int | None:
@@ -246,6 +258,7 @@ class ConsumeFeed(Service):
         super().__init__()
         self._agent = agent
         self._outlet = outlet
+        self._troubles = Troubles(settings)
         self._config = clients.consumer(settings, f"{app_id}.{agent.name}")
         self._work: Work = Stateless(agent, outlet) if isinstance(agent, Agent) else Stateful(agent, settings, outlet)
         outlet.activity.joining.add(agent.name)
@@ -254,9 +267,9 @@ class ConsumeFeed(Service):
         self._done: Positions = {}
         """What may be committed: positions, held back where a block is open."""
         self._committed: Positions = {}
+        self._ours: set[int] = set()
         self._fresh: set[int] = set()
         """Partitions that were assigned and not yet told to the work."""
-        self._mean_bytes = 1024.0
         self._written_at: float | None = None
         """When the last record of the batch in hand was written, by Kafka."""
 
@@ -306,32 +319,36 @@ class ConsumeFeed(Service):
             # Not in the callback that told of them: librdkafka's Python client cannot take another callback after a nested call.
             self._work.assigned(consumer, sorted(self._fresh))
             self._fresh.clear()
-        self._positions.update(self._work.process(consumer, batch))
+            self._outlet.activity.joining.discard(self._agent.name)
+        # A record may have been taken just before its partition was given up.
+        batch = {partition: records for partition, records in batch.items() if partition in self._ours}
+        activity = self._outlet.activity
+        with activity.doing(self._agent.name):
+            self._positions.update(self._work.process(consumer, batch))
         self._note_done()
         if batch:
             telling.record_age(self._agent.name, self._written_at)
-        self._outlet.activity.progress_at = time.time()
+            activity.progress[self._agent.name] = time.time()
 
     def _batch(self, consumer: Consumer) -> Batch:
         """What is there, after waiting at most a tick for the first record."""
         first = consumer.poll(TICK_S)
         if first is None:
             return {}
-        most = max(1, min(BATCH, int(BATCH_BYTES / self._mean_bytes)))
-        messages = [first, *consumer.consume(most - 1, timeout=0)] if most > 1 else [first]
+        messages, size = [first], len(first)
+        while len(messages) < BATCH and size < BATCH_BYTES and (more := consumer.consume(STEP, timeout=0)):
+            messages += more
+            size += sum(map(len, more))
         batch: Batch = {}
-        size = 0
         for message in messages:
             error = message.error()
             if error is None:
                 record = _record(message)
-                size += len(record.raw)
                 batch.setdefault(record.partition, []).append(record)
             elif error.fatal():
                 raise KafkaException(error)
             else:
                 log.warning("%s: %s", self._agent.name, error.str())
-        self._mean_bytes = max(1.0, size / len(messages))
         self._written_at = messages[-1].timestamp()[1] / 1000
         return batch
 
@@ -354,8 +371,9 @@ class ConsumeFeed(Service):
         try:
             consumer.commit(offsets=offsets, asynchronous=False)
             self._committed.update(wanted)
+            self._troubles.over(f"{self._agent.name}'s commit")
         except KafkaException as error:
-            log.warning("%s: commit failed: %s", self._agent.name, error)
+            self._troubles.note(f"{self._agent.name}'s commit", error)
 
     def _measure_lag(self, consumer: Consumer) -> None:
         lag = 0
@@ -368,8 +386,10 @@ class ConsumeFeed(Service):
         metrics.LAG.labels(self._agent.name).set(lag)
 
     def _on_assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
-        self._outlet.activity.joining.discard(self._agent.name)
+        if not partitions:  # there are more of us than partitions
+            self._outlet.activity.joining.discard(self._agent.name)
         self._fresh.update(where.partition for where in partitions)
+        self._ours.update(self._fresh)
 
     def _on_revoke(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         self._commit(consumer)
@@ -379,7 +399,9 @@ class ConsumeFeed(Service):
         gone = sorted(where.partition for where in partitions)
         if gone:
             log.info("%s: partitions %s are given up", self._agent.name, ", ".join(map(str, gone)))
+            self._outlet.activity.joining.add(self._agent.name)
         self._fresh.difference_update(gone)
+        self._ours.difference_update(gone)
         self._work.revoked(gone)
         for partition in gone:
             for held in (self._positions, self._done, self._committed):

@@ -16,9 +16,13 @@ from mode import Service
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from redis.exceptions import RedisError
 
-from agents.runtime import Activity
+from agents.activity import Activity
+from agents.patience import Patience
+from agents.runtime import leave
 from agents.telling import Summary
+from agents.trouble import Troubles
 from base import health, metrics
+from base.exits import EXIT_FAILING
 from base.settings import Settings
 from tables.readers import WORKERS_SEEN
 from tables.registry import WORKERS, WorkerRow
@@ -47,6 +51,8 @@ class Pulse(Service):
         self._beaten_at = 0.0
         self._web: web.AppRunner | None = None
         self._summary = Summary(activity, time.monotonic())
+        self._patience = Patience()
+        self._troubles = Troubles(settings)
 
     async def on_start(self) -> None:
         """Open the port: the service's own, or a free one where that is taken."""
@@ -79,9 +85,7 @@ class Pulse(Service):
     async def _beat(self) -> None:
         while not self.should_stop:
             self._measure_lag()
-            if not self._activity.lag:
-                # So that a worker is not called stuck for the one record that comes after an hour of none.
-                self._activity.progress_at = time.time()
+            self._activity.note_idle()
             try:
                 async with self._redis.pipeline(transaction=False) as pipe:
                     row = self._row()
@@ -90,9 +94,12 @@ class Pulse(Service):
                     pipe.zremrangebyscore(WORKERS_SEEN, 0, row.beat_at - health.FORGOTTEN_S)
                     await pipe.execute()
                 self._beaten_at = row.beat_at
+                self._troubles.over("the heartbeat")
             except (RedisError, OSError) as error:
-                log.warning("heartbeat failed: %s", error)
+                self._troubles.note("the heartbeat", error)
             self._summary.tell(time.monotonic())
+            if why := self._patience.lost(self._activity, self._faust.rebalancing is not False):
+                leave(EXIT_FAILING, f"for a minute {why}")
             await self.sleep(BEAT_S)
 
     def _row(self) -> WorkerRow:
@@ -110,7 +117,7 @@ class Pulse(Service):
             failed=activity.failed,
             dead_letters=activity.dead_letters,
             lag=activity.lag,
-            restoring_since=self._restoring_since,
+            busy_since=activity.busy_since,
             models=list(activity.models.values()),
         )
 
@@ -130,13 +137,9 @@ class Pulse(Service):
             metrics.LAG.labels(name).set(lag)
 
     @property
-    def _restoring_since(self) -> float | None:
-        return min(self._activity.restoring.values(), default=None)
-
-    @property
     def _stuck(self) -> bool:
         now, activity = time.time(), self._activity
-        return health.is_stuck(activity.lag, now - activity.progress_at, now - (self._restoring_since or now))
+        return health.is_stuck(activity.lag, now - activity.progress_at, now - (activity.busy_since or now))
 
     async def _health(self, request: web.Request) -> web.Response:
         """Alive: this loop answers, and what waits is being done."""

@@ -10,10 +10,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import NoReturn
 
+from agents.activity import Activity
 from agents.agent import Agent, Record, Result, Rows
 from agents.app import WORKERS
 from agents.releases import serving
-from agents.runtime import Activity, Outlet, Runner
+from agents.runtime import Outlet, Runner
 from base.settings import Settings
 from models.releases import Models
 from tables.registry import Table

@@ -24,20 +24,21 @@ from dataclasses import dataclass, field
 from typing import Any, NoReturn, TypeVar, cast
 
 import redis
-from confluent_kafka import KafkaException, Producer
+from confluent_kafka import KafkaError, KafkaException, Producer
 from pydantic import BaseModel, TypeAdapter, ValidationError
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from agents import spans, telling
+from agents.activity import Activity
 from agents.agent import Agent, DeadLetter, Output, Record, Result, RowName, Rows
+from agents.trouble import NotTaken, Troubles, explained
 from base import metrics, tracing
 from base.exits import EXIT_DEAD_LETTERS, EXIT_FAILING
 from base.settings import Settings
 from base.wording import wording
 from models.releases import Models
 from tables import rows as table_rows
-from tables.registry import ModelRow
 from topics import clients
 from topics.headers import REQUEST_ID, dead_letter
 from topics.registry import DEAD_LETTER_ROOM, DEAD_LETTER_SUFFIX, max_bytes
@@ -45,6 +46,8 @@ from topics.registry import DEAD_LETTER_ROOM, DEAD_LETTER_SUFFIX, max_bytes
 log = logging.getLogger("soba.runtime")
 
 RETRY_FOR_S = 120.0
+SLOW_S = 5.0
+"""A batch that Kafka has not acknowledged by then is worth a word."""
 CONSECUTIVE_ERRORS = 10
 ERRORS_IN_WINDOW, WINDOW = 100, 10_000
 CACHED_ROWS = 20_000
@@ -98,35 +101,14 @@ class DeadLetterLimit:
         return self.row >= CONSECUTIVE_ERRORS or len(self.errors) >= ERRORS_IN_WINDOW
 
 
-@dataclass(slots=True)
-class Activity:
-    """What a worker has done, for its heartbeat and health."""
-
-    handled: int = 0
-    failed: int = 0
-    dead_letters: int = 0
-    progress_at: float = field(default_factory=time.time)
-    lags: dict[str, int] = field(default_factory=dict)
-    """Records between each agent's position and the end of its topic."""
-    restoring: dict[str, float] = field(default_factory=dict)
-    """Partitions whose state is being restored (`validate/0`), or releases that are read first, and since when; records wait."""
-    joining: set[str] = field(default_factory=set)
-    """Agents fed by batch consume that have not been told yet which partitions are theirs."""
-    models: dict[str, ModelRow] = field(default_factory=dict)
-    """The models that the worker serves, by name."""
-
-    @property
-    def lag(self) -> int:
-        """All agents' lag together."""
-        return sum(self.lags.values())
-
-
 class Outlet:
     """Gives results out and reads rows, for the agents of one worker. Used by one thread at a time per call."""
 
     def __init__(self, settings: Settings, activity: Activity) -> None:
         self.stopping = threading.Event()
         self.activity = activity
+        self._settings = settings
+        self.troubles = Troubles(settings)
         self.models: Callable[[], Models] = dict
         """The models that serve now. A worker without any has none."""
         self._producer = Producer(clients.producer(settings))
@@ -148,13 +130,16 @@ class Outlet:
         first = [*map(_dead_letter_record(agent), result.dead_letters), *result.sent_on]
         spans.stamp((*first, *result.outputs, *result.after))
         for step in filter(None, (first, result.outputs, result.after)):
-            self.retry(agent, lambda outputs=step: self._produce(outputs))  # type: ignore[misc]
+            left = list(step)
+            self.retry(agent, lambda outputs=left: self._produce(agent, outputs))  # type: ignore[misc]
         for output in (*result.outputs, *result.after):
             metrics.EVENTS_OUT.labels(agent, output.topic).inc()
         for letter in result.dead_letters:
             metrics.DEAD_LETTERS.labels(agent, letter.reason).inc()
             if letter.reason != HANDLER_ERROR:
                 metrics.REJECTED.labels(agent, letter.reason).inc()
+        for code, many in result.warned.items():
+            metrics.WARNINGS.labels(agent, code).inc(many)
         self.activity.dead_letters += len(result.dead_letters)
         if result.rows or result.answers:
             return self.retry(agent, lambda: self._write(result))
@@ -178,24 +163,22 @@ class Outlet:
         found = self.retry(agent, once)
         return {name: table_rows.parse(name[0].schema, stored) for name, stored in zip(names, found, strict=True)}
 
-    def _produce(self, outputs: list[Output]) -> None:
+    def _produce(self, agent: str, outputs: list[Output]) -> None:
         """Produce and wait for all acknowledgements. What failed stays in `outputs` for the next try.
 
         Raises:
             KafkaException: at least one was not acknowledged.
         """
-        failed: list[Output] = []
-        errors: list[Any] = []
+        failed: dict[int, Any] = {}
 
-        def note(output: Output) -> Callable[[Any, Any], None]:
+        def note(place: int) -> Callable[[Any, Any], None]:
             def delivered(error: Any, message: Any) -> None:
                 if error is not None:
-                    failed.append(output)
-                    errors.append(error)
+                    failed[place] = error
 
             return delivered
 
-        for output in outputs:
+        for place, output in enumerate(outputs):
             where = PARTITION_BY_KEY if output.partition is None else output.partition
             while True:
                 try:
@@ -204,18 +187,21 @@ class Outlet:
                         output.value,
                         output.key,
                         where,
-                        note(output),
+                        note(place),
                         headers=cast(Any, output.headers),
                     )
                     break
                 except BufferError:
                     self._producer.poll(0.1)
+        slow_at = time.monotonic() + SLOW_S
         while self._producer.flush(1.0):
             if self.stopping.is_set():
                 raise Stopped
+            if time.monotonic() > slow_at:  # librdkafka itself tries for 30 s before it tells of an error
+                self.troubles.note(agent, NotTaken(KafkaError(KafkaError._MSG_TIMED_OUT), outputs[0].topic))
         if failed:
-            outputs[:] = [output for output in outputs if any(output is one for one in failed)]
-            raise KafkaException(errors[0])
+            outputs[:] = [outputs[place] for place in sorted(failed)]
+            raise NotTaken(next(iter(failed.values())), outputs[0].topic)
 
     def _write(self, result: Result) -> list[int]:
         with self._redis.pipeline(transaction=False) as pipe:
@@ -224,26 +210,27 @@ class Outlet:
         return [int(place) for place in answers[0]] if result.rows else []
 
     def retry(self, agent: str, call: Callable[[], T]) -> T:
-        """Call until it succeeds, with back-off.
+        """Call until it succeeds, with back-off; the trouble is told as `agents.trouble` does.
 
         Raises:
             Stopped: the worker stops meanwhile.
         """
-        delay, give_up_at, tries = 0.05, time.monotonic() + RETRY_FOR_S, 0
+        delay, give_up_at = 0.05, time.monotonic() + RETRY_FOR_S
         while True:
             try:
                 got = call()
-                if tries:
-                    log.info("%s: went on after %d tries", agent, tries + 1)
+                self.troubles.over(agent)
+                self.activity.retrying.discard(agent)
                 return got
             except (KafkaException, redis.RedisError, OSError) as error:
-                tries += 1
+                self.activity.retrying.add(agent)
                 metrics.RETRIES.labels(agent).inc()
                 if isinstance(error, KafkaException) and error.args[0].fatal():
                     self.end(EXIT_FAILING, f"{agent}: the producer cannot go on: {error}")
                 if time.monotonic() > give_up_at:
-                    self.end(EXIT_FAILING, f"{agent}: still failing after {RETRY_FOR_S:.0f} s: {error}")
-                log.warning("%s: %s; trying again in %.2f s", agent, error, delay)
+                    why = explained(error, self._settings)
+                    self.end(EXIT_FAILING, f"{agent}: still failing after {RETRY_FOR_S:.0f} s: {why}")
+                self.troubles.note(agent, error)
                 if self.stopping.wait(delay):
                     raise Stopped from error
                 delay = min(delay * 2, 2.0)
@@ -300,7 +287,6 @@ class Runner:
                 telling.requests(self.agent.name, refused, time.perf_counter() - began)
             if batch:
                 self._handle(batch)
-            self._outlet.activity.progress_at = time.time()
 
     def _parse(self, raw: Sequence[Record]) -> tuple[list[Record], list[DeadLetter]]:
         batch, letters = [], []

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -50,7 +51,9 @@ def attach(app: Any, agent: Agent, outlet: Outlet) -> ThreadPoolExecutor:
                 events = [event for event in events if current(event)]
                 if outlet.stopping.is_set():
                     raise Stopped
-                await loop.run_in_executor(thread, runner.process, [_record(event) for event in events])
+                with outlet.activity.doing(agent.name):
+                    await loop.run_in_executor(thread, runner.process, [_record(event) for event in events])
+                outlet.activity.progress[agent.name] = time.time()
                 for event in events:
                     if current(event):
                         event.ack()

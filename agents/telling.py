@@ -7,15 +7,13 @@ import re
 import time
 from collections import Counter
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from agents.activity import Activity
 from agents.agent import Result
 from base import metrics
 from topics.headers import REQUEST_ID, Headers, get
 from topics.registry import DEAD_LETTER_SUFFIX
-
-if TYPE_CHECKING:
-    from agents.runtime import Activity
 
 log = logging.getLogger("soba.worker")
 

@@ -330,7 +330,11 @@ def _judge(
     It ends at the first refused one beyond `MOST_FAULTS`.
     """
     good, bad = [], []
+    keeps = kind.keeps
     for index, element in enumerate(elements):
+        if element.__class__ is dict and keeps(element, context):
+            good.append((index, element))
+            continue
         found, faults = _settled(element, context, kind)
         if faults:
             bad.append((index, faults))

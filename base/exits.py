@@ -1,4 +1,10 @@
-"""Exit codes of workers: what the end of one says to whoever started it."""
+"""How processes end: in time when they are told to, and with a code that says to whoever started them what was the matter."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
 
 EXIT_FAILING = 70
 """A broker or Redis failed for longer than retrying makes sense, or something unforeseen: start me again."""
@@ -6,3 +12,22 @@ EXIT_DEAD_LETTERS = 71
 """Our own code refuses too much: starting again would not help."""
 EXIT_MISFIT = 72
 """What lies in Kafka does not fit together, and only an operator can mend it: starting again would not help."""
+
+GRACE_S = 4.0
+"""How long a process that is told to stop may take to finish what it has in hand."""
+
+
+def end_within(seconds: float, log: logging.Logger) -> None:
+    """End this process with code 0 in `seconds` at the latest, should it not have ended by itself.
+
+    What was confirmed stands; what a worker has not acknowledged is read again, what a facade has not answered was not accepted.
+    """
+
+    def end() -> None:
+        log.warning("stopped without waiting longer; what is not acknowledged is done again")
+        logging.shutdown()
+        os._exit(0)
+
+    timer = threading.Timer(seconds, end)
+    timer.daemon = True
+    timer.start()

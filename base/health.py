@@ -17,7 +17,7 @@ CHECK_S = 30.0
 MISSED_LIMIT = 3
 SUCCESS_RATE = 0.7
 STUCK_S = 30.0
-"""Records waiting and none finished, or a partition being restored, for so long. It is the whole budget of a question: whoever
+"""Records waiting and none finished, or one batch or restore in hand, for so long. It is the whole budget of a question: whoever
 asks has given up by then, so a longer wait would call a worker healthy that answers nobody. Batches, restores and restarts of a
 broker take a few seconds."""
 FORGOTTEN_S = 600.0
@@ -35,12 +35,12 @@ def success_rate(handled: int, failed: int) -> float:
     return handled / (handled + failed) if handled or failed else 1.0
 
 
-def is_stuck(lag: int, idle_s: float, restoring_s: float) -> bool:
+def is_stuck(lag: int, idle_s: float, busy_s: float) -> bool:
     """Whether a worker does nothing any more.
 
-    `lag` records wait for it, it last finished one `idle_s` ago, and has been restoring a partition for `restoring_s`.
+    `lag` records wait for it and none was finished for `idle_s`, or it has had a batch or a restore in hand for `busy_s`.
     """
-    return (lag > 0 and idle_s > STUCK_S) or restoring_s > STUCK_S
+    return (lag > 0 and idle_s > STUCK_S) or busy_s > STUCK_S
 
 
 def is_gone(age_s: float) -> bool:

@@ -46,6 +46,7 @@ VERDICTS = Counter(
 )
 EVENTS_OUT = Counter("soba_events_out_total", "Records produced by an agent.", ["agent", "topic"])
 REJECTED = Counter("soba_rejected_total", "Elements refused by a schema or a rule.", ["agent", "reason"])
+WARNINGS = Counter("soba_warnings_total", "Warnings of what was not refused, by code.", ["agent", "code"])
 DEAD_LETTERS = Counter(
     "soba_dead_letters_total",
     "Records written to dead-letter topics: what was rejected, and handler_error, where our own code failed.",

@@ -2,31 +2,40 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
 import time
+import urllib.error
 import urllib.request
 from dataclasses import dataclass, field
 from typing import Annotated, Any
 
 import psutil
 import typer
-from confluent_kafka import Producer
+from confluent_kafka import KafkaException, Producer
+from redis import Redis, RedisError
 
 from base.settings import Settings
 from console import records
-from console.demo_view import Screen, summary
+from console.demo_view import KEY_VARIABLE, Screen, summary
 from console.demo_watch import BROKEN, Sample, Tally, Watch, load
 from console.local.errors import LocalError
+from console.local.launcher import Launcher
 from console.produce import FALLBACK_KEY
-from console.up import Fresh, System, begin_anew, show, system
+from console.up import Fresh, System, Yes, begin_anew, run, show
+from facade.context import closed
+from facade.keys import STORE
 from ingest.raw import Malformed
 from topics import clients
-from topics.registry import CHAIN_EVENTS
+from topics.registry import CHAIN_EVENTS, MODEL_RELEASES
 
 app = typer.Typer()
 PACE_S = 0.5
 """Between two blocks, so that eyes can follow."""
 PATIENCE_S = 60.0
 """How long nothing new may come before what is still missing is reported."""
+LOOK_S = 0.5
+"""How often the screen asks which processes are away."""
 SETTLE_S = 1.0
 """Nothing new for so long after everything that was sent came out: the end."""
 
@@ -35,6 +44,7 @@ SETTLE_S = 1.0
 def demo(
     fast: Annotated[bool, typer.Option("--fast", help="As fast as it goes, not two blocks a second.")] = False,
     fresh: Fresh = False,
+    yes: Yes = False,
     once: Annotated[
         bool, typer.Option("--once", help="End after the summary; exit code 1 when anything failed.")
     ] = False,
@@ -42,15 +52,23 @@ def demo(
     """Start everything, replay real Ethereum blocks and show what comes out; stays up until Ctrl-C."""
     began = psutil.Process().create_time()
     if fresh:
-        begin_anew(Settings())
+        begin_anew(Settings(), yes)
     sample = _sample()
-    with system() as running:
+
+    def watched(running: System) -> list[str]:
         show(running)
         problems = _replay(running, sample, 0.0 if fast else PACE_S, began)
-        if not once:
-            print("\nSoba stays up; Ctrl-C stops it.", flush=True)
-            running.launcher.run_until_signal()
-    print(f"stopped; the data stays in {running.settings.data_dir}", flush=True)
+        try:
+            if not once:
+                print("\nSoba stays up; Ctrl-C stops it.", flush=True)
+                running.signals.wait()
+            return problems
+        finally:
+            _note_whose(running, len(sample.blocks) + len(sample.broken))
+
+    problems = run(watched)
+    if once and problems is None:
+        raise typer.Exit(130)
     if once and problems:
         raise typer.Exit(1)
 
@@ -99,6 +117,7 @@ class _Run:
 
 def _replay(running: System, sample: Sample, pace: float, began: float) -> list[str]:
     """Send what is not there yet, watch until all of it came out, print the summary; what failed, a line each."""
+    up_at = time.time()
     settings, there = records.connected()
     tally = Tally(sample)
     watch = Watch(settings, there, tally)
@@ -113,23 +132,44 @@ def _replay(running: System, sample: Sample, pace: float, began: float) -> list[
             [id for id in sample.blocks if id not in tally.blocks],
             [line for line in sample.broken if line not in tally.broken],
         )
-        stored = not run.blocks and not run.broken
+        stored, found_before = not run.blocks and not run.broken, bool(tally.findings)
         _announce(run, stored)
         with screen.shown():
-            _watch_it(run, watch, pace)
+            _watch_it(run, watch, pace, running.launcher)
+    except KeyboardInterrupt:
+        _note_whose(running, len(sample.blocks) + len(sample.broken) - len(run.blocks) - len(run.broken))
+        raise
     finally:
         watch.close()
-        producer.flush(5)
-    first = None if tally.first_finding_at is None else tally.first_finding_at - began
-    print(summary(screen, running.http, bool(settings.api_keys), first, stored), flush=True)
+    producer.flush(5)
+    first = None
+    if tally.first_finding_at is not None and not found_before:
+        first = tally.first_finding_at - up_at, up_at - began
+    keyed = asyncio.run(closed(settings))
+    print(summary(screen, running.http, keyed, first, stored), flush=True)
     for name, count in running.launcher.restarts.items():
         if count:
             print(f"{name} ended and was started again ({count} {'time' if count == 1 else 'times'})", flush=True)
     gone = [f"{name} ended for good" for name in running.launcher.given_up]
-    problems = [*run.unsent, *failures(tally), *gone, *_lookup(running.http, settings, tally)]
+    problems = [*run.unsent, *failures(tally), *gone, *_lookup(running.http, settings, tally, keyed)]
     for problem in problems:
         print(f"FAILED: {problem}", flush=True)
     return problems
+
+
+def _note_whose(running: System, sent: int) -> None:
+    """Write down whether the `sent` records of the sample are all that was ever given: then --fresh need not ask."""
+    settings = running.settings
+    if {"kafka", "redis"} & set(running.launcher.away):
+        return
+    try:
+        given = records.spans(settings, dict.fromkeys((CHAIN_EVENTS.name, MODEL_RELEASES.name), settings.partitions))
+        with Redis.from_url(settings.redis_url) as redis:
+            keys = redis.exists(STORE)
+    except (KafkaException, RedisError):
+        return
+    ends = sum(end for held in given.values() for _, end in held.values())
+    running.run_file.update(sample_only=ends <= sent and not keys)
 
 
 def _announce(run: _Run, stored: bool) -> None:
@@ -145,11 +185,14 @@ def _announce(run: _Run, stored: bool) -> None:
     print(flush=True)
 
 
-def _watch_it(run: _Run, watch: Watch, pace: float) -> None:
+def _watch_it(run: _Run, watch: Watch, pace: float, launcher: Launcher) -> None:
     """Until all of the sample came out and nothing more comes, or nothing came for too long."""
-    due = news_at = time.monotonic()
+    due = news_at = look_at = time.monotonic()
     while True:
         now = time.monotonic()
+        if now >= look_at:
+            run.screen.away = launcher.away
+            look_at = now + LOOK_S
         if (run.blocks or run.broken) and now >= due:
             run.send_next()
             due = now + pace
@@ -182,18 +225,24 @@ def failures(tally: Tally) -> list[str]:
     return out
 
 
-def _lookup(http: str, settings: Settings, tally: Tally) -> list[str]:
-    """Look the newest finding up as a user would; a line when HTTP does not know it."""
+def _lookup(http: str, settings: Settings, tally: Tally, keyed: bool) -> list[str]:
+    """Look the newest finding up as a user would; a line when HTTP does not know it.
+
+    Where HTTP is closed and no key is at hand (SOBA_API_KEY, or a first one of the settings), that it asks for one is enough.
+    """
     if not tally.found:
         return []
     url = f"{http}/api/mev/transactions/{tally.found[-1].front[0]}"
     request = urllib.request.Request(f"{url}?wait=5000")
-    if settings.api_keys:
-        request.add_header("Authorization", f"Bearer {settings.api_keys[0].get_secret_value()}")
+    key = next((one.get_secret_value() for one in settings.api_keys), os.environ.get(KEY_VARIABLE, ""))
+    if keyed and key:
+        request.add_header("Authorization", f"Bearer {key}")
     try:
         # No proxy for an address of this machine.
         with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=15) as answer:
             answer.read()
+    except urllib.error.HTTPError as error:
+        return [] if keyed and not key and error.code == 401 else [f"GET {url}: {error}"]
     except OSError as error:
         return [f"GET {url}: {error}"]
     return []

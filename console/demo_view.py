@@ -23,6 +23,9 @@ WINDOW_S = 3.0
 NEWEST = 8
 HASH = re.compile(r"(0x[0-9a-f]{8})[0-9a-f]{52}([0-9a-f]{4})")
 """A live line has no room for whole hashes; plain lines and the summary have them."""
+BETWEEN = re.compile(r" between 0x[^;]*(?=;)")
+KEY_VARIABLE = "SOBA_API_KEY"
+"""Where a shell keeps the key that it sends."""
 LINE_EVERY = 5
 """Plain output says a word every so many blocks."""
 
@@ -34,6 +37,8 @@ class Screen:
     tally: Tally
     sent_blocks: int = 0
     sent_events: int = 0
+    away: list[str] = field(default_factory=list)
+    """Processes that have to come back first."""
     began: float = field(default_factory=time.monotonic)
     _past: deque[tuple[float, int]] = field(default_factory=deque)
     _newest: deque[str] = field(default_factory=lambda: deque(maxlen=NEWEST))
@@ -68,7 +73,9 @@ class Screen:
         if isinstance(news, Refused):
             return f"rejected  {news.reason}" + (f" ({news.field})" if news.field else "") + f" at {news.source}"
         if isinstance(news, Alert):
-            return f"alert     {news.severity}: {news.text}"
+            # The line of its finding names the transactions; the gain at the end must not be cut off for them.
+            text = news.text if room is None else BETWEEN.sub("", news.text)
+            return f"alert     {news.severity}: {text}"
         all_blocks = len(self.tally.sample.blocks)
         if news.place % LINE_EVERY == 0 or news.place == all_blocks:
             return f"blocks    {news.place} of {all_blocks} validated"
@@ -99,6 +106,8 @@ class Screen:
         table.add_row("rejected", reasons(tally.rejected) or "none yet")
         table.add_row("findings", f"{len(tally.found)} sandwiches")
         table.add_row("alerts", str(len(tally.standing_alerts)))
+        if self.away:
+            table.add_row("waiting", f"for {' and '.join(self.away)} to come back")
         # An alert says in many words what its finding said; anything else is short enough to stand whole.
         lines = (Text(line, no_wrap=line.startswith("alert"), overflow="ellipsis") for line in self._newest)
         return Group(table, "", *lines)
@@ -130,8 +139,11 @@ def _ends(hash: str, head: int) -> str:
     return hash if head >= len(hash) else f"{hash[:head]}…{hash[-4:]}"
 
 
-def summary(screen: Screen, http: str, keyed: bool, first_finding_s: float | None, stored: bool) -> str:
-    """The demo in a page: what went in, what came out, and where to look."""
+def summary(screen: Screen, http: str, keyed: bool, first_finding_s: tuple[float, float] | None, stored: bool) -> str:
+    """The demo in a page: what went in, what came out, and where to look.
+
+    `first_finding_s`: seconds from the start of the replay to the first finding, and from the command to the replay.
+    """
     tally, found = screen.tally, screen.tally.found
     title = "Stored from an earlier start" if stored else "What happened"
     rows = [
@@ -148,7 +160,8 @@ def summary(screen: Screen, http: str, keyed: bool, first_finding_s: float | Non
     for name, text in (*rows, ("alerts", str(len(tally.standing_alerts)))):
         lines += _row(name, text, room)
     if first_finding_s is not None:
-        lines.append(f"  time to first finding: {first_finding_s:.1f} s")
+        replaying, starting = first_finding_s
+        lines.append(f"  time to first finding: {replaying:.1f} s, after {starting:.1f} s of set-up and start")
     return "\n".join([*lines, *_where(http, keyed, found)])
 
 
@@ -163,8 +176,10 @@ def _row(name: str, text: str, room: int | None) -> list[str]:
 
 def _where(http: str, keyed: bool, found: list[Finding]) -> list[str]:
     # Never broken over lines: a terminal that wraps a line copies it whole.
-    curl = "curl -s" + (' -H "Authorization: Bearer $SOBA_API_KEY"' if keyed else "")
+    curl = "curl -s" + (f' -H "Authorization: Bearer ${KEY_VARIABLE}"' if keyed else "")
     lines = ["", "Where to look"]
+    if keyed:
+        lines.append(f"  HTTP is closed: put a key into {KEY_VARIABLE} (bin/soba keys create --name NAME)")
     if found:
         lines.append(f"  {curl} {http}/api/mev/transactions/{found[-1].front[0]}")
         lines.append(f"  {curl} {http}/api/blocks/{found[-1].block_number}")

@@ -75,9 +75,10 @@ def show(
     count: Annotated[int, typer.Option("-n", min=1, help="How many, the newest.")] = 10,
     reason: Annotated[str | None, typer.Option(help="Only those refused for this reason.")] = None,
     open: Annotated[bool, typer.Option("--open", help="Only those not replayed or dropped.")] = False,
+    raw: Annotated[bool, typer.Option("--raw", help="The original bytes whole, as they are.")] = False,
     json: AsJson = False,
 ) -> None:
-    """The newest dead letters: reason, field, detail, where it stood, what became of it, and the original bytes."""
+    """The newest dead letters: reason, field, detail, where it stood, what became of it, and the original value, cut short."""
     settings, there = records.connected()
     wanted = Wanted([reason] if reason else (), states=("open",) if open else STATES) if reason or open else None
     found: list[Shown] = []
@@ -97,13 +98,13 @@ def show(
             print(orjson.dumps({**records.as_row(seen), "state": state}).decode(), flush=True)
         else:
             print(about(seen, letter, state), flush=True)
-            if sys.stdout.isatty():
-                # A producer must not be able to write to an operator's terminal.
-                text = seen.value.decode(errors="backslashreplace")
-                print("".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text), end="\n\n")
-            else:
+            if raw:
                 sys.stdout.buffer.write(seen.value + b"\n\n")
                 sys.stdout.buffer.flush()
+            else:
+                # A producer must not be able to write to an operator's terminal.
+                text = records.short(seen.value, "--json or --raw")
+                print("".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text), end="\n\n")
     if not found and not json:
         print(nothing(reason, reasons))
 

@@ -138,7 +138,8 @@ def _brokers(settings: Settings) -> str:
         raise LocalError(error.args[0].str()) from error
     if not metadata.brokers:
         raise LocalError("no broker answers")
-    return f"{len(metadata.brokers)} broker(s) at {settings.brokers}, {len(metadata.topics)} topics"
+    topics = sum(not name.startswith("__") for name in metadata.topics)  # else Kafka's own
+    return f"{len(metadata.brokers)} broker(s) at {settings.brokers}, {topics} topics"
 
 
 def _redis(settings: Settings) -> str:

@@ -44,11 +44,14 @@ def create(
 def list_keys(as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False) -> None:
     """Every key that was made, without its text; those of SOBA_API_KEYS are not among them."""
     keys = _run(lambda keys: keys.stored())
+    given = len(load().api_keys)
     if as_json:
         print(json.dumps({"keys": [{**key.model_dump(mode="json"), "state": _state(key)} for key in keys]}))
         return
-    if not keys:
+    if not keys and not given:
         print("no keys; `soba keys create --name NAME` makes one")
+    if given:
+        print(f"{given} with the scope admin from SOBA_API_KEYS or SOBA_API_KEYS_FILE, until taken from there")
     for key in keys:
         until = f"{key.expires_at:%Y-%m-%d %H:%M}" if key.expires_at else "-"
         print(f"{key.name:24}  {','.join(key.scopes):18}  until {until}  {_state(key)}")

@@ -26,6 +26,8 @@ app = typer.Typer(help="Send JSON lines to a topic.")
 FLUSH_S = 45
 """Longer than the producer's delivery timeout: by then every line is acknowledged or failed."""
 FALLBACK_KEY = b"1"
+OTHERS = frozenset({"any producer", "operators"})
+"""Writers in the registry that are none of our services."""
 NAMED = 20
 """How many failed lines are named one by one."""
 
@@ -37,6 +39,7 @@ class Sent:
     lines: int = 0
     acknowledged: int = 0
     keyless: int = 0
+    no_json: int = 0
     failed: dict[int, str] = field(default_factory=dict)
     """Line number → why."""
 
@@ -87,7 +90,9 @@ def send(settings: Settings, topic: Topic, source: BinaryIO, bar: Progress) -> S
                 continue
             key = key_of(topic, line)
             if key is None:
-                sent.keyless += 1
+                no_json = records.parsed(line) is None and line.strip() != b"null"
+                sent.no_json += no_json
+                sent.keyless += not no_json
                 key = FALLBACK_KEY
             _hand_over(producer, topic.name, key, line, partial(delivered, number))
     except KeyboardInterrupt:
@@ -124,11 +129,20 @@ def produce(
         raise LocalError(f"there is no topic {topic}; the topics are: {', '.join(TOPICS)}")
     settings, there = records.connected()
     records.known(topic, there)
+    if warning := _of_agents(TOPICS[topic]):
+        print(f"warning: {warning}", file=sys.stderr)
     with _source(file) as source, _bar(source, topic) as bar:
         sent = send(settings, TOPICS[topic], source, bar)
-    _report(TOPICS[topic], sent, json)
+    _report(TOPICS[topic], sent, "standard input" if str(file or "-") == "-" else str(file), json)
     if sent.failed or sent.acknowledged < sent.lines:
         raise typer.Exit(1)
+
+
+def _of_agents(topic: Topic) -> str:
+    """What to know before sending to a topic that only our own services write; empty for one that is for others too."""
+    if OTHERS.intersection(topic.writers):
+        return ""
+    return f"{topic.name} is written by {' and '.join(topic.writers)} only; its readers take for real what is sent here"
 
 
 @contextmanager
@@ -166,20 +180,26 @@ def _bar(source: BinaryIO, topic: str) -> Iterator[Progress]:
         yield _Quiet()
 
 
-def _report(topic: Topic, sent: Sent, json: bool) -> None:
+def _report(topic: Topic, sent: Sent, name: str, json: bool) -> None:
     lost = sent.lines - sent.acknowledged - len(sent.failed)
     if json:
         row = {
             "topic": topic.name,
             "lines": sent.lines,
             "acknowledged": sent.acknowledged,
-            "without_key": sent.keyless,
+            "without_key": sent.keyless + sent.no_json,
+            "not_json": sent.no_json,
             "failed": [{"line": number, "error": why} for number, why in sorted(sent.failed.items())],
             "unanswered": lost,
         }
         print(orjson.dumps(row).decode())
         return
     print(f"{topic.name}: {sent.acknowledged:,} of {sent.lines:,} lines acknowledged")
+    if sent.no_json:
+        lines = "line is" if sent.no_json == 1 else "lines are"
+        text = f"{sent.no_json:,} {lines} not JSON; {name} is read as one record a line"
+        ends = f"; they end as dead letters: bin/soba dlq show {topic.name}" if topic.dead_letters else ""
+        print(f"warning: {text}{ends}", file=sys.stderr)
     if sent.keyless:
         text = f"{sent.keyless} without a usable {topic.key}: sent with key {FALLBACK_KEY.decode()}"
         print(f"warning: {text}", file=sys.stderr)

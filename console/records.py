@@ -298,11 +298,11 @@ def as_text(record: Seen, headers: bool = False) -> str:
     return "\n".join([*lines, f"  {short(record.value)}"])
 
 
-def short(value: bytes) -> str:
-    """A value cut to what a screen takes, saying so."""
+def short(value: bytes, whole_by: str = "--json") -> str:
+    """A value cut to what a screen takes, saying so and which option shows it whole."""
     text = value[: 4 * SHOWN].decode(errors="backslashreplace")
     whole = len(value) <= 4 * SHOWN and len(text) <= SHOWN
-    return text if whole else f"{text[:SHOWN]}… ({len(value):,} bytes; --json shows all)"
+    return text if whole else f"{text[:SHOWN]}… ({len(value):,} bytes; {whole_by} shows all)"
 
 
 def parsed(value: bytes) -> Any:

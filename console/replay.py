@@ -108,11 +108,17 @@ def drop(
     offset: Offsets = [],  # noqa: B006
     attempt: Attempt = None,
     count: Count = None,
+    all: Annotated[bool, typer.Option("--all", help="Every open one, where nothing else chooses.")] = False,
     dry_run: DryRun = False,
     json: AsJson = False,
 ) -> None:
     """Note open dead letters as done with, without sending them. Their bytes stay until retention takes them."""
     wanted = _wanted(reason, since, until, offset, attempt, "open")
+    if not (reason or since or until or offset or attempt is not None or count or all or dry_run):
+        raise LocalError(
+            f"which letters of {topic}? Choose by --reason, --offset, --since, --until, --attempt or -n, or drop --all;",
+            "--dry-run says what would be dropped",
+        )
     settings, there = records.connected()
     found = letters.survey(settings, there, letters.topic_of(topic))
     groups = letters.chosen(found, wanted, count)

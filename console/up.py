@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 import psutil
 import typer
@@ -25,39 +25,66 @@ from console.local import ports, runfile
 from console.local.errors import LocalError
 from console.local.launcher import FACADE, KAFKA, REDIS, WORKER, Launcher
 from console.local.servers import LocalServers
+from console.local.signals import Signals
 from console.reach import masked
+
+T = TypeVar("T")
 
 app = typer.Typer()
 
 
 @dataclass
 class System:
-    """A running system: its settings (with the real addresses) and its launcher."""
+    """A running system: its settings (with the real addresses), its run.json, its launcher, and the signals that end it."""
 
     settings: Settings
+    run_file: runfile.RunFile
     launcher: Launcher
+    signals: Signals
     http: str
     seconds: float
 
 
 Fresh = Annotated[bool, typer.Option("--fresh", help="Stop what runs and delete the local data first.")]
+Yes = Annotated[bool, typer.Option("--yes", help="Do not ask before --fresh.")]
 
 
 @app.command()
-def up(fresh: Fresh = False) -> None:
+def up(fresh: Fresh = False, yes: Yes = False) -> None:
     """Start Kafka and Redis (unless SOBA_BROKERS, REDIS_URL name yours), workers and HTTP."""
     if fresh:
-        begin_anew(Settings())
-    with system() as running:
-        show(running)
-        running.launcher.run_until_signal()
-    _say(f"stopped; the data stays in {running.settings.data_dir}")
+        begin_anew(Settings(), yes)
+    run(_stay)
 
 
-def begin_anew(settings: Settings) -> None:
+def _stay(running: System) -> None:
+    show(running)
+    running.signals.wait()
+
+
+def run(body: Callable[[System], T]) -> T | None:
+    """Do `body` with the whole system up, and stop it in order; None when Ctrl-C, SIGTERM or a closed terminal ended it.
+
+    Raises LocalError (AlreadyRunning) with what to do.
+    """
+    done = None
+    with Signals(_say) as signals:
+        try:
+            with _system(signals) as running:
+                done = body(running)
+        except (KeyboardInterrupt, OSError):  # a closed terminal cannot be written to either
+            if not signals.count:
+                raise
+        _say(f"stopped; the data stays in {Settings().data_dir}")
+    return done
+
+
+def begin_anew(settings: Settings, yes: bool) -> None:
     """Stop the system that runs on the data folder and delete its Kafka and Redis data.
 
-    Raises LocalError when the folder is none of Soba's, or what runs does not stop.
+    Asks first, unless nothing is lost by it: nothing runs, and all there is came from the demo.
+
+    Raises LocalError when the folder is none of Soba's, what runs does not stop, or nobody is there to ask.
     """
     if settings.brokers or settings.redis_url:
         raise LocalError("--fresh deletes local data only: unset SOBA_BROKERS and REDIS_URL, or leave it out")
@@ -66,8 +93,13 @@ def begin_anew(settings: Settings) -> None:
     # A folder like /var/lib may hold a redis of somebody else.
     if not (settings.data_dir / "run.json").exists():
         raise LocalError(f"{settings.data_dir} is not a data folder of Soba: nothing deleted")
-    launcher = runfile.read(settings.data_dir).get("launcher", {})
-    if runfile.running(launcher):
+    before = runfile.read(settings.data_dir)
+    launcher = before.get("launcher", {})
+    runs = runfile.running(launcher)
+    holds = any((settings.data_dir / name).exists() for name in ("kafka", "redis"))
+    if not yes and (runs or (holds and not before.get("sample_only"))):
+        _ask(settings.data_dir, launcher["pid"] if runs else None)
+    if runs:
         print(f"stopping what runs (pid {launcher['pid']})", flush=True)
         try:
             process = psutil.Process(launcher["pid"])
@@ -84,36 +116,44 @@ def begin_anew(settings: Settings) -> None:
     run.release()
 
 
-@contextmanager
-def system() -> Iterator[System]:
-    """The whole system, ready inside the `with`; everything is stopped in order at its end.
+def _ask(data_dir: Path, pid: int | None) -> None:
+    """Raises LocalError when nobody is there to ask, typer.Abort when the answer is no."""
+    stops = f"stops the system that runs there (pid {pid}) and " if pid else ""
+    if not sys.stdin.isatty():
+        raise LocalError(
+            f"--fresh {stops}deletes all data in {data_dir}, API keys too: nothing done.",
+            "Add --yes to do that unasked, or leave --fresh out.",
+        )
+    typer.confirm(f"--fresh {stops}deletes all data in {data_dir}, API keys too. Go on?", abort=True, err=True)
 
-    `demo` uses it too. Raises LocalError (AlreadyRunning) with what to do.
-    """
+
+@contextmanager
+def _system(signals: Signals) -> Iterator[System]:
+    """The whole system, ready inside the `with`; everything is stopped in order at its end."""
     began = time.monotonic()
     settings = Settings()
     for name in meaningless():
         _say(f"{name} has no meaning here (services are reached through Kafka); remove it")
     _named_servers_answer(settings)
+    if settings.redis_url or not (settings.data_dir / "redis").exists():  # else a local Redis may hold keys
+        _not_exposed(settings)
     _usable(settings.data_dir)
-    previous = signal.signal(signal.SIGTERM, _interrupt)
-    try:
-        with LocalServers(settings.data_dir, settings) as servers:
-            port = http_port(settings, servers.run.state["ports"].get("http"))
-            addresses: dict[str, str] = {"SOBA_BROKERS": servers.brokers, "SOBA_REDIS_URL": servers.redis_url}
-            addresses |= {"SOBA_PORT": str(port), "SOBA_DATA_DIR": str(settings.data_dir)}
-            os.environ.update(addresses)
-            get_settings.cache_clear()
-            settings = get_settings()
-            _say(f"Kafka at {settings.brokers}, Redis at {masked(settings.redis_url)}: ready")
-            _not_exposed(settings)
-            launcher = Launcher(servers.run, settings.data_dir / "logs", _say)
-            try:
-                yield _populate(settings, servers, launcher, port, began)
-            finally:
-                launcher.stop()
-    finally:
-        signal.signal(signal.SIGTERM, previous)
+    with LocalServers(settings.data_dir, settings) as servers:
+        port = http_port(settings, servers.run.state["ports"].get("http"))
+        addresses: dict[str, str] = {"SOBA_BROKERS": servers.brokers, "SOBA_REDIS_URL": servers.redis_url}
+        addresses |= {"SOBA_PORT": str(port), "SOBA_DATA_DIR": str(settings.data_dir)}
+        os.environ.update(addresses)
+        get_settings.cache_clear()
+        settings = get_settings()
+        _say(f"Kafka at {settings.brokers}, Redis at {masked(settings.redis_url)}: ready")
+        _not_exposed(settings)
+        launcher = Launcher(servers.run, settings.data_dir / "logs", _say, signals)
+        try:
+            launched = _populate(settings, servers, launcher, port)
+            yield System(settings, servers.run, launcher, signals, launched, time.monotonic() - began)
+        finally:
+            signals.hold()
+            launcher.stop()
 
 
 def _named_servers_answer(settings: Settings) -> None:
@@ -127,8 +167,9 @@ def _named_servers_answer(settings: Settings) -> None:
 def _not_exposed(settings: Settings) -> None:
     """Raises LocalError when the facade would refuse to serve: started all the same, it would end again and again."""
     from facade.context import exposed
+    from facade.keys import is_loopback
 
-    if asyncio.run(exposed(settings)):
+    if not is_loopback(settings.host) and asyncio.run(exposed(settings)):
         raise LocalError(
             f"HTTP on {settings.host} would be open to other machines, and there is no API key: nothing is started.",
             "Leave SOBA_HOST out, make a key with `bin/soba keys create --name NAME` while it runs, then start it again;",
@@ -149,7 +190,8 @@ def _usable(data_dir: Path) -> None:
         ) from error
 
 
-def _populate(settings: Settings, servers: LocalServers, launcher: Launcher, port: int, began: float) -> System:
+def _populate(settings: Settings, servers: LocalServers, launcher: Launcher, port: int) -> str:
+    """Start what is not there yet and wait until it is ready; the address of HTTP."""
     from agents.app import WORKERS
     from topics.admin import create
 
@@ -173,7 +215,7 @@ def _populate(settings: Settings, servers: LocalServers, launcher: Launcher, por
     health = f"{http}/api/python/health"
     late = f"not every worker has reported yet; see bin/soba status and {health}"
     _wait(lambda: _healthy_workers(health) >= len(WORKERS), 60.0, late)
-    return System(settings, launcher, http, time.monotonic() - began)
+    return http
 
 
 def show(running: System) -> None:
@@ -197,7 +239,10 @@ def http_port(settings: Settings, last: int | None) -> int:
         return settings.port
     if settings.port and chosen:
         raise LocalError(f"port {settings.port} is in use.", "Choose another one: SOBA_PORT=3001, or 0 for a free one.")
-    return ports.pick(1, [last])[0]
+    found = ports.pick(1, [last])[0]
+    if settings.port:
+        _say(f"port {settings.port} is taken; HTTP is at {found} (SOBA_PORT chooses another)")
+    return found
 
 
 def _wait(condition: Callable[[], bool], timeout: float, problem: str) -> None:
@@ -235,11 +280,7 @@ def _opener() -> urllib.request.OpenerDirector:
     return urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
-def _interrupt(_number: int, _frame: object) -> None:
-    raise KeyboardInterrupt
-
-
 def _say(text: str) -> None:
-    """A line for the user; a reader that is gone (`soba up | head`) must not end the supervision."""
-    with suppress(OSError):
+    """A line for the user; a reader that is gone (`soba up | head`) must not end the supervision, nor a line in mid-print."""
+    with suppress(OSError, RuntimeError):
         print(text, flush=True)

@@ -153,6 +153,15 @@ class Rejected(Form):
     errors: list[Fault]
 
 
+class Warned(Form):
+    """A valid event about which something is odd; it was sent on."""
+
+    index: int
+    event_id: str | None
+    warnings: list[Fault]
+    quality_score: float
+
+
 class Place(Form):
     """Where an event lies in Kafka."""
 
@@ -169,6 +178,7 @@ class Processed(Form):
     processed: int
     valid: int
     rejected: list[Rejected]
+    warned: list[Warned]
     ids: list[Place]
     """Of each valid event."""
     latency_ms: float

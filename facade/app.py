@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import signal
 import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
+from types import FrameType
 from typing import Any
 
 import uvicorn
@@ -19,6 +21,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import Response
 
 from base import tracing
+from base.exits import EXIT_FAILING, GRACE_S, end_within
 from base.logs import setup_logging
 from base.settings import Settings, chosen, get_settings
 from base.version import version
@@ -33,8 +36,8 @@ from facade.requests import trace
 from facade.routes import ROUTERS
 
 log = logging.getLogger("soba.facade")
-STOP_S = 5
-"""How long requests under way may take when the process is asked to end."""
+FINISH_S = 2
+"""How long requests under way may take when the process is asked to end; the rest of its grace is for closing what is open."""
 
 
 def create_app(settings: Settings) -> FastAPI:
@@ -74,11 +77,21 @@ def create_app(settings: Settings) -> FastAPI:
     return app
 
 
+class _Server(uvicorn.Server):
+    """Ends within its grace, whatever hangs: what Kafka has not acknowledged was not answered with a 2xx."""
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        end_within(GRACE_S, log)
+        super().handle_exit(sig, frame)
+
+
 def run() -> None:
     """Serve until SIGTERM or Ctrl-C.
 
     Exits with 2 when other machines could reach it without a key, or when a limit is set for a route that has none.
     """
+    # When it has stopped, uvicorn raises the signal again for whoever handled it before.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     settings = get_settings()
     setup_logging("facade", settings.log_level)
     if asyncio.run(exposed(settings)):
@@ -95,15 +108,21 @@ def run() -> None:
     if unknown := settings.rate_limits.keys() - limited:
         log.error("SOBA_RATE_LIMITS names what is no route with a limit: %s", ", ".join(sorted(unknown)))
         sys.exit(2)
-    uvicorn.run(
-        app,
-        host=settings.host,
-        port=settings.port,
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        timeout_graceful_shutdown=STOP_S,
+    server = _Server(
+        uvicorn.Config(
+            app,
+            host=settings.host,
+            port=settings.port,
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            timeout_graceful_shutdown=FINISH_S,
+        )
     )
+    with suppress(KeyboardInterrupt):
+        server.run()
+    if not server.started:
+        sys.exit(EXIT_FAILING)
 
 
 async def _told(request: Request, error: Any) -> Response:

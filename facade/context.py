@@ -55,9 +55,22 @@ async def exposed(settings: Settings) -> bool:
     """Whether other machines could reach the facade and no key is known: then it must not serve."""
     if is_loopback(settings.host) or settings.api_keys:
         return False
+    if not settings.redis_url:  # a local one, not yet started
+        return True
     redis = connect(settings)
     try:
         return not await Keys(settings, redis).exist()
+    except (RedisError, OSError):
+        return True
+    finally:
+        await redis.aclose()
+
+
+async def closed(settings: Settings) -> bool:
+    """Whether the facade asks for a key: one is known, in the settings or in Redis (also when that does not say)."""
+    redis = connect(settings)
+    try:
+        return not await Keys(settings, redis).is_open()
     except (RedisError, OSError):
         return True
     finally:

@@ -27,7 +27,7 @@ CODES: dict[str, tuple[int, str]] = {
     "rate_limited": (429, "More requests than this key or address may send; `Retry-After` says when to try again."),
     "internal": (500, "A fault of ours; the request id finds it in the log."),
     "timeout": (503, "The service that answers did not do so in time."),
-    "unavailable": (503, "Kafka or Redis cannot be reached, or no service is healthy."),
+    "unavailable": (503, "Kafka or Redis cannot be reached, no service is healthy, or the facade is stopping."),
 }
 """Error code → HTTP status and meaning; the OpenAPI document lists them."""
 

@@ -13,6 +13,7 @@ from aiokafka.errors import KafkaError, MessageSizeTooLargeError
 
 from base.settings import Settings
 from facade.errors import too_large, unavailable
+from topics.broken_pipes import mend
 from topics.clients import aiokafka
 from topics.headers import Headers
 from topics.registry import REQUESTS_DATA, max_bytes
@@ -20,7 +21,7 @@ from topics.registry import REQUESTS_DATA, max_bytes
 log = logging.getLogger("soba.facade.kafka")
 
 SEND_TIMEOUT_S = 10.0
-"""How long a record may wait for its acknowledgement: longer than a broker's restart."""
+"""How long a question or the events of a request may wait for Kafka to take them: longer than a broker's restart."""
 PROBE_TIMEOUT_S = 2.0
 PROBE_LIFE_S = 1.0
 RETRY_S = 0.5
@@ -41,6 +42,7 @@ class Producer:
 
     async def start(self) -> None:
         """Begin to connect; returns at once."""
+        mend()
         self._connecting = asyncio.create_task(self._connect())
 
     async def stop(self) -> None:
@@ -74,8 +76,8 @@ class Producer:
                 self._producer = producer
                 return
 
-    async def send(self, topic: str, key: bytes, value: bytes, headers: Headers) -> Any:
-        """Queue a record; the future returned is done when all replicas have it.
+    async def send(self, topic: str, key: bytes, value: bytes, headers: Headers, until: float) -> Any:
+        """Queue a record, by `until` of the monotonic clock; the future returned is done when all replicas have it.
 
         Raises:
             ApiError: `unavailable` when Kafka cannot be reached, `too_large` when the topic takes no such record.
@@ -85,10 +87,11 @@ class Producer:
         if len(value) > max_bytes(topic):
             raise too_large()
         try:
-            return await self._producer.send(topic, value, key, headers=headers)
+            async with asyncio.timeout(until - time.monotonic()):
+                return await self._producer.send(topic, value, key, headers=headers)
         except MessageSizeTooLargeError as error:
             raise too_large() from error
-        except (KafkaError, OSError) as error:
+        except (KafkaError, OSError, TimeoutError) as error:
             self._tell(topic, error)
             raise unavailable("Kafka cannot be reached") from error
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from typing import Any, cast
@@ -10,7 +11,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from base import tracing
 from base.metrics import REQUEST_SECONDS, REQUESTS, REQUESTS_FAILED, REQUESTS_SUCCEEDED
-from facade.errors import ApiError, failure
+from facade.errors import ApiError, failure, unavailable
 from facade.requests import Trace
 from topics.headers import TRACEPARENT
 
@@ -75,6 +76,11 @@ class Watch:
 
         try:
             await self.app(scope, receive, answer)
+        except asyncio.CancelledError:
+            if status:
+                raise
+            # Only a server that stops cancels a request, when it has waited for it long enough.
+            await failure(unavailable("the facade is stopping"), told.request_id)(scope, receive, answer)
         except Exception:
             log.exception("a fault of ours", extra={"request_id": told.request_id})
             if status:  # the answer has begun: it can only be cut off

@@ -23,7 +23,7 @@ from redis.exceptions import RedisError
 from base.metrics import QUESTION_TIMEOUTS, QUESTION_TRIES
 from base.settings import Settings
 from facade.errors import ApiError, too_large, unavailable
-from facade.kafka import Producer
+from facade.kafka import SEND_TIMEOUT_S, Producer
 from tables.registry import REPLIES_CHANNEL, answer_key
 from tables.rows import heard
 from topics.headers import REPLY_TO, REQUEST_ID, Headers
@@ -74,15 +74,18 @@ class Questions:
         """The answer to `question`; both are JSON. The same id must mean the same question; `context` is the asker's trace context.
 
         Raises:
-            ApiError: `timeout` after the budget, `unavailable` when Kafka cannot be reached, `too_large` when it takes no
-                record of this size.
+            ApiError: `timeout` after the budget, `unavailable` when Kafka has not taken the question after `SEND_TIMEOUT_S`,
+                `too_large` when it takes no record of this size.
             RedisError: Redis cannot be reached.
         """
-        future: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[bytes] = loop.create_future()
+        untaken = loop.call_later(SEND_TIMEOUT_S, _give_up, future)
         self._waiting.setdefault(request_id, []).append(future)
         try:
-            return await self._asked(topic, question, request_id, context, future)
+            return await self._asked(topic, question, request_id, context, future, untaken)
         finally:
+            untaken.cancel()
             futures = self._waiting[request_id]
             futures.remove(future)
             if not futures:
@@ -90,9 +93,16 @@ class Questions:
             future.cancel()
 
     async def _asked(
-        self, topic: str, question: bytes, request_id: str, context: Headers, future: asyncio.Future[bytes]
+        self,
+        topic: str,
+        question: bytes,
+        request_id: str,
+        context: Headers,
+        future: asyncio.Future[bytes],
+        untaken: asyncio.TimerHandle,
     ) -> bytes:
         deadline = time.monotonic() + self._budget_s
+        taken_by = min(deadline, time.monotonic() + SEND_TIMEOUT_S)
         headers: Headers = [
             (REQUEST_ID, request_id.encode()),
             (REPLY_TO, self.channel.encode()),
@@ -104,8 +114,9 @@ class Questions:
                 await self._look([request_id])
                 if future.done():
                     break
-            sent = await self._producer.send(topic, self.channel.encode(), question, headers)
-            sent.add_done_callback(lambda sent: _fail(future, sent))
+            until = deadline if untaken.cancelled() else taken_by
+            sent = await self._producer.send(topic, self.channel.encode(), question, headers, until)
+            sent.add_done_callback(lambda sent: _told(future, sent, untaken))
             QUESTION_TRIES.labels(topic).inc()
             last = number == TRIES - 1
             wait_s = deadline - time.monotonic() if last else min(pause, deadline - time.monotonic())
@@ -168,9 +179,19 @@ class Questions:
                 future.set_result(value)
 
 
-def _fail(future: asyncio.Future[bytes], sent: asyncio.Future[object]) -> None:
-    """A question that Kafka did not take needs no more waiting."""
-    if not sent.cancelled() and (error := sent.exception()) is not None and not future.done():
+def _give_up(future: asyncio.Future[bytes]) -> None:
+    """Kafka has not taken the question in time."""
+    if not future.done():
+        future.set_exception(unavailable("Kafka cannot be reached"))
+
+
+def _told(future: asyncio.Future[bytes], sent: asyncio.Future[object], untaken: asyncio.TimerHandle) -> None:
+    """Kafka has taken the question, or it needs no more waiting."""
+    if sent.cancelled():
+        return
+    if (error := sent.exception()) is None:
+        untaken.cancel()
+    elif not future.done():
         log.warning("a question was not taken: %r", error)
         large = isinstance(error, MessageSizeTooLargeError)
         future.set_exception(too_large() if large else unavailable("Kafka cannot be reached"))

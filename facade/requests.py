@@ -20,7 +20,8 @@ from pydantic_core import PydanticCustomError, from_json, to_json
 from redis.asyncio import Redis
 from starlette.responses import Response
 
-from facade.errors import ApiError, invalid, invalid_fields, success
+from base.wording import Wording
+from facade.errors import ApiError, invalid, invalid_fields, refused, success
 from tables.readers import CursorError, Page, page
 from tables.registry import Index
 from topics.headers import REQUEST_ID, TRACEPARENT, TRACESTATE, Headers
@@ -131,9 +132,17 @@ def body(schema: type[M]) -> Callable[[Request], Awaitable[M]]:
 
 
 def query(schema: type[M]) -> Callable[[Request], M]:
-    """A dependency that reads the query as `schema`; a parameter without a value is one that was not given."""
+    """A dependency that reads the query as `schema`; a parameter without a value is one that was not given.
+
+    One that does not exist is refused: a filter that is spelt wrongly would find more than was asked for.
+    """
+    names = [field.alias or name for name, field in schema.model_fields.items()]
+    there = {*names, *schema.model_fields}
 
     def read(request: Request) -> M:
+        if unknown := [name for name in request.query_params if name not in there]:
+            one_of = f"one of: {', '.join(names)}"
+            raise refused([Wording(name, "there is no such parameter", one_of) for name in dict.fromkeys(unknown)])
         try:
             return schema.model_validate({name: value for name, value in request.query_params.items() if value})
         except ValidationError as error:

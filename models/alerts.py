@@ -6,7 +6,8 @@ their own with the same arguments, so a template never says what no argument hol
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Literal
 
 from topics.schemas.alerts import Alert
@@ -41,25 +42,34 @@ QUOTES: dict[tuple[int, str], Quote] = {
 
 @dataclass(frozen=True, slots=True)
 class Template:
-    """The texts of one kind: by the English plural class of the argument `count`."""
+    """The texts of one kind: by the English plural class of the argument `count`, and for `{outcome}` by what there is to tell."""
 
     count: str
     one: str
     other: str
+    outcomes: Mapping[tuple[bool, bool], str] = field(default_factory=dict)
+    """By whether `gained` and `short` hold anything."""
 
     def fill(self, args: Args) -> str:
         """The text for `args`; a list reads as its items with commas between."""
         words = {name: ", ".join(value) if isinstance(value, list) else value for name, value in args.items()}
+        if self.outcomes:
+            words["outcome"] = self.outcomes[bool(words["gained"]), bool(words["short"])].format(**words)
         return (self.one if args[self.count] == 1 else self.other).format(**words)
 
 
 CATALOGUE: dict[str, Template] = {
     "mev.sandwich": Template(
         count="victims",
-        one="Sandwich in block {block} on {protocols}: one trade was caught between {front} and {back}; "
-        "the attacker ended with {profit}, before gas.",
+        one="Sandwich in block {block} on {protocols}: one trade was caught between {front} and {back}; {outcome}.",
         other="Sandwich in block {block} on {protocols}: {victims} trades were caught between {front} and {back}; "
-        "the attacker ended with {profit}, before gas.",
+        "{outcome}.",
+        outcomes={
+            (True, False): "the attacker gained {gained}, before gas",
+            (True, True): "the attacker gained {gained} and is short of {short}, before gas",
+            (False, True): "the attacker is short of {short}, before gas",
+            (False, False): "what the attacker gained is in tokens without a known price",
+        },
     ),
 }
 """Alert kind → its English texts."""
@@ -80,6 +90,8 @@ def from_finding(finding: Finding) -> Alert:
         "pools": finding.pools,
         "protocols": finding.protocols or [UNKNOWN],
         "profit": [amount_text(finding.chain_id, one) for one in finding.profit] or [UNKNOWN],
+        "gained": _quoted(finding, 1),
+        "short": _quoted(finding, -1),
     }
     text = CATALOGUE[kind].fill(args)
     retracted = finding.status == "retracted"
@@ -112,6 +124,13 @@ def _level(chain_id: int, gain: TokenAmount) -> int:
     if quote is None:
         return 0
     return sum(int(gain.amount_raw) >= quote.notable * factor for factor in (1, 10, 100))
+
+
+def _quoted(finding: Finding, sign: int) -> list[str]:
+    """What was gained (1) or lost (-1) in quote tokens; base units of others say nothing to a reader."""
+    quoted = [one for one in finding.profit if (finding.chain_id, one.token.lower()) in QUOTES]
+    signed = [one.model_copy(update={"amount_raw": str(sign * int(one.amount_raw))}) for one in quoted]
+    return [amount_text(finding.chain_id, one) for one in signed if int(one.amount_raw) > 0]
 
 
 def amount_text(chain_id: int, amount: TokenAmount) -> str:

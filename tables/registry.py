@@ -38,6 +38,9 @@ class BlockRow(BaseModel):
     events: dict[str, int]
     """How many events of each type."""
     rejected: Uint64
+    """How many elements of it went to the dead letters."""
+    warnings: dict[str, int] = {}
+    """How many of its events do not fit each other, by the warning's code: `price_of_pool`."""
 
 
 class MevRow(BaseModel):
@@ -72,13 +75,13 @@ class WorkerRow(BaseModel):
     started_at: float
     beat_at: float
     progress_at: float
-    """When a batch was last finished, or the worker was last seen with nothing to do."""
+    """Since when records wait for an agent that finishes none; the time of the beat where none wait."""
     handled: int
     failed: int
     dead_letters: int
     lag: int
-    restoring_since: float | None = None
-    """When the oldest restore of a partition that is under way began."""
+    busy_since: float | None = None
+    """When the oldest of the batches in hand and of the restores under way began."""
     models: list[ModelRow] = []
 
 

@@ -23,6 +23,8 @@ T = TypeVar("T", bound=BaseModel)
 _told: set[type[BaseModel]] = set()
 """Schemas that a row did not fit."""
 ANSWER_TTL_S = 60
+MESSAGE_BYTES = 1024 * 1024
+"""Answers that are published together: Redis cuts a listener off for which more than 32 MB wait."""
 
 NEWER_WINS = """
 local refused = {}
@@ -77,8 +79,8 @@ class Answer:
 def stage(pipe: Any, rows: Sequence[Row], answers: Iterable[Answer] = ()) -> None:
     """Queue `rows`, their index entries and `answers` on `pipe`; the first result is the script's list of refused rows.
 
-    Answers come after rows and are set before they are published, all of a channel in one message: a busy facade hears a batch
-    for the price of one answer.
+    Answers come after rows and are set before they are published, those of a channel in one message: a busy facade hears a
+    batch for the price of one answer.
     """
     if rows:
         arguments: list[Any] = []
@@ -99,7 +101,11 @@ def stage(pipe: Any, rows: Sequence[Row], answers: Iterable[Answer] = ()) -> Non
         value = answer.value.model_dump_json(exclude_none=True).encode()
         pipe.set(answer_key(answer.request_id), value, ex=ANSWER_TTL_S)
         if answer.reply_to:
-            said.setdefault(answer.reply_to, []).extend((orjson.dumps(answer.request_id), value))
+            lines = said.setdefault(answer.reply_to, [])
+            if lines and sum(map(len, lines)) + len(value) > MESSAGE_BYTES:
+                pipe.publish(answer.reply_to, b"\n".join(lines))
+                lines.clear()
+            lines += (orjson.dumps(answer.request_id), value)
     for channel, lines in said.items():
         pipe.publish(channel, b"\n".join(lines))
 

@@ -13,6 +13,9 @@ log = logging.getLogger("soba.kafka")
 
 SESSION_TIMEOUT_S = 10
 """A consumer that is not heard of for so long has lost its partitions: how long those of a killed worker wait for another."""
+METADATA_AGE_S = 5
+"""How often consumers ask anew which partitions there are. A broker that has just come back may say that a topic has none; a group
+that shares out its work in that moment gives nothing to anybody, until it asks again."""
 LARGEST = max(topic.max_bytes for topic in TOPICS.values()) + 2 * DEAD_LETTER_ROOM
 
 
@@ -24,6 +27,8 @@ def common(settings: Settings) -> dict[str, Any]:
         "log_level": 3,
         "logger": log,  # else it writes lines of its own form to stderr
         "topic.metadata.refresh.interval.ms": 60_000,
+        # librdkafka's 10 s would be the longest part of a broker's restart; aiokafka tries again every 100 ms anyhow.
+        "reconnect.backoff.max.ms": 1_000,
         **settings.kafka,
     }
 
@@ -58,6 +63,9 @@ def consumer(settings: Settings, group: str, **more: Any) -> dict[str, Any]:
         "fetch.wait.max.ms": 20,
         "session.timeout.ms": SESSION_TIMEOUT_S * 1000,
         "heartbeat.interval.ms": SESSION_TIMEOUT_S * 100,
+        # A batch is retried in place for up to two minutes (agents.runtime.RETRY_FOR_S), in which its thread does not poll.
+        "max.poll.interval.ms": 180_000,
+        "topic.metadata.refresh.interval.ms": METADATA_AGE_S * 1000,
         **more,
     }
 

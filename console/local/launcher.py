@@ -12,6 +12,7 @@ from pathlib import Path
 from base.exits import EXIT_DEAD_LETTERS, EXIT_FAILING, EXIT_MISFIT
 from console.local.process import Child
 from console.local.runfile import RunFile
+from console.local.signals import Signals
 
 FIRST_DELAY, LONGEST_DELAY = 0.25, 30.0
 STEADY = 30.0
@@ -46,12 +47,11 @@ class Launcher:
     The thread lives until the last child has ended: on Linux its death would end those it started.
     """
 
-    def __init__(self, run: RunFile, logs: Path, report: Callable[[str], None] = print) -> None:
-        self._run, self._logs, self._report = run, logs, report
+    def __init__(self, run: RunFile, logs: Path, report: Callable[[str], None], signals: Signals) -> None:
+        self._run, self._logs, self._report, self._signals = run, logs, report, signals
         self._all: dict[str, _Supervised] = {}
         self._guard = threading.RLock()
-        self._stopping, self._stopped, self._signalled = (threading.Event() for _ in range(3))
-        self._signals = 0
+        self._stopping, self._stopped = threading.Event(), threading.Event()
         self._thread: threading.Thread | None = None
 
     def add(
@@ -85,6 +85,12 @@ class Launcher:
     def given_up(self) -> list[str]:
         """Children that ended for good."""
         return [name for name, row in self._all.items() if row.given_up]
+
+    @property
+    def away(self) -> list[str]:
+        """Servers that do not answer and others that do not run, but will again. A server may take a second to ask."""
+        rows = ((name, row) for name, row in self._all.items() if not row.given_up)
+        return [name for name, row in rows if not (row.child.ready if row.order <= REDIS else row.child.alive)]
 
     def child(self, name: str) -> Child:
         return self._all[name].child
@@ -144,36 +150,8 @@ class Launcher:
         if row.failures == QUESTIONABLE and (last := row.child.tail(1)):
             self._report(f"  it keeps ending; the last line of {row.child.log}: {last}")
 
-    def run_until_signal(self) -> int:
-        """Wait for Ctrl-C, SIGTERM or a closed terminal, then stop everything; a second one stops without waiting.
-
-        Returns the signal's number. Call it from the main thread.
-        """
-        received: list[int] = []
-
-        def note(number: int, _frame: object) -> None:
-            received.append(number)
-            self._signals += 1
-            self._signalled.set()
-
-        numbers = [signal.SIGINT, signal.SIGTERM]
-        if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # under nohup it stays ignored
-            numbers.append(signal.SIGHUP)  # the terminal was closed
-        before = {number: signal.signal(number, note) for number in numbers}
-        try:
-            if self._thread is None:
-                self.start()
-            while not self._signalled.wait(0.5):
-                pass
-            self._report("stopping")
-            self.stop()
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
-        return received[0]
-
     def stop(self, timeout: float = 10.0) -> None:
-        """SIGTERM in order (those of one order together), bounded waits, then SIGKILL."""
+        """SIGTERM in order (those of one order together), bounded waits, then SIGKILL; a second signal ends the waits."""
         self._stopping.set()
         with self._guard:
             for children in self._groups():
@@ -192,7 +170,7 @@ class Launcher:
             child.signal(signal.SIGTERM)
             child.resume()  # one that is paused would not see it
         deadline = time.monotonic() + timeout
-        while any(child.alive for child in children) and time.monotonic() < deadline and self._signals < 2:
+        while any(child.alive for child in children) and time.monotonic() < deadline and self._signals.count < 2:
             time.sleep(0.02)
         for child in children:
             if child.alive:

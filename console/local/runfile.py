@@ -72,10 +72,11 @@ class RunFile:
         part.replace(self.file)
 
     def release(self) -> None:
-        """Give the folder back; only the ports are remembered."""
+        """Give the folder back; only the ports are remembered, and whether the demo's sample is all that it holds."""
         if self._lock is None:
             return
-        self.state = {"ports": self.state.get("ports", {}), "data_dir": str(self.data_dir), "processes": {}}
+        kept = {"ports": self.state.get("ports", {}), "sample_only": self.state.get("sample_only", False)}
+        self.state = {**kept, "data_dir": str(self.data_dir), "processes": {}}
         self.save()
         self._lock.close()
         self._lock = None

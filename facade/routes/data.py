@@ -7,7 +7,7 @@ import logging
 import time
 from typing import Annotated, Any
 
-from aiokafka.errors import KafkaError, MessageSizeTooLargeError
+from aiokafka.errors import KafkaError, KafkaTimeoutError, MessageSizeTooLargeError
 from fastapi import APIRouter, Depends
 from pydantic import Field, ValidationError
 from pydantic_core import to_json
@@ -17,6 +17,7 @@ from facade.answers import Judged, Processed, answers
 from facade.context import Context, Here
 from facade.errors import ApiError, invalid, success, unavailable
 from facade.gate import needs
+from facade.kafka import SEND_TIMEOUT_S
 from facade.openapi import EVENT
 from facade.requests import Body, Trace, Traced, body, documented
 from topics.headers import Headers
@@ -93,7 +94,16 @@ async def process_stream(
         for index, verdict in enumerate(verdicts)
         if verdict.event is None
     ]
-    data = {"processed": len(verdicts), "valid": len(valid), "rejected": rejected, "ids": ids}
+    warned = [
+        {
+            "index": index,
+            "event_id": _event_id(verdict.event),
+            **verdict.model_dump(include={"warnings", "quality_score"}),
+        }
+        for index, verdict in enumerate(verdicts)
+        if verdict.event is not None and verdict.warnings
+    ]
+    data = {"processed": len(verdicts), "valid": len(valid), "rejected": rejected, "warned": warned, "ids": ids}
     return success({**data, "latency_ms": _ms(began)})
 
 
@@ -131,16 +141,19 @@ async def _produced(
     acknowledgements: list[Any] = []
     ids: list[dict[str, Any]] = []
     failed: dict[int, Exception] = {}
+    until = time.monotonic() + SEND_TIMEOUT_S
     for number, (_, event) in enumerate(events):
         try:
             key = str(event.get("chain_id", 1)).encode()
-            acknowledgements.append(await here.producer.send(CHAIN_EVENTS.name, key, to_json(event), headers))
+            acknowledgements.append(await here.producer.send(CHAIN_EVENTS.name, key, to_json(event), headers, until))
         except ApiError as error:
             # The order of a chain would not hold if later ones were tried.
             failed = {index: error for index, _ in events[number:]}
             break
-    results = await asyncio.gather(*acknowledgements, return_exceptions=True)
-    for (index, event), result in zip(events, results, strict=False):
+    if acknowledgements:
+        await asyncio.wait(acknowledgements, timeout=max(0.0, until - time.monotonic()))
+    for (index, event), acknowledgement in zip(events, acknowledgements, strict=False):
+        result = _outcome(acknowledgement)
         if isinstance(result, KafkaError):
             failed[index] = result
         elif isinstance(result, BaseException):
@@ -149,6 +162,14 @@ async def _produced(
             place = {"topic": CHAIN_EVENTS.name, "partition": result.partition, "offset": result.offset}
             ids.append({"index": index, "event_id": _event_id(event), **place})
     return ids, failed
+
+
+def _outcome(acknowledgement: asyncio.Future[Any]) -> Any:
+    """Where the record lies, or why it lies nowhere; one that is late counts as not acknowledged, whatever becomes of it."""
+    if not acknowledgement.done():
+        acknowledgement.add_done_callback(lambda late: late.cancelled() or late.exception())
+        return KafkaTimeoutError()
+    return acknowledgement.exception() or acknowledgement.result()
 
 
 def _partly(ids: list[dict[str, Any]], failed: dict[int, Exception]) -> ApiError:

@@ -117,8 +117,8 @@ def _models(rows: list[WorkerRow]) -> list[dict[str, Any]]:
 
 def _is_healthy(row: WorkerRow, at: float) -> bool:
     # Both times are the worker's, so that neither its clock nor the age of its heartbeat makes it look stuck.
-    restoring_s = row.beat_at - (row.restoring_since or row.beat_at)
-    stuck = health.is_stuck(row.lag, row.beat_at - row.progress_at, restoring_s)
+    busy_s = row.beat_at - (row.busy_since or row.beat_at)
+    stuck = health.is_stuck(row.lag, row.beat_at - row.progress_at, busy_s)
     return health.is_healthy(at - row.beat_at, health.success_rate(row.handled, row.failed), stuck)
 
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import functools
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import orjson
 
 from ingest.files import read_blocks
+from models.mev import detect
 
 SAMPLES = Path(__file__).parents[2] / "samples" / "blocks"
 WHOLE = ("11017338", "12412732", "12775690", "13234998", "13666326", "17073191", "18100000")
@@ -18,31 +19,31 @@ FIRST_TIME = 1_700_000_000
 
 def records(chain_id: int) -> list[bytes]:
     """Values for chain.events: complete and assembled blocks, arrays, duplicates, faults, a removal, forks, late events."""
-    blocks = _samples()
+    blocks = samples()
     out: list[Any] = []
     number = 1_000
     for name in (*WHOLE[:4], *IN_PIECES, *WHOLE[4:]):
         number += 1
         block = {**blocks[name], "chain_id": chain_id, "number": number, "timestamp": FIRST_TIME + number * 1_200}
-        block["hash"] = _hash(chain_id, number, 0)
+        block["hash"] = block_hash(chain_id, number, 0)
         if name in WHOLE:
             broken = {**block["events"][0], "amount_in_raw": "-5"}
             out.append({**block, "events": [*block["events"], broken]})
         else:
-            singles = [_alone(event, block) for event in block["events"]]
+            singles = [alone(event, block) for event in block["events"]]
             out += [*singles[:20], singles[20:], singles[0], {**singles[1], "amount_in_raw": "123456789"}]
-            out.append({**singles[2], "block_hash": _hash(chain_id, number, 9)})
+            out.append({**singles[2], "block_hash": block_hash(chain_id, number, 9)})
     last = {**blocks[WHOLE[0]], "chain_id": chain_id, "number": 1_002, "timestamp": FIRST_TIME + 1_002 * 1_200}
     removed = {
         "chain_id": chain_id,
         "number": 1_002,
         "status": "removed",
-        "hash": _hash(chain_id, 1_002, 0),
+        "hash": block_hash(chain_id, 1_002, 0),
         "events": [],
     }
     # The second block goes, and another fork's comes in its place; the third goes for good; the fifth is completed late.
-    out += [removed, {**last, "hash": _hash(chain_id, 1_002, 1)}]
-    out.append({**removed, "number": 1_003, "hash": _hash(chain_id, 1_003, 0)})
+    out += [removed, {**last, "hash": block_hash(chain_id, 1_002, 1)}]
+    out.append({**removed, "number": 1_003, "hash": block_hash(chain_id, 1_003, 0)})
     fifth = blocks[IN_PIECES[0]]
     out.append(
         {
@@ -50,11 +51,11 @@ def records(chain_id: int) -> list[bytes]:
             "chain_id": chain_id,
             "number": 1_005,
             "timestamp": FIRST_TIME + 1_005 * 1_200,
-            "hash": _hash(chain_id, 1_005, 0),
+            "hash": block_hash(chain_id, 1_005, 0),
         }
     )
     out += [
-        _alone(
+        alone(
             blocks[WHOLE[6]]["events"][0],
             {**removed, "number": 1_006, "timestamp": FIRST_TIME + 1_006 * 1_200},
             hash=False,
@@ -63,17 +64,42 @@ def records(chain_id: int) -> list[bytes]:
     return [orjson.dumps(value) for value in out] + [b"{not json", b'{"event_type": "swap"}']
 
 
-def _alone(event: dict[str, Any], block: dict[str, Any], hash: bool = True) -> dict[str, Any]:
+@functools.cache
+def _sandwich() -> dict[str, Any]:
+    """The transactions of one real sandwich, as a block that has no others."""
+    (real,) = (found.block for found in read_blocks(SAMPLES / "ethereum-18100010-real"))
+    (found,) = detect(real)
+    part = {*found.front, *found.victims, *found.back}
+    whole = orjson.loads(real.model_dump_json(exclude_none=True))
+    whole["events"] = [one for one in whole["events"] if one["transaction_hash"] in part]
+    whole["transactions"] = [one for one in whole["transactions"] if one["hash"] in part]
+    return cast(dict[str, Any], whole)
+
+
+def sandwich(chain_id: int, number: int) -> bytes:
+    """A small complete block with one sandwich."""
+    head = {
+        "chain_id": chain_id,
+        "number": number,
+        "timestamp": FIRST_TIME + number,
+        "hash": block_hash(chain_id, number, 0),
+    }
+    return orjson.dumps({**_sandwich(), **head})
+
+
+def alone(event: dict[str, Any], block: dict[str, Any], hash: bool = True) -> dict[str, Any]:
+    """An event of a block as it comes by itself."""
     whole = {**event, "chain_id": block["chain_id"], "block_number": block["number"], "timestamp": block["timestamp"]}
     return {**whole, "block_hash": block["hash"]} if hash else whole
 
 
-def _hash(chain_id: int, number: int, fork: int) -> str:
+def block_hash(chain_id: int, number: int, fork: int) -> str:
+    """The hash of a block: another one on each fork."""
     return f"0x{chain_id:020x}{number:020x}{fork:024x}"
 
 
 @functools.cache
-def _samples() -> dict[str, Any]:
+def samples() -> dict[str, Any]:
     """The blocks by number, decoded once."""
     blocks = (found.block for found in read_blocks(SAMPLES))
     return {

@@ -1,9 +1,9 @@
 """A production worker with faults put into it: `SOBA_TEST_FAULT=place:count:what`, several with spaces between.
 
-`place` is where (a function of the runtime), `count` at which call, `what` one of: kill (SIGKILL, before the call), after
-(SIGKILL, after the call), lost (the connection breaks), odd (an exception nobody foresees), stall (the broker is stopped before
-the call, and does not answer). A `poison` place makes the handlers of `mev` and `validate` raise on marked records. Everything
-else is the code that users run.
+`place` is where (a function of the runtime), `count` at which call (of commits and batches: with something in hand), `what` one of:
+kill (SIGKILL, before the call), after (SIGKILL, after the call), lost (the connection breaks), odd (an exception nobody foresees),
+stall (the broker is stopped before the call, and does not answer). A `poison` place makes handlers of `mev` and `validate` raise
+on marked records. Everything else is the code that users run.
 """
 
 from __future__ import annotations
@@ -35,6 +35,8 @@ PLACES: dict[str, tuple[Any, str]] = {
     "restore": (agents.consume.Stateful, "_restore"),
 }
 FIRED = "fired"
+SESSION_TIMEOUT_S = 2
+"""Shorter than in production, so that a killed worker is missed sooner."""
 KAFKA = "SOBA_TEST_KAFKA"
 """The variable that holds the broker's process id."""
 POISON = "0x" + "66" * 20
@@ -48,9 +50,13 @@ def inject(place: str, count: int, what: str) -> None:
 
     def faulty(*args: Any, **kwargs: Any) -> Any:
         nonlocal calls
+        if not at_stake(place, *args):
+            return real(*args, **kwargs)
+        if place == "batch" and not (found := real(*args, **kwargs)):
+            return found
         calls += 1
         if calls != count:
-            return real(*args, **kwargs)
+            return found if place == "batch" else real(*args, **kwargs)
         fired(f"{place}:{count}:{what}")
         if what == "after":
             real(*args, **kwargs)
@@ -68,6 +74,13 @@ def inject(place: str, count: int, what: str) -> None:
         raise RuntimeError("injected")
 
     setattr(owner, name, faulty)
+
+
+def at_stake(place: str, feed: Any, *_: Any) -> bool:
+    """Whether a fault here can do harm: a commit of nothing, or of another agent of this worker, is none to speak of."""
+    if place not in ("commit", "batch"):
+        return True
+    return feed._agent.name in sys.argv[1] and (place == "batch" or bool(feed._done.items() - feed._committed.items()))
 
 
 def fired(fault: str) -> None:
@@ -94,7 +107,7 @@ def poison() -> None:
 
 def main() -> None:
     """Run the worker named on the command line with the fault of the environment."""
-    topics.clients.SESSION_TIMEOUT_S = 2
+    topics.clients.SESSION_TIMEOUT_S = SESSION_TIMEOUT_S
     fault = os.environ.get("SOBA_TEST_FAULT", "")
     if fault == "poison":
         poison()

@@ -10,17 +10,18 @@ import redis
 import topics.clients
 from agents import app as real
 from agents import mev
+from agents.activity import Activity
 from agents.agent import Record
 from agents.pulse import Pulse
-from agents.runtime import Activity
 from base.settings import get_settings
 from tables.rows import parse, stage
+from tests.chaos.faulty import SESSION_TIMEOUT_S
 from topics.schemas.chain import Block
 
 
 def main() -> None:
     """Run it as BLOCKCHAIN_INTELLIGENCE."""
-    topics.clients.SESSION_TIMEOUT_S = 2
+    topics.clients.SESSION_TIMEOUT_S = SESSION_TIMEOUT_S
     settings, worker = get_settings(), real.WORKERS["chain"]
     app = real.make_app(worker, settings)
     store = redis.asyncio.Redis.from_url(settings.redis_url)

@@ -9,24 +9,28 @@ from __future__ import annotations
 import asyncio
 import itertools
 import signal
+import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
+import redis
 from aiokafka.admin import AIOKafkaAdminClient
 from confluent_kafka import Producer
 
-from agents.app import GRACE_S, WORKERS
-from base.exits import EXIT_DEAD_LETTERS, EXIT_FAILING
+from agents.app import WORKERS
+from base.exits import EXIT_DEAD_LETTERS, EXIT_FAILING, GRACE_S
 from base.settings import Settings
 from console.local.servers import LocalServers
-from models.chain.assembly import QUIET_S
-from tests.chaos.crew import NAMES, Crew, prepare
-from tests.chaos.events import records
-from tests.chaos.faulty import FIRED, KAFKA, POISON
+from tables.registry import ALERTS_BY_CHAIN, redis_key
+from tests.chaos.compare import check_calm, explain, still
+from tests.chaos.crew import NAMES, STOP_S, Crew, prepare
+from tests.chaos.events import records, sandwich
+from tests.chaos.faulty import FIRED, KAFKA, POISON, SESSION_TIMEOUT_S
 from tests.chaos.witness import Witness
 from tests.conftest import wait_for
 from topics.admin import create
@@ -78,11 +82,13 @@ class Arena:
     def produce(self, chain_id: int, part: slice = slice(None)) -> None:
         """Produce the chain's records; the first goes to a wrong partition on purpose."""
         client = Producer(producer(self.settings))
+        failed: list[Any] = []
         key = str(chain_id).encode()
         right = partition(key, self.settings.partitions)
         for place, value in list(enumerate(records(chain_id)))[part]:
-            client.produce("chain.events", value, key, right if place else (right + 1) % self.settings.partitions)
-        assert client.flush(30) == 0
+            where = right if place else (right + 1) % self.settings.partitions
+            client.produce("chain.events", value, key, where, lambda error, _: failed.append(error))
+        assert client.flush(30) == 0 and not any(failed)
 
     def settle(self, crew: Crew, chain_id: int, timeout: float = 120, zombies: bool = False) -> None:
         """Wait until the chain's state is that of the undisturbed run, workers being started again as they end.
@@ -100,22 +106,6 @@ class Arena:
         assert not chain.contradictions
         assert zombies or not chain.falls
         self.settled.append(chain_id)
-
-
-def explain(calm: dict[str, Any], found: dict[str, Any]) -> None:
-    """Print where two states differ."""
-    for name, wanted in calm.items():
-        if wanted != found[name]:
-            print(f"--- {name} differs")
-            if isinstance(wanted, dict):
-                keys = [key for key in {*wanted, *found[name]} if wanted.get(key) != found[name].get(key)]
-                print(f"{len(wanted)} wanted, {len(found[name])} found, {len(keys)} differ")
-                for key in keys[:2]:
-                    print(f"{key}: wanted {str(wanted.get(key))[:300]}\n   found {str(found[name].get(key))[:300]}")
-            else:
-                print(f"missing {[one for one in wanted if one not in found[name]]}"[:1000])
-                print(f"too much {[one for one in found[name] if one not in wanted]}"[:1000])
-                print(f"{len(wanted)} wanted, {len(found[name])} found")
 
 
 @pytest.fixture(scope="module")
@@ -137,40 +127,13 @@ def arena(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Arena]:
             for name in NAMES:
                 crew.start(name)
             arena.produce(chain_id)
-            arena.calm = still(crew, witness, chain_id)
+            arena.calm = still(witness, chain_id, tick=crew.keep)
             assert not crew.ends
         finally:
             crew.close()
         check_calm(arena.calm)
         yield arena
         witness.close()
-
-
-def still(crew: Crew, witness: Witness, chain_id: int) -> dict[str, Any]:
-    """The state once it has not changed for three seconds: longer than a block waits for another event."""
-    state: dict[str, Any] = {}
-    since = time.monotonic()
-
-    def unchanged() -> bool:
-        nonlocal state, since
-        if (now := witness.state(chain_id)) != state:
-            state, since = now, time.monotonic()
-        return bool(state["alerts"]) and time.monotonic() - since > QUIET_S + 1
-
-    wait_for(unchanged, 120, every=0.05)
-    return state
-
-
-def check_calm(calm: dict[str, Any]) -> None:
-    """The undisturbed run itself did what its events call for: comparing with nothing would prove nothing."""
-    assert set(calm["chain.blocks"]) == {str(number) for number in range(1_001, 1_010)}
-    assert calm["chain.blocks"]["1003"]["status"] == "removed"
-    assert calm["chain.blocks"]["1005"]["status"] == "complete"
-    assert calm["chain.blocks"]["1006"]["status"] == "partial"
-    assert len(calm["mev.findings"]) >= 10 and len(calm["alerts"]) == len(calm["mev.findings"])
-    reasons = {reason for reason, _ in calm["chain.events.dlq"]}
-    assert {"amount_negative", "conflicting_duplicate", "other_fork", "malformed_json"} <= reasons
-    assert calm["pair.trades"]["said"] and calm["wallet.activity"]["said"] and calm["pair.trades"]["clock"]
 
 
 @pytest.fixture
@@ -199,7 +162,7 @@ FAULTS = [
     # an exception that nobody foresees
     ("produce:3:odd", "read:1:odd", "give:1:odd"),
     ("commit:1:odd", "produce:2:odd", "write:1:odd"),
-    ("batch:2:odd", "write:1:odd", ""),
+    ("batch:1:odd", "write:1:odd", ""),
     ("restore:1:odd", "parse:1:odd", ""),
 ]
 
@@ -262,6 +225,33 @@ def test_sigterm_in_mid_batch_with_kafka_stuck(arena: Arena, crew: Crew) -> None
     for name in NAMES:
         crew.start(name)
     arena.settle(crew, chain_id)
+
+
+def test_a_batch_that_outlives_its_session(arena: Arena, crew: Crew) -> None:
+    """The broker stands still in mid-batch, and when it goes on, the group has forgotten its members: what is in hand does no harm.
+
+    A second worker has come meanwhile, so that partitions may go to another one than had them.
+    """
+    stalled = "produce:3:stall"
+    crew.start("validate", stalled)
+    arena.wait_joined(f"{WORKERS['validate'].app_id}.validate")
+    parts = arena.settings.partitions
+    chains = [next(one for one in CHAINS if partition(b"%d" % one, parts) == part) for part in range(parts)]
+    arena.produce(chains[0], slice(0, 40))
+    try:
+        wait_for(lambda: arena.fired() == [f"validate {stalled}"], 120)
+        crew.start("validate#2")
+        woken_at = time.monotonic() + 2 * SESSION_TIMEOUT_S
+        wait_for(lambda: time.monotonic() > woken_at)
+    finally:
+        arena.servers.kafka.resume()
+    arena.produce(chains[0], slice(40, None))
+    for chain_id in chains[1:]:
+        arena.produce(chain_id)
+    for name in ("chain", "language"):
+        crew.start(name)
+    for chain_id in chains:
+        arena.settle(crew, chain_id, zombies=True)
 
 
 def test_the_naive_version_breaks_its_promise(arena: Arena, crew: Crew) -> None:
@@ -365,6 +355,50 @@ def test_a_poisoned_record_stands_alone(arena: Arena, crew: Crew) -> None:
     assert crew.wait("validate") == EXIT_DEAD_LETTERS
     crew.start("validate")
     wait_for(lambda: crew.keep() or len(arena.witness.part(chain_id, "chain.blocks")) == 9, 120)
+
+
+def test_sigterm_under_load(arena: Arena, crew: Crew) -> None:
+    """Blocks come and come when all workers are told to stop: each ends in time by itself, and in the end nothing is missing."""
+    for name in NAMES:
+        crew.start(name)
+    chain_id, over = next(CHAINS), threading.Event()
+
+    def flow() -> int:
+        client, key, number = Producer(producer(arena.settings)), str(chain_id).encode(), 0
+        while not over.wait(0.02):
+            for _ in range(5):
+                number += 1
+                client.produce("chain.events", sandwich(chain_id, number), key)
+            client.poll(0)
+        assert client.flush(30) == 0
+        return number
+
+    def missing() -> int:
+        """How many blocks are not through yet: in their topic, in the tables, and told of by an alert."""
+        return produced - min(
+            len(arena.witness.part(chain_id, name)) for name in ("chain.blocks", "table blocks", "table alerts")
+        )
+
+    with ThreadPoolExecutor(1) as pool, redis.Redis.from_url(arena.settings.redis_url) as client:
+        flowing, alerts = pool.submit(flow), redis_key(ALERTS_BY_CHAIN.name, str(chain_id))
+        try:
+            wait_for(lambda: cast(int, client.zcard(alerts)) >= 20, 120)
+            began = time.monotonic()
+            for name in NAMES:
+                crew.signal(name, signal.SIGTERM)
+            ends = {name: (crew.wait(name, STOP_S), round(time.monotonic() - began, 2)) for name in NAMES}
+        finally:
+            over.set()
+        produced = flowing.result()
+    waited = missing()
+    print(f"{ends}; {waited} of {produced} blocks waited")
+    assert all(code == 0 and seconds < 5 for code, seconds in ends.values()), ends
+    assert waited > 0
+    crew.ends.clear()
+    for name in NAMES:
+        crew.start(name)
+    wait_for(lambda: crew.keep() or missing() == 0, 120, every=0.1)
+    assert not crew.ends and not arena.witness.chain(chain_id).contradictions
 
 
 def test_what_has_settled_stays_so(arena: Arena) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Iterable
 from typing import Any, cast
 
@@ -25,10 +26,10 @@ class Chain:
 
     def __init__(self, id: int) -> None:
         self._id = id
-        self._told: dict[tuple[str, str], dict[int, Any]] = {}
-        """What each revision of each id says, by topic and id."""
-        self.states: dict[str, dict[str, Any]] = {name: {} for name in TOPICS}
-        """What the newest revision of each id says."""
+        self._told: dict[tuple[str, str], dict[int, int]] = {}
+        """A hash of what each revision of each id says, by topic and id."""
+        self.states: dict[str, dict[str, bytes]] = {name: {} for name in TOPICS}
+        """What the newest revision of each id says, packed: a long run has gigabytes of it."""
         self.contradictions: list[str] = []
         """Revisions that were told with two contents."""
         self.falls: list[str] = []
@@ -47,13 +48,17 @@ class Chain:
         newest = max(told, default=revision)
         where = f"{topic}/{message.partition()}/{message.offset()}: revision {revision} of {key}"
         if revision in told:
-            if told[revision] != content:
+            if told[revision] != hash(content):
                 self.contradictions.append(where)
         elif revision < newest:
             self.falls.append(f"{where}, after {newest}")
-        told[revision] = content
+        told[revision] = hash(content)
         if revision >= newest:
-            self.states[topic][key] = content if body is None else _clean(body, self._id)
+            self.states[topic][key] = _pack(content if body is None else _clean(body, self._id))
+
+    def told(self, topic: str) -> dict[str, Any]:
+        """The last state of each id of a topic."""
+        return {key: _unpack(state) for key, state in self.states[topic].items()}
 
 
 class Witness:
@@ -66,58 +71,91 @@ class Witness:
             [TopicPartition(name, part, OFFSET_BEGINNING) for name in TOPICS for part in range(settings.partitions)]
         )
         self._chains: dict[int, Chain] = {}
-        self._rows: dict[bytes, tuple[bytes, int, Any]] = {}
-        """By Redis key: what was last found there, its chain id and state (None for a row that says nothing)."""
+        self._rows: dict[str, dict[bytes, tuple[int, int, bytes | None]]] = {name: {} for name in TABLES.values()}
+        """By table and Redis key: a hash of what was last found, its chain id and packed state (None: it says nothing)."""
 
     def close(self) -> None:
         """Let go of the connections."""
         self._consumer.close()
         self._redis.close()
 
+    def hear(self, timeout: float = 0.05) -> bool:
+        """Take in what comes within a time (s); whether anything came."""
+        found = self._consumer.consume(1_000, timeout=timeout)
+        for message in found:
+            if message.error() is None:
+                name, value = str(message.topic()), message.value() or b""
+                body = None if name == DEAD_LETTERS else orjson.loads(value)
+                # A dead letter keeps the key of its record, which is its chain id.
+                about = int(message.key() or 0) if body is None else body["chain_id"]
+                self.of(about).hear(name, message, body)
+        return bool(found)
+
     def chain(self, chain_id: int) -> Chain:
         """All there is of a chain by now."""
-        while found := self._consumer.consume(1_000, timeout=0.05):
-            for message in found:
-                if message.error() is None:
-                    name, value = str(message.topic()), message.value() or b""
-                    body = None if name == DEAD_LETTERS else orjson.loads(value)
-                    # A dead letter keeps the key of its record, which is its chain id.
-                    about = int(message.key() or 0) if body is None else body["chain_id"]
-                    self._of(about).hear(name, message, body)
-        return self._of(chain_id)
+        while self.hear():
+            pass
+        return self.of(chain_id)
 
     def part(self, chain_id: int, name: str) -> Any:
         """What a topic or a table (`table mev`) amounts to: the last state of each id; the chain's id reads as `C`."""
-        self.chain(chain_id)
+        self.look()
         return self._part(chain_id, name)
 
     def state(self, chain_id: int) -> dict[str, Any]:
         """All parts of a chain."""
-        self.chain(chain_id)
+        self.look()
+        return self.seen(chain_id)
+
+    def seen(self, chain_id: int) -> dict[str, Any]:
+        """All parts of a chain, as they stood at the last `look`."""
         return {name: self._part(chain_id, name) for name in (*TOPICS, *TABLES)}
 
     def shows(self, chain_id: int, wanted: dict[str, Any]) -> bool:
         """Whether the state of a chain is this one."""
-        self.chain(chain_id)
+        self.look()
         return all(self._part(chain_id, name) == part for name, part in wanted.items())
+
+    def rows(self, chain_id: int, table: str) -> int:
+        """How many rows of a table were about a chain at the last `look`."""
+        return sum(about == chain_id for _, about, _ in self._rows[table].values())
+
+    def look(self) -> None:
+        """Take in all there is by now, of topics and tables."""
+        while self.hear():
+            pass
+        for table in TABLES.values():
+            self._read(table)
 
     def _part(self, chain_id: int, name: str) -> Any:
         if name in TABLES:
-            return self._table(TABLES[name], chain_id)
-        return _folded(name, self._of(chain_id).states[name], chain_id)
+            rows = self._rows[TABLES[name]].items()
+            about = [(key.decode().split("}:", 1)[1], state) for key, (_, id, state) in rows if id == chain_id]
+            return {_plain(key, chain_id): _unpack(state) for key, state in about if state is not None}
+        return _folded(name, self.of(chain_id).told(name), chain_id)
 
-    def _of(self, chain_id: int) -> Chain:
+    def of(self, chain_id: int) -> Chain:
+        """What was heard of a chain so far."""
         return self._chains.setdefault(chain_id, Chain(chain_id))
 
-    def _table(self, table: str, chain_id: int) -> dict[str, Any]:
-        keys = list(self._redis.scan_iter(f"{table}:*", count=1_000))
+    def _read(self, table: str) -> None:
+        known, keys = self._rows[table], list(self._redis.scan_iter(f"{table}:*", count=1_000))
         for key, stored in zip(keys, cast(Iterable[bytes | None], self._redis.mget(keys) if keys else ()), strict=True):
-            if stored is not None and (key not in self._rows or self._rows[key][0] != stored):
+            if stored is not None and (key not in known or known[key][0] != hash(stored)):
                 body = orjson.loads(stored[20:])
                 silent = body["status"] == "retracted" or not body.get("findings", True)
-                self._rows[key] = stored, body["chain_id"], None if silent else _clean(body, body["chain_id"])
-        about = [(key.decode().split("}:", 1)[1], *self._rows[key][1:]) for key in keys if key in self._rows]
-        return {_plain(name, id): state for name, id, state in about if id == chain_id and state is not None}
+                state = None if silent else _pack(_clean(body, body["chain_id"]))
+                known[key] = hash(stored), body["chain_id"], state
+        for key in known.keys() - set(keys):
+            del known[key]
+
+
+def _pack(state: Any) -> bytes:
+    return zlib.compress(orjson.dumps(state), 1)
+
+
+def _unpack(packed: bytes) -> Any:
+    return orjson.loads(zlib.decompress(packed))
 
 
 def _key(topic: str, message: Message, body: dict[str, Any]) -> str:

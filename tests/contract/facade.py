@@ -192,7 +192,7 @@ def beat(
     failed: int = 0,
     idle: float = 0.0,
     lag: int = 0,
-    restoring: float | None = None,
+    busy: float | None = None,
     instance: str = "test",
 ) -> None:
     """A heartbeat as the runtime writes it."""
@@ -209,7 +209,7 @@ def beat(
         failed=failed,
         dead_letters=0,
         lag=lag,
-        restoring_since=None if restoring is None else at - restoring,
+        busy_since=None if busy is None else at - busy,
     )
     write(client, Row(WORKERS, f"{app_id}:{instance}", int(at * 1000), row))
     client.zadd(WORKERS_SEEN, {f"{app_id}:{instance}": at})

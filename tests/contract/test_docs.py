@@ -21,8 +21,8 @@ from topics.clients import LARGEST
 from topics.registry import TOPICS
 
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), ROOT / "samples" / "README.md"])
-NOT_SETTINGS = {"SOBA_CACHE", "SOBA_TESTCONTAINERS", "SOBA_MAVEN_URL", "SOBA_PYTHON", "SOBA_VENV"}
-"""Variables that are read before there are settings, or only by tests."""
+NOT_SETTINGS = {"SOBA_API_KEY", "SOBA_CACHE", "SOBA_TESTCONTAINERS", "SOBA_MAVEN_URL", "SOBA_PYTHON", "SOBA_VENV"}
+"""Variables that are read before there are settings, only by tests, or by the examples of the pages."""
 
 
 OTHERS = ("consumers", "workers")

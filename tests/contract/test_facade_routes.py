@@ -102,11 +102,11 @@ def test_a_worker_that_beats_but_does_nothing_is_unhealthy(
     assert http.get("/api/python/health").json()["status"] == status
 
 
-@pytest.mark.parametrize(("restoring", "status"), [(STUCK_S - 1, "healthy"), (STUCK_S + 1, "unhealthy")])
-def test_a_worker_whose_restore_hangs_is_unhealthy(
-    http: httpx.Client, seen: redis.Redis, restoring: float, status: str
+@pytest.mark.parametrize(("in_hand", "status"), [(STUCK_S - 1, "healthy"), (STUCK_S + 1, "unhealthy")])
+def test_a_worker_whose_batch_or_restore_hangs_is_unhealthy(
+    http: httpx.Client, seen: redis.Redis, in_hand: float, status: str
 ) -> None:
-    beat(seen, "DATA_PROCESSING.validate", time.time(), restoring=restoring)
+    beat(seen, "DATA_PROCESSING.validate", time.time(), busy=in_hand)
     assert http.get("/api/python/health").json()["status"] == status
 
 

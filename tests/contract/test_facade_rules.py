@@ -63,6 +63,8 @@ def test_a_wrong_field_is_named(http: httpx.Client) -> None:
         ("/api/alerts?severity=dire", "severity", "one of: info, low, medium, high, critical"),
         ("/api/alerts?kind=sandwich", "kind", "one of: mev.sandwich"),
         ("/api/mev?kind=banana", "kind", "one of: sandwich"),
+        ("/api/mev?pols=", "pols", "one of: chainId, limit, cursor, kind, address, pool, since"),
+        ("/api/blocks/7?chain=1", "chain", "one of: chainId, wait"),
         ("/api/alerts?lang=de", "lang", "one of: en"),
         ("/api/blocks/1?wait=soon", "wait", "a whole number"),
         ("/api/blocks/1?wait=30001", "wait", "at most 30000"),

@@ -1,10 +1,11 @@
-"""A TCP proxy before Redis whose connections can be made to hang, as those through a firewall that forgot them."""
+"""A TCP proxy before Redis: its connections can be made to hang, as those through a firewall that forgot them, or to be slow."""
 
 from __future__ import annotations
 
 import contextlib
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
@@ -18,6 +19,10 @@ class Proxy:
         there = urlsplit(settings.redis_url)
         self._there = (there.hostname, there.port)
         self._generation = 0
+        self.delay_s = 0.0
+        """What is sent to Redis arrives so much later."""
+        self.delayed: list[bytes] = []
+        """What was, so far."""
         self.listener = socket.create_server(("127.0.0.1", 0))
         url = f"redis://127.0.0.1:{self.listener.getsockname()[1]}/0"
         self.settings = settings.model_copy(update={"redis_url": url})
@@ -33,11 +38,16 @@ class Proxy:
                 near, _ = self.listener.accept()
                 far = socket.create_connection(self._there)
                 for source, target in ((near, far), (far, near)):
-                    threading.Thread(target=self._pump, args=(source, target, self._generation), daemon=True).start()
+                    argv = (source, target, self._generation)
+                    threading.Thread(target=self._pump, args=argv, daemon=True).start()
 
     def _pump(self, source: socket.socket, target: socket.socket, generation: int) -> None:
+        there = source.getpeername() == self._there
         with source, contextlib.suppress(OSError):
             while data := source.recv(65536):
+                if self.delay_s and not there:
+                    self.delayed.append(data)
+                    time.sleep(self.delay_s)
                 if generation == self._generation:
                     target.sendall(data)
             target.shutdown(socket.SHUT_RDWR)

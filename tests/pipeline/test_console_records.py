@@ -110,10 +110,11 @@ def test_failures_are_named_by_line(soba: Soba, tmp_path: Path, entity: str) -> 
     assert code == 1
     assert out == "alerts: 2 of 3 lines acknowledged\n"
     assert "line 2: too large" in err
-    assert "1 without a usable entity: sent with key 1" in err
+    assert f"warning: 1 line is not JSON; {file} is read as one record a line\n" in err
+    assert "warning: alerts is written by alerts only; its readers take for real what is sent here" in err
     (row,) = rows(soba("produce", "alerts", file, "--json")[1])
     assert row["failed"][0]["line"] == 2
-    assert (row["lines"], row["acknowledged"], row["without_key"]) == (3, 2, 1)
+    assert (row["lines"], row["acknowledged"], row["without_key"], row["not_json"]) == (3, 2, 1, 1)
 
 
 def test_standard_input_and_tail(settings: Settings, child_env: dict[str, str], entity: str) -> None:
@@ -159,7 +160,8 @@ def test_dead_letters_are_counted_and_shown(soba: Soba, settings: Settings, enti
 
     _, out, _ = soba("dlq", "show", "requests.data", "--reason", entity)
     assert f"reason  {entity}  field op\ndetail  not an operation\nsource  requests.data/0/0" in out
-    assert '{"op": 1}' in out
+    assert '{"op": 1}' in out and "\\xff\\xfe" in out
+    assert b"\xff\xfe".decode(errors="replace") in soba("dlq", "show", "requests.data", "--reason", entity, "--raw")[1]
     _, out, _ = soba("dlq", "show", "requests.data.dlq", "-n", "1", "--reason", entity, "--json")
     (row,) = rows(out)
     assert row["base64"] == "//4="
@@ -185,4 +187,4 @@ def test_mistakes_are_explained(soba: Soba, tmp_path: Path, monkeypatch: pytest.
     assert "bin/soba up" in err
     assert "SOBA_BROKERS" in err
     code, out, err = soba("topics", "list")
-    assert (code, "chain.events" in out, "bin/soba up" in err) == (0, True, True)
+    assert (code, "chain.events" in out, "bin/soba up" in err) == (1, True, True)

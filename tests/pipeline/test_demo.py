@@ -5,13 +5,14 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from base.settings import ROOT, Settings
+from console.local import runfile
 
 pytestmark = pytest.mark.pipeline
 
@@ -61,12 +62,58 @@ def demo_that_stays(data_dir: Path) -> Iterator[str]:
     assert running.returncode == 0
 
 
+def interrupted(data_dir: Path, number: signal.Signals, moment: Callable[[str], bool], *argv: str) -> str:
+    """What `soba demo` prints that gets a signal once `moment` says so of a line; SIGINT is ignored where it starts."""
+    ignored = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        running = subprocess.Popen(
+            [*COMMAND, "demo", *argv],
+            cwd=ROOT,
+            env=environment(data_dir),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+    finally:
+        signal.signal(signal.SIGINT, ignored)
+    with running:
+        assert running.stdout is not None
+        try:
+            printed = ""
+            for line in running.stdout:
+                printed += line
+                if moment(line):
+                    running.send_signal(number)
+        finally:
+            running.terminate()
+    assert running.returncode == 0, printed
+    assert runfile.read(data_dir)["processes"] == {}
+    return printed
+
+
+def test_a_signal_in_any_phase_stops_in_order(tmp_path: Path) -> None:
+    for number, begins, after in (
+        (signal.SIGHUP, "Kafka at", "Soba is up"),
+        (signal.SIGINT, "blocks    5 of 30", "What happened"),
+    ):
+        printed = interrupted(tmp_path, number, lambda line, begins=begins: line.startswith(begins))  # type: ignore[misc]
+        assert printed.endswith(f"stopping\nstopped; the data stays in {tmp_path}\n")
+        assert after not in printed and "Traceback" not in printed
+    # Nothing but a part of the sample is there, so it may begin anew unasked.
+    assert runfile.read(tmp_path)["sample_only"]
+
+
 def test_the_demo_finds_everything_and_the_second_start_shows_it_again(tmp_path: Path) -> None:
     with demo_that_stays(tmp_path) as first:
         # What is no block of ours must not keep the next start from what is.
         foreign = '{"hello": 1}\n{"chain_id": 2, "hello": 1}\nnot json\n'
         put = soba(tmp_path, "produce", "chain.blocks", input=foreign)
         assert put.returncode == 0, put.stderr
+        made = soba(tmp_path, "keys", "create", "--name", "page")
+        assert made.returncode == 0, made.stderr
+    # What others sent is not deleted unasked.
+    asked = soba(tmp_path, "demo", "--fresh")
+    assert asked.returncode == 1 and "Add --yes to do that unasked" in asked.stderr
     assert "FAILED" not in first
     assert "Replaying 30 real Ethereum blocks" in first
     assert "7 broken events go between them, on purpose" in first
@@ -78,10 +125,13 @@ def test_the_demo_finds_everything_and_the_second_start_shows_it_again(tmp_path:
     for reason in ("malformed_json 1", "same_token 1", "address_checksum 1"):
         assert reason in first
 
+    # A key that was made meanwhile closes HTTP: the demo cannot look there itself, and says how a caller can.
     second = soba(tmp_path, "demo", "--once", "--fast")
-    assert second.returncode == 0, second.stdout + second.stderr
+    assert second.returncode == 0 and "FAILED" not in second.stdout, second.stdout + second.stderr
+    assert "HTTP is closed: put a key into SOBA_API_KEY" in second.stdout
+    assert 'curl -s -H "Authorization: Bearer $SOBA_API_KEY"' in second.stdout
     assert "already there" in second.stdout
-    assert "  findings   18 sandwiches" in second.stdout
+    assert "  findings   18 sandwiches" in second.stdout and "time to first finding" not in second.stdout
     assert "  rejected   7:" in second.stdout
     assert "ended" not in second.stdout
 

@@ -213,6 +213,7 @@ def test_mistakes_are_told(soba: Soba) -> None:
         (("replay", "alerts"), "alerts has no dead letters"),
         (("drop", TOPIC, "--offset", "17"), "PARTITION:OFFSET of a letter, such as 0:17, not '17'"),
         (("replay", TOPIC, "--until", "tomorrow"), "--until takes 30m, 2h, 3d"),
+        (("drop", TOPIC), f"which letters of {TOPIC}? Choose by --reason, --offset"),
     ]:
         code, out, err = soba("dlq", *argv)
         assert (code, out) == (1, "") and said in err

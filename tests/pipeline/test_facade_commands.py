@@ -26,7 +26,8 @@ def test_a_key_is_made_listed_and_revoked(child_env: dict[str, str], settings: S
         made = soba(child_env, "keys", "create", "--name", "page", "--scopes", "write,read", "--expires", "12h")
         assert made.returncode == 0 and made.stdout.startswith("soba_") and len(made.stdout.split()) == 1
         assert "read, write" in made.stderr
-        listed = soba(child_env, "keys", "list")
+        listed = soba({**child_env, "SOBA_API_KEYS": "a-first-key,another"}, "keys", "list")
+        assert listed.stdout.startswith("2 with the scope admin from SOBA_API_KEYS")
         assert "page" in listed.stdout and "live" in listed.stdout and made.stdout.strip() not in listed.stdout
         assert soba(child_env, "keys", "create", "--name", "page").returncode == 2  # the name is taken
         assert soba(child_env, "keys", "revoke", "page").returncode == 0

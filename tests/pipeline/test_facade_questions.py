@@ -121,6 +121,25 @@ def test_one_request_id_for_many_questions(http: httpx.Client) -> None:
         assert all(pool.map(ask, range(40)))
 
 
+def test_what_is_odd_about_a_valid_event_is_told_and_it_is_sent_on(http: httpx.Client) -> None:
+    """A field we do not know, and a swap that its pool's Sync contradicts."""
+    pool, token0, token1 = (f"0x{digit * 40}" for digit in "789")
+    told = event(event_type="sync", log_index=4, pool=pool, token0=token0, token1=token1)
+    told |= {"reserve0_raw": "1100", "reserve1_raw": "910"}
+    for name in ("token_in", "token_out", "amount_in", "amount_out"):
+        del told[name]
+    sold = {**event(log_index=5), "transaction_hash": told["transaction_hash"], "pool": pool, "token_in": token0}
+    sold |= {"token_out": token1, "amount_in_raw": "100", "amount_out_raw": "99", "mood": "odd"}
+    data = http.post(PROCESS, json={"events": [told, event(amount_in="no"), sold]}).json()["data"]
+    assert (data["valid"], [one["index"] for one in data["ids"]]) == (2, [0, 2])
+    (warned,) = data["warned"]
+    assert (warned["index"], warned["event_id"], warned["quality_score"]) == (2, sold["event_id"], 0.9)
+    assert [(one["field"], one["code"]) for one in warned["warnings"]] == [
+        ("mood", "unknown_field"),
+        ("amount_out", "price_of_pool"),
+    ]
+
+
 def test_valid_events_go_to_their_topic_and_the_answer_says_where(http: httpx.Client, settings: Settings) -> None:
     chain = new_chain()
     good = [event(chain_id=chain), event(chain_id=chain)]
@@ -136,6 +155,7 @@ def test_valid_events_go_to_their_topic_and_the_answer_says_where(http: httpx.Cl
         (0, good[0]["event_id"]),
         (2, good[1]["event_id"]),
     ]
+    assert data["warned"] == []
     for one, sent in zip(data["ids"], good, strict=True):
         assert one["topic"] == "chain.events"
         assert one["partition"] == partition(str(chain).encode(), settings.partitions)
@@ -164,10 +184,10 @@ def test_a_failure_in_the_middle_names_what_kafka_has(
     body = {"events": [{"event_type": "wish"}, *sent]}
     real = Producer.send
 
-    async def lame(self: Producer, topic: str, key: bytes, value: bytes, headers: Headers) -> Any:
+    async def lame(self: Producer, topic: str, key: bytes, value: bytes, headers: Headers, until: float) -> Any:
         """Partition 1 of chain.events has lost its leader."""
         if topic != "chain.events" or partition(key, settings.partitions) != 1:
-            return await real(self, topic, key, value, headers)
+            return await real(self, topic, key, value, headers, until)
         if at_once:
             raise unavailable("Kafka cannot be reached")
         lost: asyncio.Future[None] = asyncio.get_running_loop().create_future()

@@ -37,7 +37,7 @@ class Notes:
         self.headers: list[dict[str, str]] = []
         self._sent, self._error = sent, error
 
-    async def send(self, topic: str, key: bytes, value: bytes, headers: Headers) -> Any:
+    async def send(self, topic: str, key: bytes, value: bytes, headers: Headers, until: float) -> Any:
         told = {name: text.decode() for name, text in headers}
         assert (topic, key.decode()) == ("requests.data", told[REPLY_TO])
         assert value == QUESTION

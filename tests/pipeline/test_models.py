@@ -27,10 +27,11 @@ from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-def
 
 import agents.releases
 from agents import app
+from agents.activity import Activity
 from agents.agent import Record, Result, Rows
 from agents.rebuild import Rebuild
 from agents.releases import Releases
-from agents.runtime import Activity, Outlet, Stopped
+from agents.runtime import Outlet, Stopped
 from base import metrics
 from base.settings import ROOT, Settings, get_settings
 from console import releases as console

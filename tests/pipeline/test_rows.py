@@ -11,7 +11,8 @@ import redis
 
 from base.settings import Settings
 from tables.registry import BLOCKS, BLOCKS_BY_CHAIN, VERSION_DIGITS, BlockRow, answer_key, redis_key
-from tables.rows import ANSWER_TTL_S, Answer, Pointer, Row, parse, stage
+from tables.rows import ANSWER_TTL_S, Answer, Pointer, Row, heard, parse, stage
+from topics.schemas.requests import Fault, Verdict, Verdicts
 
 pytestmark = pytest.mark.pipeline
 
@@ -120,3 +121,15 @@ def test_an_answer_is_there_before_it_is_told(client: redis.Redis, key: str) -> 
     assert told == client.get(answer_key(key)) == client.get(answer_key(key + "x"))
     assert BlockRow.model_validate_json(told) == value
     assert 0 < client.ttl(answer_key(key)) <= ANSWER_TTL_S
+
+
+def test_large_answers_to_one_facade_are_told_in_messages_that_redis_can_hold(client: redis.Redis, key: str) -> None:
+    """One message of them all may be more than Redis keeps for a listener: it would be cut off."""
+    fault = Fault(field="x", code="y", message="z" * 600_000)
+    value = Verdicts(verdicts=[Verdict(is_valid=False, errors=[fault], warnings=[], quality_score=0.0)])
+    with client.pubsub() as listener:  # type: ignore[no-untyped-call]
+        listener.subscribe(f"replies:{key}")
+        assert listener.get_message(timeout=5) is not None
+        write(client, answers=tuple(Answer(f"{key}{n}", f"replies:{key}", value) for n in range(3)))
+        told = [name for _ in range(3) for name, _ in heard(listener.get_message(timeout=5)["data"])]
+    assert told == [f"{key}{n}" for n in range(3)]

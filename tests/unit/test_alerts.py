@@ -43,7 +43,7 @@ def test_an_alert_says_what_the_finding_says() -> None:
     alert = from_finding(finding())
     assert alert.text == (
         f"Sandwich in block 7 on uniswap_v2: one trade was caught between {hash_of('f')} and {hash_of('b')}; "
-        "the attacker ended with 0.049991 WETH, before gas."
+        "the attacker gained 0.049991 WETH, before gas."
     )
     assert (alert.kind, alert.entity, alert.severity, alert.source) == ("mev.sandwich", "1:7", "low", finding().id)
     assert (alert.block_timestamp, from_finding(finding(block_timestamp=1_700_000_000)).block_timestamp) == (
@@ -52,6 +52,22 @@ def test_an_alert_says_what_the_finding_says() -> None:
     )
     assert "2 trades were caught" in from_finding(finding(victims=[hash_of("v"), hash_of("w")])).text
     assert "unknown" in from_finding(finding(profit=[], protocols=[])).text
+
+
+@pytest.mark.parametrize(
+    ("profit", "told"),
+    [
+        ({X: -39743588601639732, WETH: 10**17}, "the attacker gained 0.1 WETH, before gas."),
+        ({USDC: -5 * 10**6, X: 7, WETH: 10**17}, "gained 0.1 WETH and is short of 5 USDC, before gas."),
+        ({USDC: -5 * 10**6, WETH: 0}, "the attacker is short of 5 USDC, before gas."),
+        ({X: 7}, "what the attacker gained is in tokens without a known price."),
+    ],
+)
+def test_gains_come_first_and_what_has_no_known_decimals_is_left_to_the_data(profit: dict[str, int], told: str) -> None:
+    amounts = [{"token": token, "amount_raw": str(raw)} for token, raw in profit.items()]
+    alert = from_finding(finding(profit=amounts))
+    assert alert.text.endswith(told)
+    assert len(alert.args["profit"]) == len(amounts)  # type: ignore[arg-type]
 
 
 def test_every_finding_kind_has_a_text() -> None:

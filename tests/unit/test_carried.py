@@ -13,10 +13,10 @@ from hypothesis import settings as examples
 from hypothesis import strategies as st
 
 from agents import carried, consume, validate
+from agents.activity import Activity
 from agents.agent import Output, Record, Result
 from agents.carried import Carried
 from agents.consume import Stateful
-from agents.runtime import Activity
 from base.settings import Settings
 from tests.unit.wire import NUMBER, envelope, records, swap
 from topics.headers import CARRIED, Headers, get

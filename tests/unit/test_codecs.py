@@ -448,3 +448,25 @@ def test_the_samples_go_the_short_way() -> None:
         (found,) = decode_chain_events([block.block.model_dump_json(exclude_none=True).encode()])
         assert {type(event) for event in found.events} <= {dict}
         assert {type(transaction) for transaction in found.transactions} <= {dict}
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (b'{"events":[{"a":"},{"},{"b":[{}]}],"z":1}', [b'{"a":"},{"}', b'{"b":[{}]}']),
+        (b'{"x":{"events":[{"a":1}]},"events":[]}', []),
+        (b'{"x":{"events":[{"a":1},{"b":2}]},"events":[3,{"c":4}]}', [b"3", b'{"c":4}']),
+        (b'{"events":[{"a":1}],"events":[{"b":2},{"c":3}]}', [b'{"b":2}', b'{"c":3}']),
+        (b'{"events":[{"a":1},{"b":NaN}]}', [b'{"a":1}', b'{"b":NaN}']),
+        (b'{"events":[[1,{},{"a":1}],{"b":2}]}', [b'[1,{},{"a":1}]', b'{"b":2}']),
+    ],
+)
+def test_slices_where_a_guess_at_where_objects_meet_goes_wrong(value: bytes, expected: list[bytes]) -> None:
+    assert element_slices(value, "events") == expected
+
+
+@pytest.mark.parametrize("value", [b'{"event_type":"swap","note":"events"}', b' [{"event_type":"swap"}]', b'"events"'])
+def test_what_only_looks_like_an_envelope_or_like_none_is_what_it_is(value: bytes) -> None:
+    """It is tried as what it looks like first; that is a matter of speed alone."""
+    alone = [decode_chain_events([value])[0], decode_chain_events([b'{"x":1}', value, b'{"x":2}'])[1]]
+    assert [plain(one) for one in alone] == [plain(codecs._decode_one(value))] * 2

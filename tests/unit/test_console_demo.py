@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import typer
 
 from base.settings import Settings
 from console import demo
 from console.demo_view import Screen, reasons, summary
 from console.demo_watch import Refused, Sample, Sent, Tally, load
 from console.local.errors import LocalError
+from console.local.process import created_at
 from console.records import Seen
 from console.up import begin_anew
 from topics import headers
@@ -140,14 +145,15 @@ def test_plain_lines_and_the_summary(tally: Tally, capsys: pytest.CaptureFixture
         "alert     low: t",
         "rejected  unknown_event_type (event_type) at chain.events/1/6",
     ]
-    text = summary(screen, "http://127.0.0.1:3000", keyed=False, first_finding_s=1.25, stored=False)
+    text = summary(screen, "http://127.0.0.1:3000", keyed=False, first_finding_s=(1.25, 10.5), stored=False)
     assert "What happened" in text
-    assert "time to first finding: 1.2 s" in text
+    assert "time to first finding: 1.2 s, after 10.5 s of set-up and start" in text
     assert f"curl -s http://127.0.0.1:3000/api/mev/transactions/{FRONT}" in text
     assert reasons(tally.rejected) == "1: unknown_event_type 1"
     stored = summary(screen, "http://127.0.0.1:3000", keyed=True, first_finding_s=None, stored=True)
     assert "Stored from an earlier start" in stored
-    assert "Authorization: Bearer" in stored
+    assert "HTTP is closed: put a key into SOBA_API_KEY" in stored
+    assert "Authorization: Bearer $SOBA_API_KEY" in stored
 
 
 @pytest.mark.parametrize("columns", [50, 60, 80, 100, 200])
@@ -179,12 +185,16 @@ def test_the_live_lines_of_a_narrow_terminal_name_both_transactions(tally: Tally
     screen = Screen(tally)
     console = Console(width=60)
     screen._live = SimpleNamespace(console=console)
-    for one in (block(), finding(), letter(BROKEN)):
+    told = alert()
+    caught = f"one trade was caught between {FRONT} and {BACK}; the attacker gained 1 WETH."
+    told = replace(told, value=told.value.replace(b'"t"', json.dumps(caught).encode()))
+    for one in (block(), finding(), told, letter(BROKEN)):
         news = tally.take(one)
         assert news is not None
         screen.tell(news)
     with console.capture() as captured:
         console.print(screen)
+    assert "alert     low: one trade was caught; the attacker gained 1" in captured.get()
     lines = [line.rstrip() for line in captured.get().splitlines()]
     assert "sandwich 17: 0xaaaa…aaaa → 0xcccc…cccc, 1 victim" in lines
     assert "rejected  unknown_event_type (event_type) at chain.events/1/6" in " ".join(lines)
@@ -199,20 +209,46 @@ def test_the_live_table_shows_the_counts(tally: Tally) -> None:
     with console.capture() as captured:
         console.print(screen)
     assert "1 of 1 validated, 0 in work" in captured.get()
-    assert "4 sent, 3 valid" in captured.get()
+    assert "4 sent, 3 valid" in captured.get() and "waiting" not in captured.get()
+    screen.away = ["kafka"]
+    with console.capture() as captured:
+        console.print(screen)
+    assert "for kafka to come back" in captured.get()
 
 
 def test_fresh_deletes_only_what_is_ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     settings = Settings(_env_file=None, data_dir=tmp_path)
     (tmp_path / "redis").mkdir()
     with pytest.raises(LocalError, match="not a data folder"):
-        begin_anew(settings)
+        begin_anew(settings, yes=True)
     (tmp_path / "run.json").write_text("{}")
     (tmp_path / "kafka").mkdir()
     (tmp_path / "logs").mkdir()
-    begin_anew(settings)
+    begin_anew(settings, yes=True)
     assert {path.name for path in tmp_path.iterdir()} == {"run.json", "lock", "logs"}
     with pytest.raises(LocalError, match="local data only"):
-        begin_anew(Settings(_env_file=None, data_dir=tmp_path, brokers="other:9092"))
-    begin_anew(Settings(_env_file=None, data_dir=tmp_path / "nothing"))
+        begin_anew(Settings(_env_file=None, data_dir=tmp_path, brokers="other:9092"), yes=True)
+    begin_anew(Settings(_env_file=None, data_dir=tmp_path / "nothing"), yes=False)
     assert not (tmp_path / "nothing").exists()
+
+
+def test_fresh_asks_before_it_deletes_what_is_not_the_sample(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = Settings(_env_file=None, data_dir=tmp_path)
+    other = subprocess.Popen([sys.executable, "-S", "-c", "input()"], stdin=subprocess.PIPE)
+    launcher = {"pid": other.pid, "created": created_at(other.pid)}
+    for state, stops in (({}, "deletes all data"), ({"sample_only": True, "launcher": launcher}, f"pid {other.pid}")):
+        (tmp_path / "run.json").write_text(json.dumps(state))
+        (tmp_path / "kafka").mkdir(exist_ok=True)
+        monkeypatch.setattr("sys.stdin.isatty", lambda: False)
+        with pytest.raises(LocalError, match=rf"{stops}(.|\n)*--yes"):
+            begin_anew(settings, yes=False)
+        monkeypatch.setattr("sys.stdin.isatty", lambda: True)
+        monkeypatch.setattr("typer.confirm", lambda text, **_: (_ for _ in ()).throw(typer.Abort))
+        with pytest.raises(typer.Abort):
+            begin_anew(settings, yes=False)
+        assert (tmp_path / "kafka").exists()
+    other.communicate(b"\n")
+    assert other.returncode == 0  # it was left alone
+    (tmp_path / "run.json").write_text('{"sample_only": true}')
+    begin_anew(settings, yes=False)
+    assert not (tmp_path / "kafka").exists()

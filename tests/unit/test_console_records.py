@@ -16,7 +16,8 @@ from console.consume import Search, matches, parse_filter
 from console.dlq import about, nothing
 from console.letters import letter_of
 from console.local.errors import LocalError
-from console.produce import key_of, lines_of
+from console.produce import Sent, key_of, lines_of
+from console.produce import _report as report
 from console.records import SHOWN, Seen, as_json, as_text, beginning, known, parsed, short
 from topics import headers
 from topics.registry import ALERTS, CHAIN_EVENTS, MEV_FINDINGS, PAIR_TRADES
@@ -54,6 +55,15 @@ def test_keys_follow_the_rule_of_each_topic() -> None:
     assert key_of(MEV_FINDINGS, b'{"chain_id": 1}') is None
     assert key_of(ALERTS, b'{"entity": "1:17"}') == b"1:17"
     assert key_of(PAIR_TRADES, b'{"chain_id": 1}') is None
+
+
+def test_lines_that_are_not_json_are_told_with_where_they_end(capsys: pytest.CaptureFixture[str]) -> None:
+    report(CHAIN_EVENTS, Sent(lines=3, acknowledged=3, no_json=2, keyless=1), "one.json", json=False)
+    assert capsys.readouterr().err == (
+        "warning: 2 lines are not JSON; one.json is read as one record a line; "
+        "they end as dead letters: bin/soba dlq show chain.events\n"
+        "warning: 1 without a usable chain_id: sent with key 1\n"
+    )
 
 
 def test_lines_are_taken_as_they_are_but_for_their_ends() -> None:

@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 from confluent_kafka import TopicPartition
 
-from agents import consume, validate
+from agents import consume, validate, verdicts
+from agents.activity import Activity
 from agents.agent import Record, Result
-from agents.consume import ConsumeFeed, Stateful
-from agents.runtime import Activity, Stopped
+from agents.consume import ConsumeFeed, Stateful, Stateless
+from agents.runtime import Stopped
 from base.exits import EXIT_MISFIT
 from base.settings import Settings
 from tests.unit.wire import records
@@ -47,6 +48,20 @@ class Commits:
 
     def commit(self, offsets: list[TopicPartition], asynchronous: bool) -> None:
         self.offsets += [where.offset for where in offsets]
+
+
+def test_who_gave_partitions_up_waits_for_new_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that a group that never answers is noticed (agents/patience.py), not only at the start."""
+    outlet: Any = type("Outlet", (), {"activity": Activity()})()
+    feed = ConsumeFeed("app", validate.AGENT, Settings(_env_file=None, brokers="127.0.0.1:1"), outlet)
+    monkeypatch.setattr(feed, "_work", Done())
+    consumer: Any = Commits()
+    where = [TopicPartition("chain.events", 0)]
+    joining: list[bool] = []
+    for told, parts in ((feed._on_assign, []), (feed._on_revoke, where), (feed._on_assign, []), (feed._on_lost, where)):
+        told(consumer, parts)
+        joining.append(bool(outlet.activity.joining))
+    assert joining == [False, True, False, True]
 
 
 def test_a_stop_in_mid_batch_commits_nothing_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -166,3 +181,150 @@ def test_a_guilty_record_costs_a_few_batches(monkeypatch: pytest.MonkeyPatch) ->
         work.process(topic, {0: found})
     assert outlet.refused == [300, 301, 310, 2_000]
     assert len(batches) < 150
+
+
+class Message:
+    """A record as confluent-kafka gives it."""
+
+    def __init__(self, partition: int, offset: int, size: int = 2) -> None:
+        self._partition, self._offset, self._value = partition, offset, bytes(size)
+
+    def __len__(self) -> int:
+        return len(self._value)
+
+    def error(self) -> None:
+        return None
+
+    def topic(self) -> str:
+        return "requests.data"
+
+    def partition(self) -> int:
+        return self._partition
+
+    def offset(self) -> int:
+        return self._offset
+
+    def key(self) -> bytes:
+        return b""
+
+    def headers(self) -> None:
+        return None
+
+    def value(self) -> bytes:
+        return self._value
+
+    def timestamp(self) -> tuple[int, int]:
+        return 1, 0
+
+
+class Waiting:
+    """A consumer for which these records wait; before one of them a callback may come."""
+
+    def __init__(self, *waiting: Any) -> None:
+        self.waiting = list(waiting)
+        self.committed: dict[int, int] = {}
+
+    def poll(self, timeout: float) -> Any:
+        return next(iter(self.consume(1, 0)), None)
+
+    def consume(self, most: int, timeout: float) -> list[Any]:
+        found: list[Any] = []
+        while self.waiting and len(found) < most:
+            one = self.waiting.pop(0)
+            if callable(one):
+                one()
+            else:
+                found.append(one)
+        return found
+
+    def commit(self, offsets: list[TopicPartition], asynchronous: bool) -> None:
+        self.committed |= {where.partition: where.offset for where in offsets}
+
+
+class Seen:
+    """Work that notes what it was given."""
+
+    def __init__(self) -> None:
+        self.batches: list[dict[int, list[int]]] = []
+        self.bytes = 0
+        self.assigned_while: list[list[str]] = []
+        self.activity: Activity
+
+    def assigned(self, consumer: Any, partitions: Any) -> None:
+        self.assigned_while.append(sorted(self.activity.joining))
+
+    def revoked(self, partitions: Any) -> None:
+        pass
+
+    def process(self, consumer: Any, batch: dict[int, list[Record]]) -> dict[int, int]:
+        assert list(self.activity.busy) == ["verdicts"]
+        self.batches.append({number: [record.offset for record in records] for number, records in batch.items()})
+        self.bytes = sum(len(record.raw) for records in batch.values() for record in records)
+        return {number: records[-1].offset + 1 for number, records in batch.items()}
+
+    def floor(self, partition: int) -> None:
+        return None
+
+
+def feeding(monkeypatch: pytest.MonkeyPatch) -> tuple[Any, Seen]:
+    outlet: Any = type("Outlet", (), {"activity": Activity()})()
+    feed = ConsumeFeed("app", verdicts.AGENT, Settings(_env_file=None, brokers="127.0.0.1:1"), outlet)
+    work = Seen()
+    work.activity = outlet.activity
+    monkeypatch.setattr(feed, "_work", work)
+    return feed, work
+
+
+def test_an_agent_joins_when_its_partitions_are_taken_over_and_anew_after_it_gave_them_up(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    feed, work = feeding(monkeypatch)
+    assert work.activity.joining == {"verdicts"}
+    feed.do(Waiting(lambda: feed._on_assign(None, [TopicPartition("requests.data", 0)])))
+    assert work.assigned_while == [["verdicts"]] and not work.activity.joining
+    feed._on_revoke(Waiting(), [TopicPartition("requests.data", 0)])
+    assert work.activity.joining == {"verdicts"}
+    feed._on_assign(None, [])  # there are more workers than partitions
+    assert not work.activity.joining
+
+
+def test_a_record_of_a_partition_given_up_meanwhile_is_neither_done_nor_committed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    feed, work = feeding(monkeypatch)
+    both = [TopicPartition("requests.data", number) for number in (0, 1)]
+    consumer = Waiting(
+        lambda: feed._on_assign(None, both),
+        Message(0, 100),
+        lambda: feed._on_lost(None, both[:1]),
+        Message(1, 7),
+    )
+    feed.do(consumer)
+    feed._commit(consumer)
+    assert (work.batches, consumer.committed) == ([{1: [7]}], {1: 8})
+    assert work.activity.progress and not work.activity.busy
+
+
+def test_a_batch_ends_with_the_step_that_filled_it_however_large_its_records_are(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    feed, work = feeding(monkeypatch)
+    monkeypatch.setattr(consume, "BATCH_BYTES", 1_000)
+    small = [Message(0, offset, 1) for offset in range(100)]
+    large = [Message(0, offset, 500) for offset in range(100, 1_000)]
+    feed.do(consumer := Waiting(lambda: feed._on_assign(None, [TopicPartition("requests.data", 0)]), *small, *large))
+    assert 1_000 <= work.bytes <= 1_000 + consume.STEP * 500
+    while consumer.waiting:
+        feed.do(consumer)
+    assert [offset for batch in work.batches for offset in batch[0]] == list(range(1_000))
+
+
+def test_a_stateless_agent_gives_a_batch_out_slice_by_slice(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who asked a small question does not wait for the answers to a thousand large ones."""
+    done: list[int] = []
+    monkeypatch.setattr("agents.runtime.Runner.process", lambda _, part: done.append(len(part)))
+    monkeypatch.setattr(consume, "SLICE_BYTES", 100)
+    work = Stateless(verdicts.AGENT, Any)  # type: ignore[arg-type]
+    batch = [Record("requests.data", 0, n, b"", [], bytes(size), None) for n, size in enumerate([1, 60, 60, 200, 1])]
+    assert work.process(Any, {0: batch, 1: [batch[0]] * 130}) == {0: 5, 1: 1}  # type: ignore[arg-type]
+    assert done == [2, 1, 1, 64, 64, 3]

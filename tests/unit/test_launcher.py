@@ -4,7 +4,6 @@ import json
 import os
 import signal
 import sys
-import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +16,7 @@ from console.local.errors import AlreadyRunning, LocalError
 from console.local.launcher import FACADE, FIRST_DELAY, KAFKA, LONGEST_DELAY, REDIS, WORKER, Launcher
 from console.local.process import Child, created_at
 from console.local.runfile import RunFile, read, running
+from console.local.signals import Signals
 from tests.conftest import wait_for
 
 SLEEPER = "import time\nwhile True: time.sleep(60)"
@@ -40,7 +40,8 @@ class Tree:
         self.data, self.said = data, list[str]()
         self.run = RunFile(data)
         self.run.acquire()
-        self.launcher = Launcher(self.run, data / "logs", self.said.append)
+        self.signals = Signals(self.said.append)
+        self.launcher = Launcher(self.run, data / "logs", self.said.append, self.signals)
 
     def python(self, name: str, code: str, *args: str, order: int = 10) -> Child:
         return self.launcher.add(name, [sys.executable, "-S", "-c", code, *args], order=order)
@@ -111,9 +112,10 @@ def test_a_worker_waits_for_the_servers_it_needs(tree: Tree) -> None:
     for now in (0.0, 100.0, 200.0):
         tree.launcher.step(now)
     assert tree.launcher.restarts["worker"] == 0
+    assert tree.launcher.away == ["redis", "worker"]
     answers = True
     tree.launcher.step(201.0)
-    assert tree.launcher.restarts["worker"] == 1
+    assert tree.launcher.restarts["worker"] == 1 and "redis" not in tree.launcher.away
 
 
 def test_a_child_that_keeps_ending_shows_what_it_said_last(tree: Tree) -> None:
@@ -164,19 +166,30 @@ def test_a_paused_child_stops_too(tree: Tree) -> None:
     assert child.rc == 0
 
 
-def test_a_signal_ends_the_wait_and_stops_all(tree: Tree) -> None:
-    child = tree.python("one", SLEEPER)
-    before = signal.getsignal(signal.SIGTERM)
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_interrupts_whatever_is_done_and_is_told(number: signal.Signals) -> None:
+    said: list[str] = []
+    ignored = signal.signal(number, signal.SIG_IGN if number is signal.SIGINT else signal.SIG_DFL)
+    try:
+        with pytest.raises(KeyboardInterrupt), Signals(said.append):
+            os.kill(os.getpid(), number)
+            wait_for(lambda: False)
+        assert said == ["stopping"]
+    finally:
+        signal.signal(number, ignored)
 
-    def send() -> None:
-        wait_for(lambda: signal.getsignal(signal.SIGTERM) is not before)
-        os.kill(os.getpid(), signal.SIGTERM)
 
-    sender = threading.Thread(target=send)
-    sender.start()
-    assert tree.launcher.run_until_signal() == signal.SIGTERM
-    sender.join()
-    assert not child.alive and tree.said[-1] == "stopping"
+def test_a_signal_while_it_is_stopped_already_interrupts_nothing(tree: Tree) -> None:
+    child = tree.python("stubborn", STUBBORN)
+    tree.ready(child)
+    with tree.signals as signals:
+        signals.hold()
+        for _ in range(2):
+            os.kill(os.getpid(), signal.SIGTERM)
+        tree.launcher.stop(timeout=60)  # does not wait: there were two
+        assert tree.said[0] == "stopping" and child.rc == -signal.SIGKILL
+        with pytest.raises(KeyboardInterrupt):
+            signals.wait()
 
 
 def test_the_log_of_the_run_before_is_kept(tmp_path: Path) -> None:

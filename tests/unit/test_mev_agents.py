@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from hypothesis import given, settings
@@ -17,14 +17,14 @@ from agents.validate import Validator
 from base.settings import ROOT
 from ingest.files import read_blocks
 from models.mev import detect
-from tables.registry import MEV, MevRow
+from tables.registry import MEV, BlockRow, MevRow
 from tables.rows import Row
 from tests.unit.by_hand import X, Y, address, block, hash_of, swap
 from tests.unit.wire import ALICE, NOW, TIME, encoded, envelope, tx
 from topics.headers import get
 from topics.registry import CHAIN_EVENTS
 from topics.schemas.alerts import Alert
-from topics.schemas.chain import Block
+from topics.schemas.chain import Block, Swap
 from topics.schemas.mev import Finding
 
 SENDERS: dict[str, tuple[str, str | None]] = {
@@ -266,6 +266,19 @@ def test_the_block_row_counts_events() -> None:
     assert told["events"] == dict(sorted(told["events"].items())) and told["events"]["swap"] == 27
     assert told["timestamp"] == 0x64FC9C13
     assert [(one.index.name, one.key, one.score) for one in row.pointers] == [("blocks_by_chain", "1", 18100000)]
+
+
+def test_the_block_row_counts_prices_that_do_not_fit_their_pool() -> None:
+    (real,) = [one.block for one in read_blocks(ROOT / "samples" / "blocks" / "ethereum-18100000-real")]
+    result = blocks.AGENT.call(records([real]), {}, {})
+    assert (cast(BlockRow, result.rows[0].value).warnings, result.warned) == ({}, {})
+    changed = [
+        event.model_copy(update={"amount_out_raw": f"{event.amount_out_raw}0"}) if isinstance(event, Swap) else event
+        for event in real.events
+    ]
+    result = blocks.AGENT.call(records([real.model_copy(update={"events": changed})]), {}, {})
+    assert cast(BlockRow, result.rows[0].value).warnings == result.warned
+    assert result.warned["price_of_pool"] > 10
 
 
 def leg(at: int, sold: str, bought: str, paid: int, got: int, **more: str) -> bytes:

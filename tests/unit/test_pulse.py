@@ -13,8 +13,8 @@ import httpx
 import psutil
 import pytest
 
+from agents.activity import Activity
 from agents.pulse import BEAT_S, Pulse
-from agents.runtime import Activity
 from base.health import STUCK_S
 from base.settings import Settings
 
@@ -61,7 +61,7 @@ def test_a_worker_is_not_ready_before_it_joined_nor_while_a_partition_is_restore
 
 
 @pytest.mark.parametrize(
-    ("restoring", "lag", "idle", "status"),
+    ("busy", "lag", "idle", "status"),
     [
         ((), 0, 3600, "healthy"),
         ((), 5, STUCK_S / 2, "healthy"),
@@ -70,17 +70,24 @@ def test_a_worker_is_not_ready_before_it_joined_nor_while_a_partition_is_restore
         ((1, STUCK_S + 1), 0, 0, "stuck"),  # the oldest one counts
     ],
 )
-def test_a_worker_is_stuck_on_what_waits_or_on_a_restore(
-    restoring: tuple[float, ...], lag: int, idle: float, status: str
+def test_a_worker_is_stuck_on_what_waits_or_on_a_batch_or_restore(
+    busy: tuple[float, ...], lag: int, idle: float, status: str
 ) -> None:
     now = time.time()
-    since = {f"validate/{number}": now - age for number, age in enumerate(restoring)}
-    activity = Activity(progress_at=now - idle, lags={"validate": lag}, restoring=since)
+    since = [now - age for age in busy]
+    restoring = dict.fromkeys(["validate/0"][: len(since)], min(since, default=0.0))
+    activity = Activity(
+        progress={"validate": now - idle, "verdicts": now}, lags={"validate": lag, "verdicts": 0}, restoring=restoring
+    )
 
     async def work(pulse: Pulse, client: httpx.AsyncClient) -> None:
         answer = await client.get("/health")
         assert (answer.status_code, answer.json()["status"]) == (200 if status == "healthy" else 503, status)
-        assert pulse._row().restoring_since == min(since.values(), default=None)
+        assert pulse._row().busy_since == min(since, default=None)
+        activity.restoring.clear()
+        activity.busy = dict(zip(("validate", "verdicts"), since, strict=False))
+        assert (await client.get("/health")).json()["status"] == status
+        assert pulse._row().busy_since == min(since, default=None)
 
     during(work, activity)
 
@@ -88,12 +95,12 @@ def test_a_worker_is_stuck_on_what_waits_or_on_a_restore(
 @pytest.mark.parametrize("lag", [0, 1])
 def test_a_beat_without_anything_waiting_is_progress(lag: int) -> None:
     """Else the first record after a quiet hour would make a worker look stuck until its next heartbeat."""
-    activity = Activity(progress_at=1.0, lags={"validate": lag})
+    activity = Activity(progress={"validate": 1.0}, lags={"validate": lag})
 
     async def work(pulse: Pulse, client: httpx.AsyncClient) -> None:
         answer = await client.get("/health")  # by now the first beat was tried
         assert answer.status_code == (503 if lag else 200)
-        assert (activity.progress_at > 1.0) is (lag == 0)
+        assert (activity.progress["validate"] > 1.0) is (lag == 0)
 
     during(work, activity)
 

@@ -16,13 +16,16 @@ from hypothesis import strategies as st
 from pydantic import BaseModel
 
 from agents import runtime
+from agents.activity import Activity
 from agents.agent import Agent, Output, Record, Result, RowName, Rows
-from agents.runtime import CONSECUTIVE_ERRORS, Activity, DeadLetterLimit, Outlet, Runner, Stopped
+from agents.runtime import CONSECUTIVE_ERRORS, DeadLetterLimit, Outlet, Runner, Stopped
 from base.exits import EXIT_DEAD_LETTERS
+from base.settings import Settings
 from models.releases import Models, load
 from tables.registry import BLOCKS, MEV, BlockRow, MevRow, Table
 from tables.rows import Row
 from tests.linear import release, served
+from topics import clients
 from topics.registry import ALERTS, REQUESTS_DATA, max_bytes
 
 TOO_MUCH = b" " * (max_bytes(ALERTS.name) + 1)
@@ -338,6 +341,12 @@ def test_a_batch_sees_the_models_of_one_moment_also_where_it_is_halved(tmp_path:
     work.process([record(offset) for offset in range(4)])
     work.process([record(4)])
     assert seen == [*((offset, "linear/1") for offset in range(4)), (4, "linear/2")]
+
+
+def test_a_batch_that_is_retried_for_as_long_as_may_be_keeps_its_partitions() -> None:
+    client = clients.consumer(Settings(_env_file=None), "g")
+    assert client["max.poll.interval.ms"] > runtime.RETRY_FOR_S * 1000
+    assert client["reconnect.backoff.max.ms"] <= 1_000
 
 
 def test_an_agent_without_models_is_not_given_any_and_waits_for_none() -> None:

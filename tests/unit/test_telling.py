@@ -12,8 +12,9 @@ import pytest
 from prometheus_client import REGISTRY
 
 from agents import telling
+from agents.activity import Activity
 from agents.agent import Agent, DeadLetter, Output, Record, Result, Rows
-from agents.runtime import HANDLER_ERROR, Activity, Outlet, Runner
+from agents.runtime import HANDLER_ERROR, Outlet, Runner
 from agents.telling import SUMMARY_S, Summary
 from agents.validate import Validator
 from base.settings import Settings
@@ -110,7 +111,7 @@ def test_the_age_of_a_block_is_that_of_what_is_about_it(monkeypatch: pytest.Monk
 class Silent(Outlet):
     """An outlet that gives out nothing and counts all the same."""
 
-    def _produce(self, outputs: list[Output]) -> None:
+    def _produce(self, agent: str, outputs: list[Output]) -> None:
         pass
 
 

@@ -18,8 +18,9 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.trace import SpanKind
 
 from agents import spans
+from agents.activity import Activity
 from agents.agent import Agent, Output, Record, Result, Rows
-from agents.runtime import Activity, Outlet, Runner
+from agents.runtime import Outlet, Runner
 from base import tracing
 from base.settings import ROOT
 from facade.middleware import Watch

@@ -13,7 +13,7 @@ from pydantic import TypeAdapter
 from agents.agent import Record, Result
 from agents.validate import Validator
 from agents.verdicts import AGENT, handle, judge
-from tests.unit.wire import ALICE, NOW, NUMBER, encoded, envelope, records, swap, transfer
+from tests.unit.wire import ALICE, NOW, NUMBER, POOL, USDC, WETH, encoded, envelope, records, swap, transfer
 from topics.headers import Headers
 from topics.schemas.requests import ValidateEvents, Verdicts
 
@@ -39,6 +39,16 @@ def test_a_question_is_answered_in_order_to_who_asked() -> None:
     assert first.verdicts[1].quality_score == 0.75
     assert [verdict.is_valid for verdict in second.verdicts] == [False]
     assert result.dead_letters == []
+
+
+@pytest.mark.parametrize("value", [5, None, [], {}, {"hello": 1}, {"event_type": "wish"}, {"event_type": 3}])
+def test_what_is_no_event_at_all_scores_nothing(value: Any) -> None:
+    (verdict,) = judge([value], NOW)
+    assert (verdict.is_valid, verdict.quality_score) == (False, 0.0)
+
+
+def test_what_is_wrong_with_an_event_takes_off_its_score() -> None:
+    assert judge([swap(amount_in="no number")], NOW)[0].quality_score == 0.75
 
 
 def test_a_question_from_nobody_is_refused() -> None:
@@ -94,6 +104,21 @@ def test_any_number_that_json_can_say_gets_a_verdict(change: dict[str, Any]) -> 
     (answer,) = answers(handle([question(swap(**change))], {}))
     assert answer.verdicts[0].is_valid == (change.keys() == {"mood"} or change == {"amount_in": 10**30})
     answer.model_dump_json(exclude_none=True)
+
+
+def test_a_price_that_does_not_fit_the_pool_is_a_warning_and_counted() -> None:
+    """1 WETH cannot buy 9 USDC of a pool that holds 100 and 100 after it; a refused Sync is not listened to."""
+    raw = {"amount_in": None, "amount_out": None, "amount_in_raw": "1", "amount_out_raw": "9", "pool": POOL}
+    odd = swap(log_index=1, event_id="odd", **raw)
+    told = {"event_type": "sync", "pool": POOL, "token0": WETH, "token1": USDC, "reserve0_raw": "100"}
+    dropped = dict.fromkeys(("token_in", "token_out", "amount_in", "amount_out"))
+    good = swap(log_index=0, **told, reserve1_raw="100", **dropped)
+    bad = {**good, "reserve1_raw": "-100"}
+    first, second, third = (verdict for verdict in judge([odd, {}, good], NOW))
+    assert [fault.code for fault in first.warnings] == ["price_of_pool"] and first.is_valid and first.event is not None
+    assert (first.quality_score, second.is_valid, third.warnings) == (0.95, False, [])
+    assert judge([odd], NOW)[0].warnings == judge([odd, bad], NOW)[0].warnings == []
+    assert handle([question(odd, good), question(odd), question(good, odd)], {}).warned == {"price_of_pool": 2}
 
 
 changes: st.SearchStrategy[dict[str, Any]] = st.dictionaries(

@@ -1,0 +1,109 @@
+"""What an undisturbed run amounts to, and in what another one differs from it (DESIGN.md 3.1)."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from models.chain.assembly import QUIET_S
+from tests.chaos.witness import Witness
+from tests.conftest import wait_for
+
+
+@dataclass(slots=True)
+class Difference:
+    """How far a state is from the one that was wanted."""
+
+    lost: int = 0
+    """Events that are in no block and no dead letter, though they were in the undisturbed run."""
+    twice: int = 0
+    """Events that are there once too often."""
+    rows: int = 0
+    """Ids of topics, and rows of tables, that do not say the same."""
+
+    def __bool__(self) -> bool:
+        return bool(self.lost or self.twice or self.rows)
+
+    def add(self, other: Difference) -> None:
+        """Count another one in."""
+        self.lost += other.lost
+        self.twice += other.twice
+        self.rows += other.rows
+
+
+def difference(wanted: dict[str, Any], found: dict[str, Any]) -> Difference:
+    """Between two states of the witness."""
+    if wanted == found:
+        return Difference()
+    before, after = _events(wanted), _events(found)
+    rows = 0
+    for name, part in wanted.items():
+        for a, b in zip(_rows(part), _rows(found[name]), strict=True):
+            rows += sum(a.get(key) != b.get(key) for key in a.keys() | b.keys())
+    return Difference((before - after).total(), (after - before).total(), rows)
+
+
+def _events(state: dict[str, Any]) -> Counter[Any]:
+    """The events of a state by identity: those in blocks, and those that were refused."""
+    inside = (
+        (number, event.get("transaction_hash"), event.get("log_index"), event.get("event_id"))
+        for number, block in state["chain.blocks"].items()
+        for event in block["events"]
+    )
+    return Counter(inside) + Counter(map(tuple, state["chain.events.dlq"]))
+
+
+def _rows(part: Any) -> list[dict[Any, Any]]:
+    """A part as a list of tables."""
+    if isinstance(part, list):
+        return [Counter(map(tuple, part))]
+    if part.keys() == {"clock", "said"}:
+        return [{"clock": part["clock"]}, part["said"]]
+    return [part]
+
+
+def still(witness: Witness, chain_id: int, quiet_s: float = QUIET_S + 1, tick: Callable[[], Any] = bool) -> Any:
+    """The state of a chain once it has not changed for longer than a block waits for another event."""
+    state: dict[str, Any] = {}
+    since = time.monotonic()
+
+    def unchanged() -> bool:
+        nonlocal state, since
+        tick()
+        if (now := witness.state(chain_id)) != state:
+            state, since = now, time.monotonic()
+        return bool(state["chain.blocks"]) and time.monotonic() - since > quiet_s
+
+    wait_for(unchanged, 120, every=0.05)
+    return state
+
+
+def check_calm(calm: dict[str, Any]) -> None:
+    """The undisturbed run itself did what its events call for: comparing with nothing would prove nothing."""
+    assert set(calm["chain.blocks"]) == {str(number) for number in range(1_001, 1_010)}
+    assert calm["chain.blocks"]["1003"]["status"] == "removed"
+    assert calm["chain.blocks"]["1005"]["status"] == "complete"
+    assert calm["chain.blocks"]["1006"]["status"] == "partial"
+    assert len(calm["mev.findings"]) >= 10 and len(calm["alerts"]) == len(calm["mev.findings"])
+    reasons = {reason for reason, _ in calm["chain.events.dlq"]}
+    assert {"amount_negative", "conflicting_duplicate", "other_fork", "malformed_json"} <= reasons
+    assert calm["pair.trades"]["said"] and calm["wallet.activity"]["said"] and calm["pair.trades"]["clock"]
+
+
+def explain(calm: dict[str, Any], found: dict[str, Any]) -> None:
+    """Print where two states differ."""
+    for name, wanted in calm.items():
+        if wanted != found[name]:
+            print(f"--- {name} differs")
+            if isinstance(wanted, dict):
+                keys = [key for key in {*wanted, *found[name]} if wanted.get(key) != found[name].get(key)]
+                print(f"{len(wanted)} wanted, {len(found[name])} found, {len(keys)} differ")
+                for key in keys[:2]:
+                    print(f"{key}: wanted {str(wanted.get(key))[:300]}\n   found {str(found[name].get(key))[:300]}")
+            else:
+                print(f"missing {[one for one in wanted if one not in found[name]]}"[:1000])
+                print(f"too much {[one for one in found[name] if one not in wanted]}"[:1000])
+                print(f"{len(wanted)} wanted, {len(found[name])} found")

@@ -1,0 +1,112 @@
+"""Record a value of each topic and a row of each table as today's code writes them: `.venv/bin/python -m tests.records.record`.
+
+Run it for each release, and whenever a topic or table is added. Folders of earlier versions stay as they are: those are the records
+that lie in somebody's Kafka and Redis.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from agents import alerts, blocks, mev, verdicts
+from agents.agent import Agent, Output, Record, Result
+from agents.validate import Validator
+from base.version import version
+from ingest.files import read_blocks
+from models.chain.assembly import QUIET_S
+from models.mev import detect
+from tables.registry import TABLES, WORKERS, ModelRow, WorkerRow
+from tables.rows import Row
+from tests.linear import release
+from topics import codecs, registry, releases
+from topics.headers import REQUEST_ID
+from topics.registry import TOPICS
+
+FOLDER = Path(__file__).parent
+SAMPLE = FOLDER.parents[1] / "samples" / "blocks" / "ethereum-13234998"
+NOW = 1_760_000_000.0
+
+
+def events() -> list[bytes]:
+    """Values of chain.events: a complete envelope, an event alone, an array, and a partial envelope."""
+    (one,) = read_blocks(SAMPLE)
+    block: dict[str, Any] = orjson.loads(codecs.encode(one.block))
+    (sandwich,) = detect(one.block)
+    part = {*sandwich.front, *sandwich.victims, *sandwich.back}
+    block["events"] = [event for event in block["events"] if event["transaction_hash"] in part]
+    block["transactions"] = [transaction for transaction in block["transactions"] if transaction["hash"] in part]
+    block["timestamp"] = block.get("timestamp", 1_700_000_000)
+    about = {"chain_id": 1, "timestamp": block["timestamp"]}
+    alone = [{**event, **about, "block_number": block["number"] + 1} for event in block["events"][:6]]
+    partial = {**block, "number": block["number"] + 2, "status": "partial", "events": block["events"][:3]}
+    del partial["transactions"]
+    return [orjson.dumps(value) for value in (block, alone[0], alone[1:], partial)]
+
+
+def taken(topic: str, values: Iterable[bytes], headers: Sequence[tuple[str, bytes]] = ()) -> list[Record]:
+    """Values as an agent gets them."""
+    schema = None if topic == registry.CHAIN_EVENTS.name else TOPICS[topic].schema
+    return [
+        Record(topic, 0, at, b"1", list(headers), raw, None if schema is None else schema.model_validate_json(raw))
+        for at, raw in enumerate(values)
+    ]
+
+
+def done(agent: Agent, batch: list[Record]) -> Result:
+    """What an agent makes of a batch without earlier rows."""
+    return agent.call(batch, dict.fromkeys(agent.keys(batch)), {})
+
+
+def made() -> tuple[dict[str, list[bytes]], list[Row]]:
+    """Values by topic, and rows, all of one small system."""
+    validator = Validator(0, 1)
+    results = [validator.handle(taken("chain.events", events()), NOW), validator.handle([], NOW + QUIET_S + 1)]
+    values: dict[str, list[bytes]] = {"chain.events": events()}
+    rows: list[Row] = []
+
+    def keep(result: Result) -> None:
+        outputs: list[Output] = [*result.outputs, *result.after]
+        for output in outputs:
+            values.setdefault(output.topic, []).append(output.value)
+        rows.extend(result.rows)
+
+    for result in results:
+        keep(result)
+    for agent in (mev.AGENT, blocks.AGENT):
+        keep(done(agent, taken("chain.blocks", values["chain.blocks"])))
+    keep(done(alerts.AGENT, taken("mev.findings", values["mev.findings"])))
+    question = {"op": "validate_events", "events": [orjson.loads(events()[1])]}
+    values["requests.data"] = [orjson.dumps(question)]
+    asked = taken("requests.data", values["requests.data"], [(REQUEST_ID, b"r-1")])
+    values["answers"] = [
+        answer.value.model_dump_json(exclude_none=True).encode() for answer in done(verdicts.AGENT, asked).answers
+    ]
+    values["model.releases"] = [releases.pack(release("1"))]
+    models = [ModelRow(name="linear", version="1", stale=False)]
+    worker = WorkerRow(
+        service="DATA_PROCESSING", app_id="DATA_PROCESSING.validate", instance="i", pid=1, port=1, started_at=1.0, beat_at=2.0,
+        progress_at=2.0, handled=3, failed=0, dead_letters=1, lag=0, models=models,
+    )  # fmt: skip
+    rows.append(Row(WORKERS, "DATA_PROCESSING.validate:i", 2_000, worker))
+    return values, rows
+
+
+def main(write: Callable[[Path, str], object] = lambda path, text: path.write_text(text)) -> None:
+    """Write them all into a folder named after the version of the code."""
+    folder = FOLDER / version()
+    folder.mkdir(exist_ok=True)
+    values, rows = made()
+    for topic, found in values.items():
+        write(folder / f"{topic}.jsonl", "".join(json.dumps(value.decode()) + "\n" for value in found[:4]))
+    for table in TABLES:
+        stored = [f"{row.version:020d}" + row.stored.decode() for row in rows if row.table is table]
+        write(folder / f"table-{table.name}.jsonl", "".join(json.dumps(row) + "\n" for row in stored[:4]))
+
+
+if __name__ == "__main__":
+    main()
