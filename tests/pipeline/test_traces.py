@@ -33,6 +33,15 @@ def test_a_trace_goes_through_every_hop(system: System) -> None:
     assert found == {topic: headers for topic in HOPS}
 
 
+def test_headers_of_megabytes_go_nowhere_and_end_no_worker(system: System) -> None:
+    """Carried on, they would make records that no topic takes: of a finding, of an alert and of a dead letter."""
+    chain, headers = new_chain(), {"request_id": uuid.uuid4().hex, "traceparent": new_trace()}
+    huge = {"tracestate": "x" * (3 << 19), "origin": "y" * (3 << 20)}
+    with reading(system.settings, *HOPS[1:]) as reader:
+        send(system, chain, sandwiches(chain), {**headers, **huge})
+        assert carried(reader, headers["request_id"], *HOPS[1:]) == {topic: headers for topic in HOPS[1:]}
+
+
 def test_a_request_by_http_is_found_in_records_and_in_the_lines_of_every_process(
     system: System, caplog: pytest.LogCaptureFixture
 ) -> None:
