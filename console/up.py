@@ -281,6 +281,9 @@ def _opener() -> urllib.request.OpenerDirector:
 
 
 def _say(text: str) -> None:
-    """A line for the user; a reader that is gone (`soba up | head`) must not end the supervision, nor a line in mid-print."""
-    with suppress(OSError, RuntimeError):
-        print(text, flush=True)
+    """A line for the user; a reader that is gone (`soba up | head`) must not end the supervision."""
+    with suppress(OSError):
+        try:
+            print(text, flush=True)
+        except RuntimeError:  # a signal's line while another is being printed
+            os.write(1, f"{text}\n".encode())

@@ -37,7 +37,7 @@ def test_a_topic_that_shows_late_is_shared_out_soon(tmp_path: Path) -> None:
                 crew.start(name)
             for name in NAMES[1:]:
                 log = tmp_path / f"{name}.log"
-                wait_for(lambda log=log: b"(none) are ours now" in log.read_bytes(), 60)  # type: ignore[misc]
+                wait_for(lambda log=log: log.exists() and b"(none) are ours now" in log.read_bytes(), 60)  # type: ignore[misc]
             create(settings)
             client = Producer(producer(settings))
             client.produce("chain.events", probe(CHAIN, FIRST_PROBE), b"%d" % CHAIN)
