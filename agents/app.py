@@ -36,8 +36,8 @@ from topics.registry import DEAD_LETTER_ROOM
 
 log = logging.getLogger("soba.worker")
 
-READ_AHEAD = 8
-"""Messages that Faust holds ready for a stream: few, since each may be a whole block."""
+READ_AHEAD = 16
+"""Messages that Faust holds ready for a stream: few, since each may be a whole block, but enough that a batch is worth its writes."""
 
 
 @dataclass(frozen=True, slots=True)

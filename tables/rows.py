@@ -26,20 +26,20 @@ ANSWER_TTL_S = 60
 MESSAGE_BYTES = 1024 * 1024
 """Answers that are published together: Redis cuts a listener off for which more than 32 MB wait."""
 
-NEWER_WINS = """
-local refused = {}
+NEWER_WINS = f"""
+local refused = {{}}
 for i, key in ipairs(KEYS) do
-  local version = ARGV[3 * i - 2]
-  if redis.call('GETRANGE', key, 0, #version - 1) > version then
+  local row = ARGV[2 * i - 1]
+  if redis.call('GETRANGE', key, 0, {VERSION_DIGITS - 1}) > string.sub(row, 1, {VERSION_DIGITS}) then
     refused[#refused + 1] = i - 1
   else
-    redis.call('SET', key, version .. ARGV[3 * i - 1], 'PX', ARGV[3 * i])
+    redis.call('SET', key, row, 'PX', ARGV[2 * i])
   end
 end
 return refused
 """
-"""Sets KEYS[i] to version ARGV[3i-2] and value ARGV[3i-1] for ARGV[3i] ms unless a newer version is there; returns the
-zero-based positions refused. Versions are zero-padded, so that text order is number order; an absent row is ''."""
+"""Sets KEYS[i] to ARGV[2i-1], a version and the value, for ARGV[2i] ms unless a newer version is there; returns the zero-based
+positions refused. Versions are zero-padded, so that text order is number order; an absent row is ''."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +85,8 @@ def stage(pipe: Any, rows: Sequence[Row], answers: Iterable[Answer] = ()) -> Non
     if rows:
         arguments: list[Any] = []
         for row in rows:
-            arguments += (f"{row.version:0{VERSION_DIGITS}d}", row.stored, int(row.table.ttl.total_seconds() * 1000))
+            version = b"%0*d" % (VERSION_DIGITS, row.version)
+            arguments += (version + row.stored, int(row.table.ttl.total_seconds() * 1000))
         pipe.eval(NEWER_WINS, len(rows), *(row.table.row_key(row.key) for row in rows), *arguments)
         entries: dict[tuple[str, int, timedelta], dict[str, int]] = {}
         for row in rows:
