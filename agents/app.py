@@ -37,7 +37,7 @@ from topics.registry import DEAD_LETTER_ROOM
 log = logging.getLogger("soba.worker")
 
 READ_AHEAD = 16
-"""Messages that Faust holds ready for a stream: few, since each may be a whole block, but enough that a batch is worth its writes."""
+"""Messages that Faust holds ready for a stream: few, as each may be a whole block, yet enough to make a batch worth its writes."""
 
 
 @dataclass(frozen=True, slots=True)
