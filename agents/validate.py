@@ -191,11 +191,15 @@ class Validator:
         """Send a misplaced element to the partition of its chain, once."""
         if raw.record.header(REROUTED):
             return _refuse(result, raw, [_fault("misplaced", "chain_id")], index)
+        value, most = raw.of(index), CHAIN_EVENTS.max_bytes
+        if len(value) > most:  # the broker's own limit leaves room for headers
+            why = f"{len(value):,} bytes, and {CHAIN_EVENTS.name} takes {most:,}"
+            return _refuse(result, raw, [Fault(field="", code="too_large", message=why)], index)
         headers = [*carry(raw.record.headers), *history(raw.record.headers)]
         # A replay sends it again: where it first stood is what keeps its dead letters the same ones.
         origin = (ORIGIN, place(raw.record.topic, raw.record.partition, raw.record.offset, _index(index, "")).encode())
         key = str(chain_id).encode()
-        result.sent_on.append(Output(CHAIN_EVENTS.name, key, raw.of(index), [*headers, (REROUTED, b"1"), origin]))
+        result.sent_on.append(Output(CHAIN_EVENTS.name, key, value, [*headers, (REROUTED, b"1"), origin]))
         result.taken["rerouted"] += 1
         return None
 

@@ -45,6 +45,7 @@ from tests.unit.wire import (
     written,
 )
 from topics.partition import partition
+from topics.registry import CHAIN_EVENTS
 from topics.schemas.chain import Block, PairTrades, WalletActivity
 
 PARTITIONS = 2
@@ -597,6 +598,17 @@ def test_what_is_misplaced_goes_on_as_its_own_bytes_once() -> None:
         carried = [("request_id", b"r"), ("rerouted", b"1"), ("traceparent", TRACE)]
         assert sorted(output.headers) == [("origin", origin), *carried]
     assert result.dead_letters == []
+
+
+def test_what_is_misplaced_and_larger_than_its_topic_takes_is_a_dead_letter() -> None:
+    """The broker leaves room for headers, which a value may have used; sent on it would count as a fault of ours."""
+    size = CHAIN_EVENTS.max_bytes + 1
+    (record,) = records([envelope(chain_id=ELSEWHERE)])
+    value = record.raw[:-1] + b',"x":"' + b"x" * (size - len(record.raw) - 7) + b'"}'
+    assert len(value) == size
+    result = validator().handle([record._replace(raw=value)], NOW)
+    assert (reasons(result), result.sent_on) == ([("too_large", None)], [])
+    assert "8,388,609 bytes" in result.dead_letters[0].detail
 
 
 def test_what_is_misplaced_twice_is_a_dead_letter() -> None:
