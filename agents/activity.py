@@ -36,13 +36,14 @@ class Activity:
     @property
     def lag(self) -> int:
         """All agents' lag together."""
-        return sum(self.lags.values())
+        return sum(self.lags.copy().values())
 
     @property
     def progress_at(self) -> float:
         """Since when records may wait for an agent that finishes none: the longest of them. Now, where none waits."""
         return min(
-            (self.progress.get(name, self.started_at) for name, lag in self.lags.items() if lag), default=time.time()
+            (self.progress.get(name, self.started_at) for name, lag in self.lags.copy().items() if lag),
+            default=time.time(),
         )
 
     @property
@@ -61,6 +62,6 @@ class Activity:
 
     def note_idle(self) -> None:
         """Nothing waits: a worker is not called stuck for the one record that comes after an hour of none."""
-        for agent, lag in list(self.lags.items()):
+        for agent, lag in self.lags.copy().items():
             if not lag:
                 self.progress[agent] = time.time()

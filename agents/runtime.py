@@ -31,7 +31,7 @@ from redis.retry import Retry
 
 from agents import spans, telling
 from agents.activity import Activity
-from agents.agent import Agent, DeadLetter, Output, Record, Result, RowName, Rows
+from agents.agent import Agent, DeadLetter, Output, Record, Result, RowName, Rows, no_rows
 from agents.trouble import NotTaken, Troubles, explained
 from base import metrics, tracing
 from base.exits import EXIT_DEAD_LETTERS, EXIT_FAILING
@@ -257,7 +257,8 @@ class Runner:
         self.agent = agent
         self._outlet = outlet
         self._schema: TypeAdapter[Any] = TypeAdapter(agent.topic.schema)
-        self._own = frozenset(table.name for table in agent.own)
+        # Who names no rows reads none: nothing to remember for it.
+        self._own = frozenset(() if agent.keys is no_rows else (table.name for table in agent.own))
         self._cache: OrderedDict[RowName, BaseModel | None] = OrderedDict()
         self._limit = DeadLetterLimit()
         self._stale = threading.Event()

@@ -32,6 +32,7 @@ from topics.registry import REQUESTS_DATA
 from topics.schemas.requests import ValidateEvents, Verdicts
 
 RESULTS = ROOT / "benchmarks" / "results"
+SWAP = json.loads((ROOT / "benchmarks" / "event.json").read_text())[0]
 WARM_UP_S = 3.0
 START_S = 60.0
 
@@ -173,22 +174,7 @@ async def _ask(questions: Questions) -> bool:
 
 
 def _question() -> bytes:
-    event = {
-        "event_id": uuid.uuid4().hex,
-        "event_type": "swap",
-        "timestamp": 1_680_911_891,
-        "block_number": 17_000_000,
-        "transaction_hash": "0x" + random.randbytes(32).hex(),
-        "contract_address": "0x" + "11" * 20,
-        "from_address": "0x" + "22" * 20,
-        "to_address": "0x" + "33" * 20,
-        "token_in": "ETH",
-        "token_out": "USDC",
-        "amount_in": "1.5",
-        "amount_out": "2800.25",
-        "gas_used": 120_000,
-        "gas_price": "30",
-    }
+    event = {**SWAP, "event_id": uuid.uuid4().hex, "transaction_hash": "0x" + random.randbytes(32).hex()}
     return ValidateEvents(op="validate_events", events=[event]).model_dump_json().encode()
 
 
