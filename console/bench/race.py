@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
@@ -20,7 +20,7 @@ import psutil
 
 from base.settings import ROOT, load
 from console.bench.events import BLOCK_EVENTS, BLOCK_GOOD
-from console.bench.stage import OUT, Probe, Stage, say
+from console.bench.stage import OUT, Probe, Stage, end, say
 from console.local.errors import LocalError
 from topics.registry import CHAIN_BLOCKS, CHAIN_EVENTS, PAIR_TRADES, WALLET_ACTIVITY
 
@@ -154,12 +154,7 @@ def running(stage: Stage, candidate: Candidate, form: str, tag: str, worker: int
         if process.poll() is not None:
             raise LocalError(f"{candidate.title} ended with exit code {process.returncode}", _end_of(log))
     finally:
-        process.terminate()
-        with suppress(subprocess.TimeoutExpired):
-            process.wait(15)
-        if process.poll() is None:
-            process.kill()
-            process.wait()
+        end(process)
 
 
 def begin(stage: Stage, candidate: Candidate) -> None:

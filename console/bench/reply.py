@@ -21,6 +21,7 @@ import uvloop
 
 from base.settings import ROOT, Settings, load
 from console import reach
+from console.bench.stage import end
 from console.figures import Figure, document, show
 from console.local.errors import LocalError
 from console.local.servers import LocalServers
@@ -114,11 +115,7 @@ def _worker(settings: Settings) -> Iterator[None]:
         try:
             yield
         finally:
-            worker.terminate()
-            with suppress(subprocess.TimeoutExpired):
-                worker.wait(15)
-            if worker.poll() is None:
-                worker.kill()
+            end(worker)
     log.unlink()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -25,6 +26,16 @@ OUT = "bench.out"
 """Where peers produce what they keep."""
 PATIENCE_S = 60.0
 _err = Console(stderr=True)
+
+
+def end(process: subprocess.Popen[bytes]) -> None:
+    """End a process of ours: SIGTERM, and SIGKILL after 15 s."""
+    process.terminate()
+    try:
+        process.wait(15)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
 
 
 def say(text: str) -> None:

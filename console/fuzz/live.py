@@ -20,7 +20,7 @@ from agents.runtime import HANDLER_ERROR
 from agents.validate import Validator
 from base.settings import ROOT
 from console.bench.race import VALIDATE_GROUP
-from console.bench.stage import Stage, say, stage
+from console.bench.stage import Stage, end, say, stage
 from console.figures import Figure
 from console.fuzz.judge import NOW, good_event
 from console.local import ports
@@ -73,12 +73,7 @@ def _process(there: Stage, *argv: str, **more: str) -> Iterator[subprocess.Popen
     try:
         yield process
     finally:
-        process.terminate()
-        try:
-            process.wait(15)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        end(process)
 
 
 def _until(call: Callable[[], Any], what: str, process: subprocess.Popen[bytes]) -> None:
