@@ -109,7 +109,7 @@ class Validator:
                 result.taken[verdict] += 1
 
     def _take(self, record: Record, value: Any, alone: rules.Context, result: Result) -> None:
-        raw = _Bytes(record)
+        raw = _Bytes(record, value)
         if isinstance(value, codecs.Envelope):
             self._envelope(raw, value, alone.now, result)
         elif isinstance(value, list):
@@ -260,8 +260,9 @@ class _Run:
 class _Bytes:
     """The bytes of a record and of its elements, which are looked for only when one is refused or sent on."""
 
-    def __init__(self, record: Record) -> None:
+    def __init__(self, record: Record, parsed: Any = None) -> None:
         self.record = record
+        self._parsed = parsed
         self._slices: dict[str, list[bytes]] = {}
 
     def of(self, index: int | None, part: str = "") -> bytes:
@@ -269,7 +270,7 @@ class _Bytes:
         if index is None:
             return self.record.raw
         if part not in self._slices:
-            self._slices[part] = codecs.element_slices(self.record.raw, *([part] if part else []))
+            self._slices[part] = codecs.element_slices(self.record.raw, self._parsed, *([part] if part else []))
         return self._slices[part][index]
 
 

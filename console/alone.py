@@ -7,6 +7,8 @@ a `partial` envelope of one, which validate merges into its block like any late 
 
 from __future__ import annotations
 
+from typing import Any
+
 import orjson
 
 from agents.validate import hash_of
@@ -46,7 +48,7 @@ def standing_alone(letter: Letter, element: bytes, source: bytes | None, now: fl
     part, _, index = (letter.index or "").rpartition("/")
     [value] = codecs.decode_chain_events([source])
     path = [] if isinstance(value, list) else [part or "events"]
-    if not isinstance(value, list | codecs.Envelope) or not _holds(source, path, int(index), element):
+    if not isinstance(value, list | codecs.Envelope) or not _holds(source, value, path, int(index), element):
         return standing_alone(letter, element, None, now)
     if isinstance(value, list):
         return element
@@ -71,10 +73,10 @@ def _names_its_block(element: bytes) -> bool:
     return isinstance(value, dict) and all(value.get(name) is not None for name in ("block_number", "timestamp"))
 
 
-def _holds(source: bytes, path: list[str], index: int, element: bytes) -> bool:
+def _holds(source: bytes, parsed: Any, path: list[str], index: int, element: bytes) -> bool:
     """Whether the element still stands there: offsets of a topic that was made anew mean other records."""
     try:
-        slices = codecs.element_slices(source, *path)
+        slices = codecs.element_slices(source, parsed, *path)
     except (KeyError, TypeError):
         return False
     return index < len(slices) and slices[index] == element

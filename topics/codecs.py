@@ -14,7 +14,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, get_args
 
-import orjson
 from pydantic import AfterValidator, BaseModel, Field, StrictInt, TypeAdapter, ValidationError
 from pydantic_core import from_json, to_json
 
@@ -79,12 +78,12 @@ _ENVELOPE: TypeAdapter[Any] = TypeAdapter(Envelope)
 _ARRAY: TypeAdapter[Any] = TypeAdapter(_Elements)
 
 
-def decode_chain_events(values: Sequence[bytes]) -> list[Any]:
+def decode_chain_events(values: Sequence[bytes]) -> Iterator[Any]:
     """Parse each value of chain.events: an event, an `Envelope`, a list of events, `Unfit` or `Malformed`.
 
-    An event, there and in envelopes and lists, is a dict in normal form, or else a model; what fits no schema is `Unfit`.
+    An event, there and in envelopes and lists, is a dict in normal form, or else a model; what fits no schema is `Unfit`. They are
+    parsed when they are asked for, few at a time: what is done with them while they are in the processor's cache costs less.
     """
-    out: list[Any] = []
     single: list[bytes] = []
     for value in values:
         many = _ENVELOPE_FIRST if b'"events"' in value else _ARRAY_FIRST if value.startswith(b"[") else None
@@ -93,18 +92,21 @@ def decode_chain_events(values: Sequence[bytes]) -> list[Any]:
             if len(single) < JOINED:
                 continue
         if single:
-            out += _decode_joined(single)
+            yield from _decode_joined(single)
             single = []
         if many is not None:
-            out.append(_decode_one(value, many))
-    return out + _decode_joined(single) if single else out
+            yield _decode_one(value, many)
+    if single:
+        yield from _decode_joined(single)
 
 
 def _decode_joined(values: Sequence[bytes]) -> list[Any]:
+    if len(values) == 1:
+        return [_decode_one(values[0])]
     try:
         parsed = _VALUES.validate_json(b"[" + _JOIN.join(values) + b"]")
     except ValidationError:
-        return [_decode_one(value) for value in values]
+        parsed = []
     found = parsed[::2]
     if (
         len(parsed) == 2 * len(values) - 1
@@ -112,7 +114,8 @@ def _decode_joined(values: Sequence[bytes]) -> list[Any]:
         and int not in map(type, found)
     ):
         return found
-    return [_decode_one(value) for value in values]
+    half = len(values) // 2  # one that is no JSON spoils all it is joined with
+    return _decode_joined(values[:half]) + _decode_joined(values[half:])
 
 
 def _decode_one(value: bytes, form: TypeAdapter[Any] = _VALUE) -> Any:
@@ -225,14 +228,14 @@ _KNOWN = _fields(*Event.__origin__.__args__, Transaction, Header) | {"events"}  
 _SPACE = " \t\r\n"
 
 
-def element_slices(value: bytes, *path: str) -> list[bytes]:
+def element_slices(value: bytes, parsed: Any, *path: str) -> list[bytes]:
     """The bytes of each element of the array at `path` in `value`, exactly as they came.
 
-    Used only where an element is refused, so on values that `decode_chain_events` has parsed. Were the standard parser to fail
-    on one of those, its elements are encoded anew.
+    `parsed` is what `decode_chain_events` made of `value`, an array or an `Envelope`. Were the standard parser to fail on it, its
+    elements are encoded anew.
     """
-    if (guessed := _split(value, path)) is not None:
-        return guessed
+    if (found := _flat(value, parsed, path)) is not None:
+        return found
     text = value.decode("utf-8", errors="surrogateescape")
     scanner = json.JSONDecoder()
     try:
@@ -245,22 +248,30 @@ def element_slices(value: bytes, *path: str) -> list[bytes]:
         return [to_json(element, inf_nan_mode="constants") for element in found]
 
 
-def _split(value: bytes, path: Sequence[str]) -> list[bytes] | None:
-    """The elements by a guess: where objects meet. Right when each is JSON by itself and what is left, with 0 for them, too."""
-    mark = f'"{path[-1]}":['.encode() if path else b"["
-    start, end = value.find(mark) + len(mark), value.rfind(b"}]") + 1
-    pieces = value[start:end].lstrip(_SPACE.encode()).split(b"},{")
-    last = len(pieces) - 1
-    found = [b"{" * (place > 0) + piece + b"}" * (place < last) for place, piece in enumerate(pieces)]
-    try:
-        for piece in found:
-            orjson.loads(piece)
-        rest = orjson.loads(value[:start] + b"0" + value[end:])
-        for key in path:
-            rest = rest[key]
-    except (orjson.JSONDecodeError, TypeError, LookupError):
+def _flat(value: bytes, parsed: Any, path: Sequence[str]) -> list[bytes] | None:
+    """The elements where they, and the envelope around them, are all the objects there are: each `}` then ends one of them.
+
+    In an envelope the key before its first object tells which of the two arrays comes first, unless it is spelled oddly.
+    """
+    arrays = {"events": parsed.events, "transactions": parsed.transactions or []} if path else {"": parsed}
+    objects = sum(map(len, arrays.values()))
+    pieces = value.split(b"}")
+    if len(pieces) - 1 != len(path) + objects or not all(
+        element.__class__ is not Unfit or element.value.__class__ is dict
+        for array in arrays.values()
+        for element in array
+    ):
         return None
-    return found if rest == [0] else None
+    count = len(arrays[path[-1] if path else ""])
+    for start in (0, objects - count) if count else ():
+        head, _, first = pieces[start].rpartition(b"{")
+        said = [name for name in arrays if path and f'"{name}"'.encode() in head]
+        around = len(path) if start == 0 else 0
+        if head.count(b"{") == around and said == [*path] and b"\\" not in head:
+            return [b"{" + first + b"}"] + [
+                piece[piece.index(b"{") :] + b"}" for piece in pieces[start + 1 : start + count]
+            ]
+    return None
 
 
 def _skip(text: str, at: int) -> int:

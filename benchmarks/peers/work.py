@@ -50,7 +50,7 @@ def envelope(raw: bytes) -> list[Done]:
     head = {"chain_id": found.chain_id, "number": found.number, "status": found.status, "hash": found.hash}
     out: list[Done] = [(orjson.dumps({**head, "timestamp": found.timestamp, "events": good}), None)]
     if bad:
-        slices = codecs.element_slices(raw, "events")
+        slices = codecs.element_slices(raw, found, "events")
         out += [(slices[index], reason) for index, reason in bad]
     return out
 

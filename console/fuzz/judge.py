@@ -136,7 +136,7 @@ def _accounts(
     gone = _replaced(batch, letters, sent)
     for at, record in enumerate(batch):
         refused, moved = letters.get(record.offset, []), sent.get(record.offset, [])
-        shape = codecs.decode_chain_events([record.raw])[0]
+        (shape,) = codecs.decode_chain_events([record.raw])
         many = _many(shape)
         places = [letter.index or "" for letter in refused] + moved
         told = f"input {record.raw[:300]!r}: {[(one.reason, one.index) for one in refused]}, sent on {moved}"
@@ -189,7 +189,7 @@ def _replaced(batch: Sequence[Record], letters: dict[int, Any], sent: dict[int, 
     """By block, the last place in the batch of an envelope that stands for all of it."""
     out: dict[tuple[int, int], int] = {}
     for at, record in enumerate(batch):
-        shape = codecs.decode_chain_events([record.raw])[0]
+        (shape,) = codecs.decode_chain_events([record.raw])
         if not isinstance(shape, codecs.Envelope) or shape.status == "partial" or record.offset in sent:
             continue
         if not any(one.index is None for one in letters.get(record.offset, [])):
@@ -303,7 +303,7 @@ def _asked(values: Sequence[bytes]) -> None:
     """The same as a question over HTTP: a verdict on each, and the one that validate has."""
     events = []
     for value in values:
-        shape = codecs.decode_chain_events([value])[0]
+        (shape,) = codecs.decode_chain_events([value])
         if not isinstance(shape, codecs.Malformed | codecs.Envelope | list):
             events.append((value, from_json(value)))
     if not events:

@@ -77,7 +77,7 @@ def test_it_is_the_same_every_time_and_no_event_comes_twice() -> None:
 def test_lower_case_events_are_in_normal_form_and_checksummed_ones_are_not() -> None:
     for checksummed, share in ((False, 1.0), (True, 0.0)):
         good = [v for b in made(checksummed=checksummed) for v, r in zip(b.values, b.reasons, strict=True) if not r]
-        decoded = codecs.decode_chain_events(good)
+        decoded = list(codecs.decode_chain_events(good))
         assert sum(isinstance(event, dict) for event in decoded) / len(decoded) == share
 
 
