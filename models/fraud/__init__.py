@@ -1,0 +1,1 @@
+"""Fraud: what is remembered of wallets, and how it is judged."""
