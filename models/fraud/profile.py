@@ -20,6 +20,8 @@ BITS = 1024
 WEI = 10**18
 DAY_S, HOUR_S = 86_400, 3_600
 QUICK_S, BURST_S = 600, 120
+TRANSFER, APPROVE = "0xa9059cbb", "0x095ea7b3"
+FAMOUS = 30
 PLAIN_GAS = 21_000
 """The gas of a payment without data; wallets set exactly it as the limit, contracts' users more."""
 
@@ -36,8 +38,8 @@ class Move(NamedTuple):
     gas_used: int | None
     gas_price: float | None
     """Against what others pay at the time: 1.0 is the market's."""
-    round_price: bool
-    """Whether the price is a whole number of gwei."""
+    price_digits: int
+    """Significant decimal digits of the price in wei: people and wallets choose few, estimators many."""
     selector: str
     """`0x` for a plain payment."""
     failed: bool
@@ -119,7 +121,16 @@ class Half:
     calls: int = 0
     plain: int = 0
     """With a gas limit of exactly `PLAIN_GAS`."""
-    whole_price: int = 0
+    round_limit: int = 0
+    """With a gas limit of whole thousands, other than that."""
+    sent_tokens: int = 0
+    """Calls of ERC-20 `transfer`,"""
+    approvals: int = 0
+    """and of `approve`."""
+    known: int = 0
+    """With a peer that the model knows,"""
+    famous: int = 0
+    """that `FAMOUS` others deal with."""
     tenths: int = 0
     """Of a multiple of 0.1 ether."""
     hundredths: int = 0
@@ -133,11 +144,14 @@ class Half:
     last_value: int = 0
     value: Moments = field(default_factory=Moments)
     """Of log10 of ether, where there was some."""
+    digits: Moments = field(default_factory=Moments)
+    """Of significant digits of the value in wei."""
     gap: Moments = field(default_factory=Moments)
     """Of log10 of seconds since the one before."""
     gas_limit: Moments = field(default_factory=Moments)
     gas_share: Moments = field(default_factory=Moments)
     gas_price: Moments = field(default_factory=Moments)
+    price_digits: Moments = field(default_factory=Moments)
     fame: Moments = field(default_factory=Moments)
     peers: Distinct = field(default_factory=Distinct)
     selectors: Distinct = field(default_factory=Distinct)
@@ -207,20 +221,25 @@ class Profile:
         half.calls += move.selector != "0x"
         if move.selector != "0x":
             half.selectors.add(move.selector)
+            half.sent_tokens += move.selector == TRANSFER
+            half.approvals += move.selector == APPROVE
         if move.gas_limit is not None:
             half.plain += move.gas_limit == PLAIN_GAS
+            half.round_limit += move.gas_limit % 1_000 == 0 and move.gas_limit != PLAIN_GAS
             half.gas_limit.add(math.log10(max(move.gas_limit, 1)))
             if move.gas_used is not None:
                 half.gas_share.add(move.gas_used / max(move.gas_limit, 1))
         if move.gas_price is not None:
             half.gas_price.add(math.log2(max(move.gas_price, 1e-3)))
-            half.whole_price += move.round_price
+            half.price_digits.add(move.price_digits)
         if move.peer is None:
             self.created += 1
         else:
             half.fresh += half.peers.add(move.peer)
             self.peers.add(move.peer)
             half.fame.add(math.log10(1 + move.fame))
+            half.known += move.fame > 0
+            half.famous += move.fame >= FAMOUS
         self._value(move, half)
         half.last = move.time
 
@@ -228,6 +247,7 @@ class Profile:
         ether = move.value / WEI
         if move.value:
             half.value.add(math.log10(ether))
+            half.digits.add(digits(move.value))
             half.tenths += move.value % 10**17 == 0
             half.hundredths += move.value % 10**16 == 0
             half.again += move.value == half.last_value
@@ -261,6 +281,11 @@ class Profile:
             half.token_fame.add(math.log10(1 + move.fame))
 
 
+def digits(number: int) -> int:
+    """Significant decimal digits of a number above 0: 2 of 1200000."""
+    return len(str(number).rstrip("0"))
+
+
 def _share(part: float, whole: float) -> float:
     return part / whole if whole else math.nan
 
@@ -273,7 +298,11 @@ def _half(half: Half) -> list[float]:
         _share(half.zero, n),
         _share(half.calls, n),
         _share(half.plain, n),
-        _share(half.whole_price, n),
+        _share(half.round_limit, n),
+        _share(half.sent_tokens, n),
+        _share(half.approvals, n),
+        _share(half.known, n),
+        _share(half.famous, n),
         _share(half.tenths, half.value.count),
         _share(half.hundredths, half.value.count),
         _share(half.again, half.value.count),
@@ -281,10 +310,12 @@ def _half(half: Half) -> list[float]:
         math.log10(1e-6 + half.total),
         _share(10**half.value.high, half.total) if half.value.count else math.nan,
         *half.value.told(),
+        *half.digits.told()[:3],
         *half.gap.told()[:3],
         *half.gas_limit.told(),
         *half.gas_share.told()[:2],
         *half.gas_price.told(),
+        *half.price_digits.told()[:2],
         *half.fame.told(),
         math.log10(1 + half.peers.count),
         _share(half.peers.count, n),
@@ -299,12 +330,15 @@ def _half(half: Half) -> list[float]:
 
 _TOLD = ("mean", "spread", "low", "high")
 _HALF = (
-    "moves", "failed", "zero", "calls", "plain", "whole_price", "tenths", "hundredths", "again", "fresh", "total", "largest",
+    "moves", "failed", "zero", "calls", "plain", "round_limit", "sent_tokens", "approvals", "known", "famous", "tenths",
+    "hundredths", "again", "fresh", "total", "largest",
     *(f"value_{name}" for name in _TOLD),
+    *(f"digits_{name}" for name in _TOLD[:3]),
     *(f"gap_{name}" for name in _TOLD[:3]),
     *(f"gas_limit_{name}" for name in _TOLD),
     *(f"gas_share_{name}" for name in _TOLD[:2]),
     *(f"gas_price_{name}" for name in _TOLD),
+    *(f"price_digits_{name}" for name in _TOLD[:2]),
     *(f"fame_{name}" for name in _TOLD),
     "peers", "peers_share", "selectors", "tokens", "empty_tokens", "token_fame_mean", "token_fame_spread",
     "coin_fame_mean", "coin_fame_spread", "token_peers",
@@ -312,8 +346,9 @@ _HALF = (
 FEATURES: tuple[str, ...] = (
     *(f"in_{name}" for name in _HALF),
     *(f"out_{name}" for name in _HALF),
-    "moves", "in_share", "created", "bursts", "quick", "drains", "left", "turnover", "delay_mean", "delay_spread", "delay_low",
-    "gap_mean", "gap_spread", "gap_low", "gap_high", "span", "hours", "days", "days_share", "tokens", "peers", "hour_focus",
+    "moves", "in_share", "created", "bursts", "quick", "drains", "left", "turnover",
+    "delay_mean", "delay_spread", "delay_low", "gap_mean", "gap_spread", "gap_low", "gap_high",
+    "span", "hours", "days", "days_share", "tokens", "peers", "both_ways", "hour_focus",
 )  # fmt: skip
 """Names of `features`, in order."""
 
@@ -342,5 +377,6 @@ def features(profile: Profile) -> list[float]:
         _share(profile.days.count, 1 + span / DAY_S),
         math.log10(1 + profile.tokens.count),
         math.log10(1 + profile.peers.count),
+        _share((came.peers.bits & went.peers.bits).bit_count(), (came.peers.bits | went.peers.bits).bit_count()),
         _share(math.hypot(profile.sine, profile.cosine), moves),
     ]
