@@ -1,0 +1,250 @@
+"""What is kept of a wallet over blocks: how its moves become profiles, in windows of chain time, whatever order blocks come in.
+
+A profile covers two spans of 45 days and a new one begins with each span, so that the older of two, which is the one to score,
+always knows 45 to 90 days. Time never goes back within it: a block that says so counts at the time of the one before.
+
+Blocks may say something else later, or be removed. So the last 64 blocks of a wallet are kept as they came, and only what is
+older is folded into the profiles, once and in order: whatever comes within those, in any order and however often, ends in the
+same.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any, Literal
+
+from models.fraud.packed import pack, unpack
+from models.fraud.profile import DAY_S, IN, OUT, Move, Profile, Side, TokenMove
+from topics.schemas.chain import WalletMove
+from topics.schemas.wallet import Kept, Known
+
+GWEI = 10**9
+HOP_S = 45 * DAY_S
+KEPT_BLOCKS = 64
+"""A wallet's blocks that are as far as this behind its newest are folded."""
+MOST = 16
+"""Moves of a wallet that count of one block: a row of 64 full blocks then has about 110 kB. What is beyond is only counted."""
+
+Moves = Sequence[Move | TokenMove]
+Verdict = Literal["new", "duplicate", "too_late"]
+
+
+def moves_of(
+    move: WalletMove, time: int, median_gas_price_wei: int | None, fame: Callable[[str], float]
+) -> Move | TokenMove:
+    """What a profile counts of a move of wallet.activity, at `time` (unix seconds); serving and training both go through here.
+
+    `median_gas_price_wei` is what others pay at the time, None where nobody knows; `fame` is `Scorer.fame`. What failed moved no
+    value, and neither did what a wallet sent to itself: both count as going out, and so does a swap, by the token sold.
+    """
+    side = IN if move.direction == "in" else OUT
+    peer = move.peer
+    peer_fame = 0.0 if peer is None else fame(peer)
+    if move.kind != "transaction":
+        token = move.token or ""
+        return TokenMove(time, side, peer, token, _nothing(move), peer_fame, fame(token))
+    failed = move.status == 0
+    value = 0 if failed or move.direction == "self" or move.value_wei is None else max(0, int(move.value_wei))
+    price = move.gas_price_wei
+    against = price / median_gas_price_wei if price is not None and median_gas_price_wei else None
+    whole = price is not None and price % GWEI == 0
+    selector = move.selector or "0x"
+    return Move(time, side, peer, value, move.gas_limit, move.gas_used, against, whole, selector, failed, peer_fame)
+
+
+def _nothing(move: WalletMove) -> bool:
+    """Whether the token amount is known to be zero."""
+    if move.amount_raw is not None:
+        return int(move.amount_raw) == 0
+    return move.amount is not None and Decimal(move.amount) == 0
+
+
+@dataclass(slots=True)
+class Windows:
+    """The two profiles of a wallet. `old` is None where the younger one knows as much, `young` where nothing is known."""
+
+    span: int = 0
+    """In which span of `HOP_S` the younger one began, and the last move was."""
+    old: Profile | None = None
+    young: Profile | None = None
+
+    @property
+    def scored(self) -> Profile | None:
+        """The one that knows more."""
+        return self.old or self.young
+
+    def add(self, moves: Iterable[Move | TokenMove]) -> None:
+        """Count moves, in order."""
+        for move in moves:
+            young = self.young
+            if young is None:
+                self.span = move.time // HOP_S
+                young = self.young = Profile()
+            else:
+                if move.time < young.last:
+                    move = move._replace(time=young.last)
+                if (span := move.time // HOP_S) != self.span:
+                    self.old = young if span == self.span + 1 else None
+                    self.span = span
+                    young = self.young = Profile()
+            _count(young, move)
+            if self.old is not None:
+                _count(self.old, move)
+
+
+def _count(profile: Profile, move: Move | TokenMove) -> None:
+    profile.move(move) if move.__class__ is Move else profile.token_move(move)  # type: ignore[arg-type]
+
+
+def current(known: Known) -> Profile | None:
+    """The profile to score of a row; None where no move counts."""
+    return Memory(known).scored
+
+
+class Memory:
+    """What is known of a wallet, in hand: take contributions of blocks, then say what to score and what to keep.
+
+    What it was made from never changes, but for the memo of a busy wallet, which goes from row to row.
+    """
+
+    __slots__ = ("_base", "_folded", "_folded_revision", "_head", "_known", "_more", "_numbers", "kept", "number")
+
+    def __init__(self, known: Known | None) -> None:
+        self._known = known
+        self._base: Windows | None = None
+        """Only once something is folded."""
+        self._head: Windows | None = None
+        """With all that is kept."""
+        if known is None:
+            self.number = self._folded = self._folded_revision = -1
+            self._more = 0
+            self.kept: list[Kept] = []
+        else:
+            self.number, self._folded, self._folded_revision = known.number, known.folded, known.folded_revision
+            self._more = known.more
+            self.kept = list(known.kept)
+        self._numbers = [one.number for one in self.kept]
+
+    def take(self, number: int, revision: int, time: int, moves: Moves) -> Verdict:
+        """Take what a block, in its `revision`, says of the wallet: a newer revision replaces an older one.
+
+        `time` is the block's, unix seconds; `moves` are in order, none where the block was removed.
+        """
+        if number <= self._folded:
+            return "duplicate" if revision <= self._folded_revision else "too_late"
+        place = bisect_left(self._numbers, number)
+        there = place < len(self._numbers) and self._numbers[place] == number
+        if there and self.kept[place].revision >= revision:
+            return "duplicate"
+        counted = moves[:MOST]
+        one = Kept(number, revision, time, len(moves) - len(counted), _written(counted))
+        if there:
+            self.kept[place], self._head = one, None
+        else:
+            if place < len(self._numbers):
+                self._head = None
+            elif self._head is not None:
+                self._head.add(counted)
+            self.kept.insert(place, one)
+            self._numbers.insert(place, number)
+            if number > self.number:
+                self.number = number
+            self._fold()
+        return "new"
+
+    def _fold(self) -> None:
+        """Fold what no late block of a chain should change any more."""
+        past = bisect_left(self._numbers, self.number - KEPT_BLOCKS + 1)
+        if not past:
+            return
+        if self._base is None:
+            self._base = _base(self._known)
+        for one in self.kept[:past]:
+            self._base.add(_read(one))
+            self._folded = one.number
+            self._folded_revision = max(self._folded_revision, one.revision)
+            self._more += one.more
+        del self.kept[:past], self._numbers[:past]
+
+    @property
+    def scored(self) -> Profile | None:
+        """The profile to score; None where no move counts."""
+        if self._head is None:
+            self._head = _base(self._known) if self._base is None else _copied(self._base)
+            for one in self.kept:
+                self._head.add(_read(one))
+        return self._head.scored
+
+    def fields(self) -> dict[str, Any]:
+        """The fields of `Known`."""
+        base, known = self._base, self._known
+        if base is not None:
+            span, old, young = base.span, _packed(base.old), _packed(base.young)
+        elif known is not None:
+            span, old, young = known.window, known.old, known.young
+        else:
+            span, old, young = 0, None, None
+        return {
+            "number": self.number,
+            "folded": self._folded,
+            "folded_revision": self._folded_revision,
+            "more": self._more,
+            "window": span,
+            "old": old,
+            "young": young,
+            "kept": self.kept,
+        }
+
+
+def _base(known: Known | None) -> Windows:
+    if known is None or known.young is None:
+        return Windows()
+    return Windows(known.window, None if known.old is None else unpack(known.old), unpack(known.young))
+
+
+def _packed(profile: Profile | None) -> list[Any] | None:
+    return None if profile is None else pack(profile)
+
+
+def _copied(windows: Windows) -> Windows:
+    old, young = (None if one is None else unpack(pack(one)) for one in (windows.old, windows.young))
+    return Windows(windows.span, old, young)
+
+
+# A kept move as a line of words; no field of a move has a space in it.
+
+
+def _written(moves: Moves) -> str:
+    return "\n".join([_line(move) for move in moves])
+
+
+def _line(move: Move | TokenMove) -> str:
+    if move.__class__ is TokenMove:
+        _, side, peer, token, nothing, fame, token_fame = move
+        return f"{side} {peer or ''} {token} {nothing:d} {fame or ''} {token_fame or ''}"
+    _, side, peer, value, limit, used, price, whole, selector, failed, fame = move  # type: ignore[misc]
+    gas = f"{_told(limit)} {_told(used)} {_told(price)}"
+    return f"{side} {peer or ''} {value:x} {gas} {whole:d} {selector} {failed:d} {fame or ''}"
+
+
+def _told(value: float | None) -> str:
+    return "" if value is None else repr(value)
+
+
+def _read(kept: Kept) -> list[Move | TokenMove]:
+    return [_move(kept.time, line.split(" ")) for line in kept.moves.split("\n")] if kept.moves else []
+
+
+def _move(time: int, words: list[str]) -> Move | TokenMove:
+    side: Side = OUT if words[0] == "1" else IN
+    if len(words) == 6:
+        _, peer, token, nothing, fame, token_fame = words
+        return TokenMove(time, side, peer or None, token, nothing == "1", float(fame or 0), float(token_fame or 0))
+    _, peer, value, limit, used, price, whole, selector, failed, fame = words
+    return Move(
+        time, side, peer or None, int(value, 16), int(limit) if limit else None, int(used) if used else None,
+        float(price) if price else None, whole == "1", selector, failed == "1", float(fame or 0),
+    )  # fmt: skip

@@ -1,0 +1,57 @@
+"""A profile packed and unpacked is the same profile."""
+
+from __future__ import annotations
+
+import json
+
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from pydantic import BaseModel
+
+from models.fraud.packed import pack, unpack
+from models.fraud.profile import Move, Profile, TokenMove, features
+
+ADDRESSES = st.integers(0, 400).map(lambda number: f"0x{number:040x}")
+SIDES = st.sampled_from((0, 1))
+TIMES = st.integers(1_600_000_000, 1_600_000_000 + 90 * 86_400)
+FAME = st.floats(0, 1e6)
+MOVES = st.builds(
+    Move,
+    TIMES,
+    SIDES,
+    st.none() | ADDRESSES,
+    st.sampled_from((0, 1, 10**17, 10**18)) | st.integers(0, 2**256 - 1),
+    st.none() | st.integers(0, 30_000_000) | st.just(21_000),
+    st.none() | st.integers(0, 30_000_000),
+    st.none() | st.floats(0, 1e6),
+    st.booleans(),
+    st.sampled_from(("0x", "0xa9059cbb", "0x095ea7b3")),
+    st.booleans(),
+    FAME,
+)
+TOKEN_MOVES = st.builds(TokenMove, TIMES, SIDES, st.none() | ADDRESSES, ADDRESSES, st.booleans(), FAME, FAME)
+MANY = [Move(1_600_000_000 + n, 1, f"0x{n:040x}", n, None, None, None, False, "0x", False, 0.0) for n in range(500)]
+"""So many peers that their bitmap is all digits."""
+
+
+class Row(BaseModel):
+    packed: list[object]
+
+
+def profile_of(moves: list[Move | TokenMove]) -> Profile:
+    profile = Profile()
+    for move in sorted(moves, key=lambda move: move.time):
+        profile.move(move) if isinstance(move, Move) else profile.token_move(move)
+    return profile
+
+
+@given(st.lists(MOVES | TOKEN_MOVES, max_size=30))
+@settings(max_examples=60, deadline=None)
+@example(MANY)
+def test_what_is_packed_comes_back_exactly(moves: list[Move | TokenMove]) -> None:
+    profile = profile_of(moves)
+    stored = Row(packed=pack(profile)).model_dump_json()
+    found = unpack(Row.model_validate_json(stored).packed)
+    assert found == profile
+    assert repr(features(found)) == repr(features(profile))  # NaN is not equal to itself
+    assert unpack(json.loads(json.dumps(pack(profile)))) == profile

@@ -1,0 +1,194 @@
+"""What is kept of a wallet over blocks: moves, windows, contributions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from models.fraud.profile import DAY_S, FEATURES, IN, OUT, Move, Profile, TokenMove, features
+from models.fraud.wallet import HOP_S, MOST, Memory, current, moves_of
+from tests.unit.test_fraud_packed import MOVES, TOKEN_MOVES
+from tests.unit.wire import BOB, USDC, WETH, tx
+from topics.schemas.chain import WalletMove
+from topics.schemas.wallet import Known
+
+FAMOUS = {BOB: 3.0, USDC: 7.0}
+GWEI = 10**9
+
+
+def fame(address: str) -> float:
+    return FAMOUS.get(address, 0.0)
+
+
+def told(**fields: Any) -> Move | TokenMove:
+    move = {"kind": "transaction", "direction": "out", "transaction_hash": tx(1), "peer": BOB, **fields}
+    return moves_of(WalletMove.model_validate(move), 1_000, 20 * GWEI, fame)
+
+
+def test_a_transaction_is_a_move_with_its_gas_against_what_others_pay() -> None:
+    found = told(value_wei="5", gas_limit=21_000, gas_used=20_000, gas_price_wei=30 * GWEI, selector="0x", status=1)
+    assert found == Move(1_000, OUT, BOB, 5, 21_000, 20_000, 1.5, True, "0x", False, 3.0)
+    found = told(value_wei="5", direction="in", gas_price_wei=30 * GWEI + 1, selector="0xa9059cbb")
+    assert isinstance(found, Move)
+    assert (found.side, found.round_price, found.selector, found.gas_limit) == (IN, False, "0xa9059cbb", None)
+
+
+def test_what_failed_or_went_to_oneself_moves_no_value() -> None:
+    for fields in ({"status": 0}, {"direction": "self"}):
+        found = told(value_wei="5", **fields)
+        assert isinstance(found, Move) and found.value == 0 and found.side == OUT
+    failed = told(value_wei="5", status=0)
+    assert isinstance(failed, Move) and failed.failed
+
+
+def test_what_is_unknown_stays_unknown() -> None:
+    found = moves_of(
+        WalletMove.model_validate({"kind": "transaction", "direction": "out", "transaction_hash": tx(1)}), 1, None, fame
+    )
+    assert found == Move(1, OUT, None, 0, None, None, None, False, "0x", False, 0.0)
+
+
+@pytest.mark.parametrize("kind", ["transfer", "swap"])
+def test_transfers_and_swaps_are_token_moves(kind: str) -> None:
+    direction = "self" if kind == "swap" else "in"
+    found = told(kind=kind, direction=direction, token=USDC, amount_raw="5")
+    assert found == TokenMove(1_000, OUT if kind == "swap" else IN, BOB, USDC, False, 3.0, 7.0)
+    for bait in ({"amount_raw": "0"}, {"amount": "0.00"}):
+        found = told(kind=kind, direction=direction, token=WETH, **bait)
+        assert isinstance(found, TokenMove) and found.nothing and found.token_fame == 0.0
+
+
+# Over blocks
+
+START = 1_700_000_000
+SPAN = START // HOP_S
+Said = tuple[int, int, list[Move | TokenMove]]
+"""What a block says: number, revision, moves."""
+
+
+def paid(number: int, many: int = 1, time: int | None = None) -> list[Move | TokenMove]:
+    """Moves that are nobody else's."""
+    at = START + 12 * number if time is None else time
+    return [Move(at, OUT, f"0x{number:038x}{n:02x}", 10**15 + number, 21_000, 21_000, 1.1, True, "0x", False, 2.0)
+            for n in range(many)]  # fmt: skip
+
+
+def taken(said: Sequence[Said], batch: int = 1) -> Known:
+    """The row after all of it, written and read back after each batch."""
+    known: Known | None = None
+    for start in range(0, len(said), batch):
+        memory = Memory(known)
+        for number, revision, moves in said[start : start + batch]:
+            memory.take(number, revision, moves[0].time if moves else START, moves)
+        known = Known.model_validate_json(Known(**memory.fields()).model_dump_json(exclude_none=True))
+    assert known is not None
+    return known
+
+
+def plainly(*moves: Move | TokenMove) -> Profile:
+    profile = Profile()
+    for move in moves:
+        profile.move(move) if isinstance(move, Move) else profile.token_move(move)
+    return profile
+
+
+def test_what_is_kept_and_what_is_folded_make_the_profile_of_all_moves() -> None:
+    said: list[Said] = [(number, number, paid(number, 2)) for number in range(0, 300, 3)]
+    known = taken(said)
+    assert current(known) == plainly(*(move for _, _, moves in said for move in moves))
+    assert (known.number, known.folded, known.folded_revision) == (297, 231, 231)
+    assert [one.number for one in known.kept] == list(range(234, 300, 3))
+
+
+MOVES_OF_A_BLOCK = st.integers(0, 3)
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 63), MOVES_OF_A_BLOCK, MOVES_OF_A_BLOCK), max_size=12, unique_by=lambda one: one[0]
+    ),
+    st.randoms(use_true_random=False),
+    st.integers(1, 6),
+)
+@settings(max_examples=60, deadline=None)
+def test_any_order_of_revisions_duplicates_and_batches_ends_in_the_same_row(
+    blocks: list[tuple[int, int, int]], random: Any, batch: int
+) -> None:
+    """Each block has two revisions and comes twice; what is below them is folded before, and what is above after."""
+    below: list[Said] = [(number, 1, paid(number)) for number in range(10)]
+    above: list[Said] = [(300, 1, paid(300, 2)), (420, 1, paid(420))]
+    first: list[Said] = [(100 + number, 10, paid(100 + number, many)) for number, many, _ in blocks]
+    second: list[Said] = [(100 + number, 11, paid(100 + number, many)) for number, _, many in blocks]
+    wanted = taken([*below, *sorted(second, key=lambda one: one[0]), *above])
+    mixed = [*first, *second, *second, *first]
+    random.shuffle(mixed)
+    found = taken([*below, *mixed, *above], batch)
+    assert found == wanted
+    assert current(found) == current(wanted)
+
+
+def test_a_removed_block_leaves_no_trace_in_what_is_scored() -> None:
+    others: list[Said] = [(number, number, paid(number)) for number in (1, 3, 5)]
+    removed: list[Said] = [*others, (4, 4, paid(4)), (4, 9, [])]
+    assert current(taken(removed)) == current(taken(others))
+    assert current(taken([(4, 4, paid(4)), (4, 9, [])])) is None
+    # Also once it is folded.
+    later: Said = (500, 500, paid(500))
+    assert current(taken([*removed, later])) == current(taken([*others, later]))
+
+
+def test_a_folded_block_is_settled() -> None:
+    memory = Memory(taken([(1, 5, paid(1)), (100, 6, paid(100))]))
+    assert memory.take(1, 5, START, paid(1)) == "duplicate"
+    assert memory.take(1, 9, START, []) == "too_late"
+    assert memory.take(100, 6, START, []) == "duplicate"
+    assert memory.take(100, 2, START, []) == "duplicate"
+    # Below the kept ones, above the folded: it is still in order.
+    assert memory.take(30, 7, START + 12 * 30, paid(30)) == "new"
+    assert memory.scored == plainly(*paid(1), *paid(30), *paid(100))
+
+
+def test_only_so_many_moves_of_a_block_count() -> None:
+    known = taken([(1, 1, paid(1, 3 * MOST))])
+    assert current(known) == plainly(*paid(1, MOST)) and known.kept[0].more == 2 * MOST
+    known = taken([(number, number, paid(number, 3 * MOST)) for number in range(200)])
+    assert known.more == 136 * 2 * MOST
+    assert len(known.model_dump_json()) < 128_000
+
+
+def test_windows_hop_in_chain_time() -> None:
+    """At any time 45 to 90 days are known: those since the span before the last move's began."""
+    days = [SPAN * HOP_S + day * DAY_S for day in range(0, 300, 5)]
+    said: list[Said] = [(1_000 * n, n, paid(n, time=time)) for n, time in enumerate(days)]
+    for last in range(1, len(said)):
+        since = (days[last] // HOP_S - 1) * HOP_S
+        wanted = plainly(*(move for _, _, moves in said[: last + 1] for move in moves if move.time >= since))
+        assert current(taken(said[: last + 1])) == wanted
+    # Nothing of long ago is left.
+    long_ago = [*said, (10**6, 100, paid(9, time=days[-1] + 3 * HOP_S))]
+    assert current(taken(long_ago)) == plainly(*long_ago[-1][2])
+
+
+def test_time_never_goes_back() -> None:
+    said: list[Said] = [(1, 1, paid(1, time=START + 90)), (2, 2, paid(2, time=START))]
+    found = current(taken(said))
+    assert found == plainly(*paid(1, time=START + 90), *paid(2, time=START + 90))
+    assert found is not None and len(features(found)) == len(FEATURES)
+
+
+@given(st.lists(MOVES | TOKEN_MOVES, max_size=MOST))
+@settings(max_examples=40, deadline=None)
+def test_kept_moves_come_back_exactly(moves: list[Move | TokenMove]) -> None:
+    same = [move._replace(time=START) for move in moves]
+    assert current(taken([(1, 1, same)])) == (plainly(*same) if same else None)
+
+
+def test_a_wallet_of_a_few_moves_takes_little_room() -> None:
+    few = taken([(n, n, paid(n)) for n in range(5)])
+    folded = taken([(1_000 * n, n, paid(n)) for n in range(5)])
+    assert len(few.model_dump_json(exclude_none=True)) < 1_000
+    assert len(folded.model_dump_json(exclude_none=True)) < 1_500
