@@ -17,11 +17,10 @@ from decimal import Decimal
 from typing import Any, Literal
 
 from models.fraud.packed import pack, unpack
-from models.fraud.profile import DAY_S, IN, OUT, Move, Profile, Side, TokenMove
+from models.fraud.profile import DAY_S, IN, OUT, Move, Profile, Side, TokenMove, digits
 from topics.schemas.chain import WalletMove
 from topics.schemas.wallet import Kept, Known
 
-GWEI = 10**9
 HOP_S = 45 * DAY_S
 KEPT_BLOCKS = 64
 """A wallet's blocks that are as far as this behind its newest are folded."""
@@ -50,9 +49,9 @@ def moves_of(
     value = 0 if failed or move.direction == "self" or move.value_wei is None else max(0, int(move.value_wei))
     price = move.gas_price_wei
     against = price / median_gas_price_wei if price is not None and median_gas_price_wei else None
-    whole = price is not None and price % GWEI == 0
+    price_digits = digits(price) if price else 0
     selector = move.selector or "0x"
-    return Move(time, side, peer, value, move.gas_limit, move.gas_used, against, whole, selector, failed, peer_fame)
+    return Move(time, side, peer, value, move.gas_limit, move.gas_used, against, price_digits, selector, failed, peer_fame)
 
 
 def _nothing(move: WalletMove) -> bool:
@@ -225,9 +224,9 @@ def _line(move: Move | TokenMove) -> str:
     if move.__class__ is TokenMove:
         _, side, peer, token, nothing, fame, token_fame = move
         return f"{side} {peer or ''} {token} {nothing:d} {fame or ''} {token_fame or ''}"
-    _, side, peer, value, limit, used, price, whole, selector, failed, fame = move  # type: ignore[misc]
+    _, side, peer, value, limit, used, price, price_digits, selector, failed, fame = move  # type: ignore[misc]
     gas = f"{_told(limit)} {_told(used)} {_told(price)}"
-    return f"{side} {peer or ''} {value:x} {gas} {whole:d} {selector} {failed:d} {fame or ''}"
+    return f"{side} {peer or ''} {value:x} {gas} {price_digits} {selector} {failed:d} {fame or ''}"
 
 
 def _told(value: float | None) -> str:
@@ -243,8 +242,8 @@ def _move(time: int, words: list[str]) -> Move | TokenMove:
     if len(words) == 6:
         _, peer, token, nothing, fame, token_fame = words
         return TokenMove(time, side, peer or None, token, nothing == "1", float(fame or 0), float(token_fame or 0))
-    _, peer, value, limit, used, price, whole, selector, failed, fame = words
+    _, peer, value, limit, used, price, price_digits, selector, failed, fame = words
     return Move(
         time, side, peer or None, int(value, 16), int(limit) if limit else None, int(used) if used else None,
-        float(price) if price else None, whole == "1", selector, failed == "1", float(fame or 0),
+        float(price) if price else None, int(price_digits), selector, failed == "1", float(fame or 0),
     )  # fmt: skip
