@@ -6,7 +6,8 @@ is the places of its bits, three hex digits each, until all its digits are short
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import fields
 from operator import attrgetter
 from typing import Any
 
@@ -14,30 +15,11 @@ from models.fraud.profile import BITS, Distinct, Half, Moments, Profile
 
 Packed = list[Any]
 _DIGITS = BITS // 4
-_HALF_NUMBERS = (
-    "moves", "failed", "zero", "calls", "plain", "whole_price", "tenths", "hundredths", "again", "fresh", "total", "last",
-    "tokens", "empty_tokens",
-)  # fmt: skip
-_HALF_MOMENTS = ("value", "gap", "gas_limit", "gas_share", "gas_price", "fame", "token_fame", "coin_fame")
-_HALF_DISTINCT = ("peers", "selectors", "token_peers")
-_NUMBERS = ("first", "last", "created", "bursts", "quick", "drains", "balance", "peak", "sine", "cosine")
-_MOMENTS = ("delay", "gap")
-_DISTINCT = ("hours", "days", "tokens", "peers")
-_half_numbers, _half_moments, _half_distinct = map(
-    lambda names: attrgetter(*names), (_HALF_NUMBERS, _HALF_MOMENTS, _HALF_DISTINCT)
-)
-_numbers, _moments, _distinct = map(lambda names: attrgetter(*names), (_NUMBERS, _MOMENTS, _DISTINCT))
 
 
 def pack(profile: Profile) -> Packed:
-    """A profile as a list that JSON keeps exactly."""
-    return [
-        *_numbers(profile),
-        *map(_pack_moments, _moments(profile)),
-        *map(_pack_bits, _distinct(profile)),
-        _pack_half(profile.came),
-        _pack_half(profile.went),
-    ]
+    """A profile as a list that JSON keeps exactly: its fields in order."""
+    return [how(value) for how, value in zip(_PACK_PROFILE, _of_profile(profile), strict=True)]
 
 
 def unpack(packed: Sequence[Any]) -> Profile:
@@ -46,39 +28,29 @@ def unpack(packed: Sequence[Any]) -> Profile:
     Raises:
         ValueError, TypeError: it is none of `pack`'s.
     """
-    first, last, created, bursts, quick, drains, balance, peak, sine, cosine, *rest = packed
-    delay, gap, hours, days, tokens, peers, came, went = rest
-    return Profile(
-        first, last, _unpack_half(came), _unpack_half(went), created, bursts, quick, drains, balance, peak,
-        _unpack_moments(delay), _unpack_moments(gap),
-        _unpack_bits(hours), _unpack_bits(days), _unpack_bits(tokens), _unpack_bits(peers), sine, cosine,
-    )  # fmt: skip
+    return Profile(*[how(value) for how, value in zip(_UNPACK_PROFILE, packed, strict=True)])
 
 
 def _pack_half(half: Half) -> Packed | int:
     if not half.moves and not half.tokens:
         return 0
-    return [
-        *_half_numbers(half),
-        f"{half.last_value:x}",  # up to 256 bits, which most readers of JSON would round
-        *map(_pack_moments, _half_moments(half)),
-        *map(_pack_bits, _half_distinct(half)),
-    ]
+    return [how(value) for how, value in zip(_PACK_HALF, _of_half(half), strict=True)]
 
 
 def _unpack_half(packed: Any) -> Half:
-    if packed == 0:
-        return Half()
-    (
-        moves, failed, zero, calls, plain, whole_price, tenths, hundredths, again, fresh, total, last, tokens, empty_tokens,
-        last_value, value, gap, gas_limit, gas_share, gas_price, fame, token_fame, coin_fame, peers, selectors, token_peers,
-    ) = packed  # fmt: skip
-    return Half(
-        moves, failed, zero, calls, plain, whole_price, tenths, hundredths, again, fresh, total, last, int(last_value, 16),
-        _unpack_moments(value), _unpack_moments(gap), _unpack_moments(gas_limit), _unpack_moments(gas_share),
-        _unpack_moments(gas_price), _unpack_moments(fame), _unpack_bits(peers), _unpack_bits(selectors),
-        tokens, empty_tokens, _unpack_moments(token_fame), _unpack_moments(coin_fame), _unpack_bits(token_peers),
-    )  # fmt: skip
+    return Half() if packed == 0 else Half(*[how(value) for how, value in zip(_UNPACK_HALF, packed, strict=True)])
+
+
+def _same(value: Any) -> Any:
+    return value
+
+
+def _hex(value: int) -> str:
+    return f"{value:x}"  # up to 256 bits, which most readers of JSON would round
+
+
+def _unhex(text: str) -> int:
+    return int(text, 16)
 
 
 def _pack_moments(moments: Moments) -> Any:
@@ -120,3 +92,25 @@ def _unpack_bits(packed: str) -> Distinct:
     for at in range(0, len(packed), 3):
         bits |= 1 << int(packed[at : at + 3], 16)
     return Distinct(bits)
+
+
+_Ways = dict[str, tuple[Callable[[Any], Any], Callable[[Any], Any]]]
+_BY_TYPE: _Ways = {
+    "int": (_same, _same),
+    "float": (_same, _same),
+    "Moments": (_pack_moments, _unpack_moments),
+    "Distinct": (_pack_bits, _unpack_bits),
+    "Half": (_pack_half, _unpack_half),
+}
+_BY_NAME: _Ways = {"last_value": (_hex, _unhex)}
+
+
+def _ways(kind: type[Half] | type[Profile], place: int) -> list[Callable[[Any], Any]]:
+    """How each field is packed (`place` 0) or unpacked (1)."""
+    return [(_BY_NAME.get(field.name) or _BY_TYPE[str(field.type)])[place] for field in fields(kind)]
+
+
+_PACK_HALF, _UNPACK_HALF = _ways(Half, 0), _ways(Half, 1)
+_PACK_PROFILE, _UNPACK_PROFILE = _ways(Profile, 0), _ways(Profile, 1)
+_of_half = attrgetter(*[field.name for field in fields(Half)])
+_of_profile = attrgetter(*[field.name for field in fields(Profile)])

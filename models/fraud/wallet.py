@@ -51,7 +51,9 @@ def moves_of(
     against = price / median_gas_price_wei if price is not None and median_gas_price_wei else None
     price_digits = digits(price) if price else 0
     selector = move.selector or "0x"
-    return Move(time, side, peer, value, move.gas_limit, move.gas_used, against, price_digits, selector, failed, peer_fame)
+    return Move(
+        time, side, peer, value, move.gas_limit, move.gas_used, against, price_digits, selector, failed, peer_fame
+    )
 
 
 def _nothing(move: WalletMove) -> bool:

@@ -31,10 +31,10 @@ def told(**fields: Any) -> Move | TokenMove:
 
 def test_a_transaction_is_a_move_with_its_gas_against_what_others_pay() -> None:
     found = told(value_wei="5", gas_limit=21_000, gas_used=20_000, gas_price_wei=30 * GWEI, selector="0x", status=1)
-    assert found == Move(1_000, OUT, BOB, 5, 21_000, 20_000, 1.5, True, "0x", False, 3.0)
+    assert found == Move(1_000, OUT, BOB, 5, 21_000, 20_000, 1.5, 1, "0x", False, 3.0)
     found = told(value_wei="5", direction="in", gas_price_wei=30 * GWEI + 1, selector="0xa9059cbb")
     assert isinstance(found, Move)
-    assert (found.side, found.round_price, found.selector, found.gas_limit) == (IN, False, "0xa9059cbb", None)
+    assert (found.side, found.price_digits, found.selector, found.gas_limit) == (IN, 11, "0xa9059cbb", None)
 
 
 def test_what_failed_or_went_to_oneself_moves_no_value() -> None:
@@ -49,7 +49,7 @@ def test_what_is_unknown_stays_unknown() -> None:
     found = moves_of(
         WalletMove.model_validate({"kind": "transaction", "direction": "out", "transaction_hash": tx(1)}), 1, None, fame
     )
-    assert found == Move(1, OUT, None, 0, None, None, None, False, "0x", False, 0.0)
+    assert found == Move(1, OUT, None, 0, None, None, None, 0, "0x", False, 0.0)
 
 
 @pytest.mark.parametrize("kind", ["transfer", "swap"])
@@ -73,7 +73,7 @@ Said = tuple[int, int, list[Move | TokenMove]]
 def paid(number: int, many: int = 1, time: int | None = None) -> list[Move | TokenMove]:
     """Moves that are nobody else's."""
     at = START + 12 * number if time is None else time
-    return [Move(at, OUT, f"0x{number:038x}{n:02x}", 10**15 + number, 21_000, 21_000, 1.1, True, "0x", False, 2.0)
+    return [Move(at, OUT, f"0x{number:038x}{n:02x}", 10**15 + number, 21_000, 21_000, 1.1, 1, "0x", False, 2.0)
             for n in range(many)]  # fmt: skip
 
 
