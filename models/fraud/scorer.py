@@ -60,6 +60,8 @@ class Scorer:
     """Path lengths of ordinary wallets, rising: quantiles at equal steps."""
     famous: dict[int, int]
     """How many training wallets dealt with an address, or held it as a token, by the address's CRC-32."""
+    groups: frozenset[int]
+    """CRC-32 of the campaigns that it was trained on, where it tells: who evaluates it must know."""
     cuts: Floats
     """The probabilities from which a score is medium, high and critical: 5, 1 and 0.1 % of ordinary wallets reach them."""
 
@@ -83,6 +85,7 @@ class Scorer:
             Trees.of(arrays, "forest"),
             np.asarray(arrays["ordinary"], float),
             dict(zip(arrays["famous"].tolist(), arrays["wallets"].tolist(), strict=True)),
+            frozenset(np.asarray(arrays.get("groups", ())).tolist()),
             np.asarray(arrays["cuts"], float),
         )
         if found.cuts.shape != (3,) or np.any(np.diff(found.cuts) < 0) or found.known.shape != found.calibrated.shape:
