@@ -18,6 +18,7 @@ from zlib import crc32
 import numpy as np
 from numpy.typing import NDArray
 
+from models.fraud import behaviour
 from models.fraud.measure import ece, figures_of
 from models.fraud.profile import FEATURES, features
 from models.fraud.replay import AccountQuarter, Fame, Replayed, Told, quarter, replay
@@ -297,6 +298,7 @@ def train(history: Sequence[Told], labels: Labels, version: str, made_by: str, n
         made[name] = {
             **boost(seen, rows, PAST_ROUNDS if past else ROUNDS),
             **isolate(seen.vectors[rows & ~seen.fraud]),
+            **behaviour.fit(seen.vectors[rows], seen.fraud[rows], SEED),
             **popularity.arrays(),
             "groups": np.array([crc32(group.encode()) for group in among], np.uint32),
         }
@@ -342,7 +344,7 @@ def _finish(made: dict[str, dict[str, NDArray[Any]]], seen_by: dict[str, Seen], 
     say("calibration and figures")
     for kind, name in (("fold", "fraud"), ("past", "past")):
         counted = np.ones(len(folds), bool) if kind == "fold" else seen.quarters >= PAST_ENDS
-        odds, first, lengths = (np.full(len(folds), np.nan) for _ in range(3))
+        odds, first, lengths, unusual = (np.full(len(folds), np.nan) for _ in range(4))
         for fold in range(FOLDS):
             mine, arrays = folds == fold, made[f"{kind}-{fold}"]
             unseen = seen_by[f"{kind}-{fold}"]
@@ -350,6 +352,7 @@ def _finish(made: dict[str, dict[str, NDArray[Any]]], seen_by: dict[str, Seen], 
             odds[mine] = trees.sums(unseen.vectors[mine])
             first[mine] = trees.sums(unseen.early[1][mine])
             lengths[mine] = forest.sums(np.nan_to_num(unseen.vectors[mine]))
+            unusual[mine] = behaviour.Behaviours.of(arrays).unusual(unseen.vectors[mine])
         probability = np.full(len(folds), np.nan)
         for fold in (-1, *range(FOLDS)):
             others = counted & (folds != fold)
@@ -366,12 +369,25 @@ def _finish(made: dict[str, dict[str, NDArray[Any]]], seen_by: dict[str, Seen], 
             single = figures_of(seen.fraud, first, seen.quarters, seen.transactions)
             done.figures |= {"single_auc": single["auc"], "ece": ece(seen.fraud, probability)}
             done.ablation["boosted trees"] = told
-            done.ablation["isolation forest"] = figures_of(seen.fraud, -lengths, seen.quarters, seen.transactions)
+            anomalies = {
+                "isolation forest": -lengths,
+                "HDBSCAN": unusual,
+                "both by rank": _rank(-lengths) + _rank(unusual),
+            }
+            anomalies["all by rank"] = anomalies["both by rank"] / 2 + _rank(probability)
+            for detector, score in anomalies.items():
+                done.ablation[detector] = figures_of(seen.fraud, score, seen.quarters, seen.transactions)
         else:
             done.figures["past_auc"] = told["auc"]
     for name, arrays in made.items():
         done.releases[name] = _release(name, arrays, done.figures, facts)
     return done
+
+
+def _rank(score: Floats) -> Floats:
+    """0 to 1."""
+    ranks: Floats = np.argsort(np.argsort(score, kind="stable"), kind="stable") / len(score)
+    return ranks
 
 
 def _release(name: str, arrays: dict[str, NDArray[Any]], figures: dict[str, float], facts: _Facts) -> Release:
