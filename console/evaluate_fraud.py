@@ -28,7 +28,7 @@ from models.fraud.trees import Floats
 from models.releases import Refused, load
 from topics.releases import unpack
 
-UNSEEN = ROOT / "models" / "fraud" / "unseen"
+SERVING, UNSEEN = FRAUD.shipped, ROOT / "models" / "fraud" / "unseen"
 Say = Callable[[str], None]
 
 
@@ -53,7 +53,7 @@ def judges(past: bool) -> Judges:
     Raises:
         LocalError: one is missing or broken.
     """
-    first = UNSEEN / "past.release" if past else FRAUD.shipped
+    first = UNSEEN / "past.release" if past else SERVING
     folds = sorted(UNSEEN.glob("past-*.release" if past else "fold-*.release"))
     serving, trained_on = _scorer(first)
     return Judges(serving, [_scorer(file)[0] for file in folds], trained_on)

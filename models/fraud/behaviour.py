@@ -93,6 +93,8 @@ class Behaviours:
         """The cluster of each row of the model's features, or `NONE`."""
         nearest, distance = self.nearest(rows)
         found = self.cluster[nearest].copy()
+        if not len(self.reach):  # too few wallets for a cluster
+            return found
         found[(found >= 0) & (distance > self.reach[np.maximum(found, 0)])] = NONE
         return found
 

@@ -35,6 +35,7 @@ KNOWN = 2
 PAST_ENDS = "2020Q1"
 """What the models of the past may not have seen, nor later."""
 ROUNDS, PAST_ROUNDS = 300, 200
+ISOLATION_TREES = 100
 LIFE = timedelta(days=365)
 SEED = 7
 
@@ -48,7 +49,7 @@ BOOSTING = {
     "bagging_fraction": 0.8,
     "bagging_freq": 1,
     "lambda_l2": 5.0,
-    "num_threads": 2,
+    "num_threads": 1,  # two that share a core with others wait for each other
     "deterministic": True,
     "force_row_wise": True,
     "seed": SEED,
@@ -209,7 +210,7 @@ def isolate(vectors: Floats) -> dict[str, NDArray[Any]]:
     from sklearn.ensemble import IsolationForest
 
     rows = np.nan_to_num(vectors).astype(np.float32)
-    forest = IsolationForest(n_estimators=100, max_samples=min(256, len(rows)), random_state=SEED).fit(rows)
+    forest = IsolationForest(n_estimators=ISOLATION_TREES, max_samples=min(256, len(rows)), random_state=SEED).fit(rows)
     arrays = flattened(forest)
     lengths = Trees.of(arrays, "forest").sums(rows.astype(float))
     return {**arrays, "ordinary": np.quantile(lengths, np.linspace(0.0, 1.0, 201))}
@@ -222,16 +223,15 @@ def flattened(forest: Any) -> dict[str, NDArray[Any]]:
     for estimator, columns in zip(forest.estimators_, forest.estimators_features_, strict=True):
         tree, base = estimator.tree_, len(nodes)
         roots.append(base)
-        depth = np.zeros(tree.node_count)
-        for node in range(tree.node_count):
-            left, right, rows = tree.children_left[node], tree.children_right[node], tree.n_node_samples[node]
-            if left == -1:
+        parts = (tree.children_left, tree.children_right, tree.n_node_samples, tree.feature, tree.threshold)
+        depth = [0] * tree.node_count
+        for node, (left, right, rows, feature, threshold) in enumerate(zip(*(p.tolist() for p in parts), strict=True)):
+            if left == LEAF:
                 here = base + node
                 nodes.append((LEAF, 0.0, here, here, 0, depth[node] + _average_path(rows), rows))
             else:
                 depth[left] = depth[right] = depth[node] + 1
-                feature = columns[tree.feature[node]]
-                nodes.append((feature, tree.threshold[node], base + left, base + right, 1, 0.0, rows))
+                nodes.append((columns[feature], threshold, base + left, base + right, 1, 0.0, rows))
     return _columns("forest", nodes, roots)
 
 
@@ -249,7 +249,8 @@ def calibrate(odds: Floats, fraud: NDArray[np.bool_], weights: Floats) -> dict[s
     from sklearn.isotonic import IsotonicRegression
 
     order = np.argsort(odds, kind="stable")
-    level = IsotonicRegression(y_min=1e-4, y_max=1 - 1e-4).fit_transform(odds[order], fraud[order], weights[order])
+    rising = IsotonicRegression(y_min=1e-4, y_max=1 - 1e-4).fit(odds[order], fraud[order], weights[order])
+    level = rising.predict(odds[order])
     starts = np.flatnonzero(np.diff(level, prepend=-1.0))
     middles = [float(np.average(part)) for part in np.split(odds[order], starts[1:])]
     return {"known": np.array(middles), "calibrated": level[starts]}
@@ -401,7 +402,7 @@ def _release(name: str, arrays: dict[str, NDArray[Any]], figures: dict[str, floa
         sha256=sha256(artefact).hexdigest(),
         data_hash=facts.data_hash,
         window=facts.window,
-        metrics=figures,
+        metrics={name: value for name, value in figures.items() if np.isfinite(value)},
         decides=Decides(metric="auc", higher_is_better=True),
         created=facts.now,
         expires=facts.now + LIFE,
