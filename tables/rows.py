@@ -44,7 +44,7 @@ positions refused. Versions are zero-padded, so that text order is number order;
 
 @dataclass(frozen=True, slots=True)
 class Pointer:
-    """One entry of an index: `index` under `key` gets the row, scored by block number."""
+    """One entry of an index: `index` under `key` gets the row, scored by block number or unix seconds."""
 
     index: Index
     key: str

@@ -9,9 +9,11 @@ from zlib import crc32
 
 import numpy as np
 
+from models.fraud.packed import pack
 from models.fraud.profile import IN, OUT, Move, Profile
 from models.fraud.scorer import FRAUD, Scorer
 from models.releases import load
+from tables.registry import ProfileRow
 from tests.linear import CREATED, DATA, NEVER
 from topics.schemas.models import Decides, Feature, Manifest, Release, Window
 
@@ -91,3 +93,17 @@ def wallet(payers: int, first: int = 1_700_000_000, out: int = 0, value: int = 1
 def move(side: Any, peer: str, time: int, value: int) -> Move:
     """A plain payment."""
     return Move(time, side, peer, value, 21_000, 21_000, 1.0, True, "0x", False, 0.0)
+
+
+def profile_row(address: str, profile: Profile, chain_id: int = 1, **more: Any) -> ProfileRow:
+    """A wallet's row that says this of it."""
+    many = sum(half.moves + half.tokens for half in (profile.came, profile.went))
+    about: dict[str, Any] = {
+        "chain_id": chain_id,
+        "address": address,
+        "revision": 1,
+        "number": 1,
+        "moves": many,
+        **more,
+    }
+    return ProfileRow(**about, young=pack(profile))

@@ -10,8 +10,8 @@ from datetime import timedelta
 from typing import Any
 
 from topics import releases
-from topics.headers import BLOCK, QUESTION, RESULT, TAKEN_IN, Header
-from topics.schemas import alerts, chain, mev, models, requests
+from topics.headers import ASKED, BLOCK, QUESTION, RESULT, TAKEN_IN, Header
+from topics.schemas import alerts, chain, mev, models, requests, risk
 
 MIB = 1024 * 1024
 OTHERS = ("any producer", "consumers")
@@ -97,11 +97,31 @@ MEV_FINDINGS = Topic(
     max_bytes=16 * MIB,
     dead_letters=True,
 )
+SWAP_REQUESTS = Topic(
+    "swap.requests",
+    key="from_address",
+    schema=risk.SwapRequests,
+    writers=("facade", "any producer"),
+    readers=("assess",),
+    doc="Swaps that somebody wants assessed before they are made: one, or an array of them. Where the header `reply_to` names"
+    " who waits, the answer goes to Redis too.",
+    dead_letters=True,
+    headers=ASKED,
+)
+RISK_SCORES = Topic(
+    "risk.scores",
+    key="chain_id:address",
+    schema=risk.Assessment,
+    writers=("assess",),
+    readers=("risk_alerts", "consumers"),
+    doc="The risk of swap requests.",
+    dead_letters=True,
+)
 ALERTS = Topic(
     "alerts",
     key="entity",
     schema=alerts.Alert,
-    writers=("alerts",),
+    writers=("alerts", "risk_alerts"),
     readers=("consumers",),
     doc="What a person should know, with an English text.",
     # One names every front and back of its finding twice.
@@ -142,6 +162,8 @@ TOPICS: dict[str, Topic] = {
         PAIR_TRADES,
         WALLET_ACTIVITY,
         MEV_FINDINGS,
+        SWAP_REQUESTS,
+        RISK_SCORES,
         ALERTS,
         REQUESTS_DATA,
         MODEL_RELEASES,

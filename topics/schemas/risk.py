@@ -51,14 +51,11 @@ class SwapRequest(BaseModel):
     chain_id: Uint64 = 1
 
 
-Element = Annotated[
-    SwapRequest | SkipJsonSchema[Annotated[Any, AfterValidator(Unfit)]], Field(union_mode="left_to_right")
-]
-"""A swap request, or what is none, which is refused alone."""
-SwapRequests = Annotated[
-    Annotated[list[Element], Field(max_length=MOST_REQUESTS)] | Element, Field(union_mode="left_to_right")
-]
-"""A value of swap.requests."""
+_Unfit = SkipJsonSchema[Annotated[Any, AfterValidator(Unfit)]]
+_Element = Annotated[SwapRequest | _Unfit, Field(union_mode="left_to_right")]
+_Elements = Annotated[list[_Element], Field(max_length=MOST_REQUESTS)]
+SwapRequests = Annotated[SwapRequest | _Elements | _Unfit, Field(union_mode="left_to_right")]
+"""A value of swap.requests: one, or an array in which each that is none is refused alone."""
 REQUEST: TypeAdapter[SwapRequest] = TypeAdapter(SwapRequest)
 
 
