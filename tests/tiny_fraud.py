@@ -92,7 +92,7 @@ def wallet(payers: int, first: int = 1_700_000_000, out: int = 0, value: int = 1
 
 def move(side: Any, peer: str, time: int, value: int) -> Move:
     """A plain payment."""
-    return Move(time, side, peer, value, 21_000, 21_000, 1.0, True, "0x", False, 0.0)
+    return Move(time, side, peer, value, 21_000, 21_000, 1.0, 2, "0x", False, 0.0)
 
 
 def profile_row(address: str, profile: Profile, chain_id: int = 1, **more: Any) -> ProfileRow:

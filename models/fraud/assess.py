@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from models.fraud import lists, reasons, requests
-from models.fraud.profile import FEATURES, IN, OUT, WEI, Move, Profile, Side, features
+from models.fraud.profile import FEATURES, IN, OUT, Move, Profile, Side, features
 from models.fraud.scorer import LEVELS, Scorer
 from models.fraud.trees import Floats
 from models.mev.routers import ROUTERS
@@ -99,11 +99,11 @@ def _first_contact(request: SwapRequest, side: Side, scorer: Scorer | None, now:
             time=int(now) if request.timestamp is None else request.timestamp,
             side=side,
             peer=peer,
-            value=int(requests.ether(request) * WEI),
+            value=requests.wei(request),
             gas_limit=None,
             gas_used=None,
             gas_price=None,  # against the market of its day, which a request does not tell
-            round_price=False,
+            price_digits=0,
             selector="0x00000000" if call else "0x",
             failed=False,
             fame=scorer.fame(peer) if scorer is not None and peer is not None else 0.0,

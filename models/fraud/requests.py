@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from decimal import Decimal
 
 from models.chain import rules
 from models.chain.limits import limits
@@ -218,9 +219,9 @@ def is_hash(text: str | None) -> bool:
     return text is not None and _is_hash(text) is not None
 
 
-def ether(request: SwapRequest) -> float:
-    """How much ether leaves the sender: the amount, where ether is what is sold."""
-    return float(request.amount) if _sold(request) in ETHER else 0.0
+def wei(request: SwapRequest) -> int:
+    """How much ether leaves the sender, in wei: the amount, where ether is what is sold. Exact, since its digits tell something."""
+    return int(Decimal(request.amount).scaleb(18)) if _sold(request) in ETHER else 0
 
 
 def largeness(request: SwapRequest) -> float | None:

@@ -126,10 +126,11 @@ def test_pairs(pair: str | None, found: tuple[str, str] | None) -> None:
 
 def test_how_much_ether_leaves() -> None:
     amounts = [
-        requests.ether(request(**more))
+        requests.wei(request(**more))
         for more in ({}, {"tokenPair": "WETH/DAI"}, {"tokenPair": "DAI/WETH"}, {"tokenPair": "?"})
     ]
-    assert amounts == [1.0, 1.0, 0.0, 0.0]
+    assert amounts == [10**18, 10**18, 0, 0]
+    assert requests.wei(request(amount="1234567.000000000000000001")) == 1234567 * 10**18 + 1
     assert requests.largeness(request(tokenPair="USDC/ETH", amount=500_000)) == 2.0
     assert requests.largeness(request(tokenPair="FOO/ETH", amount=500_000)) is None
 
@@ -163,4 +164,4 @@ def test_any_request_is_taken_or_refused_by_field(more: dict[str, Any]) -> None:
     if isinstance(found, SwapRequest):
         for fault in [*requests.errors(found, NOW), *requests.warnings(found, NOW)]:
             assert fault.field and fault.code and fault.message
-        assert isinstance(requests.ether(found), float)
+        assert requests.wei(found) >= 0 or float(found.amount) < 0
