@@ -6,38 +6,32 @@ is the places of its bits, three hex digits each, until all its digits are short
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import fields
 from operator import attrgetter
 from typing import Any
+from zlib import crc32
 
-from models.fraud.profile import BITS, Distinct, Half, Moments, Profile
+from models.fraud.profile import BITS, Distinct, Half, Moments, Move, Profile, TokenMove
 
 Packed = list[Any]
 _DIGITS = BITS // 4
-_HALF_NUMBERS = (
-    "moves", "failed", "zero", "calls", "plain", "whole_price", "tenths", "hundredths", "again", "fresh", "total", "last",
-    "tokens", "empty_tokens",
-)  # fmt: skip
-_HALF_MOMENTS = ("value", "gap", "gas_limit", "gas_share", "gas_price", "fame", "token_fame", "coin_fame")
-_HALF_DISTINCT = ("peers", "selectors", "token_peers")
-_NUMBERS = ("first", "last", "created", "bursts", "quick", "drains", "balance", "peak", "sine", "cosine")
-_MOMENTS = ("delay", "gap")
-_DISTINCT = ("hours", "days", "tokens", "peers")
-_half_numbers, _half_moments, _half_distinct = map(
-    lambda names: attrgetter(*names), (_HALF_NUMBERS, _HALF_MOMENTS, _HALF_DISTINCT)
+_WIDE = "last_value"
+"""A number of up to 256 bits, which most readers of JSON would round: in hex."""
+LAYOUT = crc32(
+    repr(
+        [
+            *((one.name, one.type) for kind in (Profile, Half, Moments) for one in fields(kind)),
+            *(BITS, Move._fields, TokenMove._fields),
+        ]
+    ).encode()
 )
-_numbers, _moments, _distinct = map(lambda names: attrgetter(*names), (_NUMBERS, _MOMENTS, _DISTINCT))
+"""Tells rows of other versions of Soba, whose profiles have other fields: those mean nothing here."""
 
 
 def pack(profile: Profile) -> Packed:
     """A profile as a list that JSON keeps exactly."""
-    return [
-        *_numbers(profile),
-        *map(_pack_moments, _moments(profile)),
-        *map(_pack_bits, _distinct(profile)),
-        _pack_half(profile.came),
-        _pack_half(profile.went),
-    ]
+    return [to(value) if to else value for to, value in zip(_PROFILE_TO, _profile(profile), strict=True)]
 
 
 def unpack(packed: Sequence[Any]) -> Profile:
@@ -46,39 +40,19 @@ def unpack(packed: Sequence[Any]) -> Profile:
     Raises:
         ValueError, TypeError: it is none of `pack`'s.
     """
-    first, last, created, bursts, quick, drains, balance, peak, sine, cosine, *rest = packed
-    delay, gap, hours, days, tokens, peers, came, went = rest
-    return Profile(
-        first, last, _unpack_half(came), _unpack_half(went), created, bursts, quick, drains, balance, peak,
-        _unpack_moments(delay), _unpack_moments(gap),
-        _unpack_bits(hours), _unpack_bits(days), _unpack_bits(tokens), _unpack_bits(peers), sine, cosine,
-    )  # fmt: skip
+    return Profile(*[back(value) if back else value for back, value in zip(_PROFILE_BACK, packed, strict=True)])
 
 
 def _pack_half(half: Half) -> Packed | int:
     if not half.moves and not half.tokens:
         return 0
-    return [
-        *_half_numbers(half),
-        f"{half.last_value:x}",  # up to 256 bits, which most readers of JSON would round
-        *map(_pack_moments, _half_moments(half)),
-        *map(_pack_bits, _half_distinct(half)),
-    ]
+    return [to(value) if to else value for to, value in zip(_HALF_TO, _half(half), strict=True)]
 
 
 def _unpack_half(packed: Any) -> Half:
     if packed == 0:
         return Half()
-    (
-        moves, failed, zero, calls, plain, whole_price, tenths, hundredths, again, fresh, total, last, tokens, empty_tokens,
-        last_value, value, gap, gas_limit, gas_share, gas_price, fame, token_fame, coin_fame, peers, selectors, token_peers,
-    ) = packed  # fmt: skip
-    return Half(
-        moves, failed, zero, calls, plain, whole_price, tenths, hundredths, again, fresh, total, last, int(last_value, 16),
-        _unpack_moments(value), _unpack_moments(gap), _unpack_moments(gas_limit), _unpack_moments(gas_share),
-        _unpack_moments(gas_price), _unpack_moments(fame), _unpack_bits(peers), _unpack_bits(selectors),
-        tokens, empty_tokens, _unpack_moments(token_fame), _unpack_moments(coin_fame), _unpack_bits(token_peers),
-    )  # fmt: skip
+    return Half(*[back(value) if back else value for back, value in zip(_HALF_BACK, packed, strict=True)])
 
 
 def _pack_moments(moments: Moments) -> Any:
@@ -87,7 +61,8 @@ def _pack_moments(moments: Moments) -> Any:
         return 0
     if count == 1:
         return [moments.mean]
-    return [count, moments.mean, moments.squares, moments.low, moments.high]
+    # Of whole numbers, too: what comes back must be packed to the same bytes.
+    return [count, moments.mean, moments.squares, float(moments.low), float(moments.high)]
 
 
 def _unpack_moments(packed: Any) -> Moments:
@@ -120,3 +95,25 @@ def _unpack_bits(packed: str) -> Distinct:
     for at in range(0, len(packed), 3):
         bits |= 1 << int(packed[at : at + 3], 16)
     return Distinct(bits)
+
+
+_Form = Callable[[Any], Any] | None
+_FORMS: dict[str, tuple[_Form, _Form]] = {
+    "int": (None, None),
+    "float": (None, None),
+    "Moments": (_pack_moments, _unpack_moments),
+    "Distinct": (_pack_bits, _unpack_bits),
+    "Half": (_pack_half, _unpack_half),
+    _WIDE: (hex, lambda packed: int(packed, 16)),
+}
+"""By a field's type, or its name: how its value is packed and unpacked; None: as it is."""
+
+
+def _forms(kind: type[Profile] | type[Half]) -> tuple[Callable[[Any], Any], list[_Form], list[_Form]]:
+    told = fields(kind)
+    found = [_FORMS[one.name if one.name == _WIDE else str(one.type)] for one in told]
+    return attrgetter(*(one.name for one in told)), [to for to, _ in found], [back for _, back in found]
+
+
+_profile, _PROFILE_TO, _PROFILE_BACK = _forms(Profile)
+_half, _HALF_TO, _HALF_BACK = _forms(Half)

@@ -24,13 +24,13 @@ MOVES = st.builds(
     st.none() | st.integers(0, 30_000_000) | st.just(21_000),
     st.none() | st.integers(0, 30_000_000),
     st.none() | st.floats(0, 1e6),
-    st.booleans(),
+    st.integers(0, 20),
     st.sampled_from(("0x", "0xa9059cbb", "0x095ea7b3")),
     st.booleans(),
     FAME,
 )
 TOKEN_MOVES = st.builds(TokenMove, TIMES, SIDES, st.none() | ADDRESSES, ADDRESSES, st.booleans(), FAME, FAME)
-MANY = [Move(1_600_000_000 + n, 1, f"0x{n:040x}", n, None, None, None, False, "0x", False, 0.0) for n in range(500)]
+MANY = [Move(1_600_000_000 + n, 1, f"0x{n:040x}", n, None, None, None, 0, "0x", False, 0.0) for n in range(500)]
 """So many peers that their bitmap is all digits."""
 
 
@@ -53,5 +53,5 @@ def test_what_is_packed_comes_back_exactly(moves: list[Move | TokenMove]) -> Non
     stored = Row(packed=pack(profile)).model_dump_json()
     found = unpack(Row.model_validate_json(stored).packed)
     assert found == profile
-    assert repr(features(found)) == repr(features(profile))  # NaN is not equal to itself
+    assert repr([*map(float, features(found))]) == repr([*map(float, features(profile))])  # NaN is not equal to itself
     assert unpack(json.loads(json.dumps(pack(profile)))) == profile
