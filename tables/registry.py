@@ -16,6 +16,7 @@ from pydantic import BaseModel
 from topics.schemas.alerts import Alert
 from topics.schemas.fields import Uint64
 from topics.schemas.mev import Finding
+from topics.schemas.wallet import Known, Level, Share
 
 VERSION_DIGITS = 20
 REPLIES_CHANNEL = "replies:{instance}"
@@ -51,6 +52,24 @@ class MevRow(BaseModel):
     revision: Uint64
     status: Literal["complete", "partial", "removed"]
     findings: list[Finding]
+
+
+class ProfileRow(Known):
+    """What is known of a wallet by its own moves, and how that is judged. `models.fraud.wallet.current` makes a profile of it."""
+
+    chain_id: Uint64
+    address: str
+    revision: Uint64
+    """Of the row: it rises with each block that says something new, and is never below that block's."""
+    moves: Uint64
+    """How many are in the profile that is scored: the evidence."""
+    level: Level
+    probability: Share | None = None
+    """Of being a fraud's wallet, calibrated, by behaviour alone; left out where no move is left."""
+    anomaly: Share | None = None
+    """How unusual it is among ordinary wallets, as a rank: no probability. Left out where the level is low."""
+    model: str
+    """By which model."""
 
 
 class ModelRow(BaseModel):
@@ -124,9 +143,17 @@ def redis_key(name: str, key: str) -> str:
 WEEK = timedelta(days=7)
 BLOCKS = Table("blocks", "chain_id:number", BlockRow, WEEK, "blocks", "Validated blocks without their events.")
 MEV = Table("mev", "chain_id:number", MevRow, WEEK, "mev", "MEV findings by block.")
+PROFILES = Table(
+    "profiles",
+    "chain_id:address",
+    ProfileRow,
+    timedelta(days=120),
+    "profiles",
+    "Wallets by what they did, with scores.",
+)
 ALERTS = Table("alerts", "alert id", Alert, WEEK, "alerts", "Alerts with their English text.")
 WORKERS = Table("workers", "app_id:instance", WorkerRow, timedelta(seconds=95), "runtime", "Heartbeats of workers.")
-TABLES = (BLOCKS, MEV, ALERTS, WORKERS)
+TABLES = (BLOCKS, MEV, PROFILES, ALERTS, WORKERS)
 
 BLOCKS_BY_CHAIN = Index("blocks_by_chain", "chain_id", BLOCKS, 10_000)
 MEV_BY_CHAIN = Index("mev_by_chain", "chain_id", MEV, 10_000)

@@ -11,7 +11,7 @@ from typing import Any
 
 from topics import releases
 from topics.headers import BLOCK, QUESTION, RESULT, TAKEN_IN, Header
-from topics.schemas import alerts, chain, mev, models, requests
+from topics.schemas import alerts, chain, mev, models, requests, wallet
 
 MIB = 1024 * 1024
 OTHERS = ("any producer", "consumers")
@@ -82,9 +82,18 @@ WALLET_ACTIVITY = Topic(
     key="partition",
     schema=chain.WalletActivity,
     writers=("validate",),
-    readers=("consumers",),
+    readers=("profiles", "consumers"),
     doc="What each wallet did in each block; a record replaces its block's contribution in its partition.",
     max_bytes=32 * MIB,
+    dead_letters=True,
+)
+RISK_SCORES = Topic(
+    "risk.scores",
+    key="chain_id:address",
+    schema=wallet.WalletRisk,
+    writers=("profiles",),
+    readers=("consumers",),
+    doc="Wallets whose risk level has changed; the newest revision of an id is its state.",
 )
 MEV_FINDINGS = Topic(
     "mev.findings",
@@ -141,6 +150,7 @@ TOPICS: dict[str, Topic] = {
         CHAIN_BLOCKS,
         PAIR_TRADES,
         WALLET_ACTIVITY,
+        RISK_SCORES,
         MEV_FINDINGS,
         ALERTS,
         REQUESTS_DATA,
