@@ -12,6 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from agents.agent import Agent
+from agents.app import WORKERS
 from models.fraud.profile import FEATURES
 from models.fraud.scorer import FRAUD
 from models.fraud.trees import LEAF
@@ -92,8 +94,16 @@ def model(made: Release | None = None) -> Model:
     return load(made or release(), FRAUD)
 
 
+def serve_tiny(folder: Path) -> None:
+    """Have this process's agents serve the tiny model, as if it came with Soba."""
+    tiny = served(folder)
+    for agent in WORKERS["fraud"].agents():
+        if isinstance(agent, Agent) and FRAUD in agent.models:
+            object.__setattr__(agent, "models", tuple(tiny if one == FRAUD else one for one in agent.models))
+
+
 def served(folder: Path) -> Served:
-    """What serves the tiny model, as if it came with Soba."""
+    """What an agent says of it, with the tiny model in `folder`."""
     shipped = folder / "fraud.release"
     shipped.write_bytes(pack(release()))
     return replace(FRAUD, shipped=shipped)

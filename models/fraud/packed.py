@@ -61,8 +61,7 @@ def _pack_moments(moments: Moments) -> Any:
         return 0
     if count == 1:
         return [moments.mean]
-    # Of whole numbers, too: what comes back must be packed to the same bytes.
-    return [count, moments.mean, moments.squares, float(moments.low), float(moments.high)]
+    return [count, moments.mean, moments.squares, moments.low, moments.high]
 
 
 def _unpack_moments(packed: Any) -> Moments:

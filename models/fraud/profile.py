@@ -108,7 +108,7 @@ class Distinct:
     def count(self) -> float:
         """About how many."""
         empty = BITS - self.bits.bit_count()
-        return -BITS * math.log(max(empty, 1) / BITS)
+        return BITS * math.log(BITS / max(empty, 1))
 
 
 @dataclass(slots=True)
@@ -231,7 +231,7 @@ class Profile:
                 half.gas_share.add(move.gas_used / max(move.gas_limit, 1))
         if move.gas_price is not None:
             half.gas_price.add(math.log2(max(move.gas_price, 1e-3)))
-            half.price_digits.add(move.price_digits)
+            half.price_digits.add(float(move.price_digits))
         if move.peer is None:
             self.created += 1
         else:
@@ -247,7 +247,7 @@ class Profile:
         ether = move.value / WEI
         if move.value:
             half.value.add(math.log10(ether))
-            half.digits.add(digits(move.value))
+            half.digits.add(float(digits(move.value)))
             half.tenths += move.value % 10**17 == 0
             half.hundredths += move.value % 10**16 == 0
             half.again += move.value == half.last_value
