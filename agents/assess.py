@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import NamedTuple
 
 from pydantic import BaseModel, ValidationError
@@ -124,8 +125,9 @@ def _case(id: str, record: Record, request: SwapRequest, rows: Rows) -> Case:
 
 def _known(rows: Rows, wallet: str | None) -> Known | None:
     row = None if wallet is None else rows.get((PROFILES, wallet))
-    profile = current(row) if isinstance(row, ProfileRow) else None
-    return None if profile is None or not isinstance(row, ProfileRow) else Known(profile, row.moves)
+    if not isinstance(row, ProfileRow) or not row.moves:
+        return None
+    return Known(row.moves, partial(current, row), row.model, row.probability, row.anomaly)
 
 
 def _refuse(result: Result, record: Record, refused: Sequence[tuple[_Element, list[Fault]]]) -> None:

@@ -10,7 +10,8 @@ from base.health import Status
 from topics.schemas.alerts import Alert
 from topics.schemas.mev import Finding
 from topics.schemas.requests import Fault
-from topics.schemas.risk import Assessment, Level
+from topics.schemas.risk import Assessment
+from topics.schemas.wallet import Level
 
 D = TypeVar("D")
 

@@ -16,8 +16,8 @@ from pydantic import BaseModel
 from topics.schemas.alerts import Alert
 from topics.schemas.fields import Uint64
 from topics.schemas.mev import Finding
-from topics.schemas.risk import Assessment, Level
-from topics.schemas.wallet import Known
+from topics.schemas.risk import Assessment
+from topics.schemas.wallet import Known, Level, Share
 
 VERSION_DIGITS = 20
 REPLIES_CHANNEL = "replies:{instance}"
@@ -56,17 +56,21 @@ class MevRow(BaseModel):
 
 
 class ProfileRow(Known):
-    """What is known of a wallet, and how a model judged it then."""
+    """What is known of a wallet by its own moves, and how that is judged. `models.fraud.wallet.current` makes a profile of it."""
 
     chain_id: Uint64
     address: str
     revision: Uint64
+    """Of the row: it rises with each block that says something new, and is never below that block's."""
     moves: Uint64
-    """How many it ever made."""
-    level: Level = "low"
-    probability: float | None = None
-    anomaly: float | None = None
-    model: str | None = None
+    """How many are in the profile that is scored: the evidence."""
+    level: Level
+    probability: Share | None = None
+    """Of being a fraud's wallet, calibrated, by behaviour alone; left out where no move is left."""
+    anomaly: Share | None = None
+    """How unusual it is among ordinary wallets, as a rank: no probability. Left out where the level is low."""
+    model: str
+    """By which model."""
 
 
 class ModelRow(BaseModel):
@@ -144,10 +148,15 @@ MEV = Table("mev", "chain_id:number", MevRow, WEEK, ("mev",), "MEV findings by b
 ALERTS = Table("alerts", "alert id", Alert, WEEK, ("alerts", "risk_alerts"), "Alerts with their English text.")
 WORKERS = Table("workers", "app_id:instance", WorkerRow, timedelta(seconds=95), ("runtime",), "Heartbeats of workers.")
 PROFILES = Table(
-    "profiles", "chain_id:address", ProfileRow, timedelta(days=120), ("profiles",), "What wallets did lately."
+    "profiles",
+    "chain_id:address",
+    ProfileRow,
+    timedelta(days=120),
+    ("profiles",),
+    "Wallets by what they did, with scores.",
 )
 RISK = Table("risk", "request id", Assessment, WEEK, ("assess",), "Assessments of swap requests.")
-TABLES = (BLOCKS, MEV, ALERTS, RISK, WORKERS)
+TABLES = (BLOCKS, MEV, PROFILES, ALERTS, RISK, WORKERS)
 
 BLOCKS_BY_CHAIN = Index("blocks_by_chain", "chain_id", BLOCKS, 10_000)
 MEV_BY_CHAIN = Index("mev_by_chain", "chain_id", MEV, 10_000)

@@ -9,9 +9,10 @@ from zlib import crc32
 
 import numpy as np
 
-from models.fraud.packed import pack
+from models.fraud.packed import LAYOUT, pack
 from models.fraud.profile import IN, OUT, Move, Profile
 from models.fraud.scorer import FRAUD, Scorer
+from models.fraud.wallet import evidence
 from models.releases import load
 from tables.registry import ProfileRow
 from tests.linear import CREATED, DATA, NEVER
@@ -96,14 +97,14 @@ def move(side: Any, peer: str, time: int, value: int) -> Move:
 
 
 def profile_row(address: str, profile: Profile, chain_id: int = 1, **more: Any) -> ProfileRow:
-    """A wallet's row that says this of it."""
-    many = sum(half.moves + half.tokens for half in (profile.came, profile.went))
-    about: dict[str, Any] = {
+    """A wallet's row that says this of it; judged by no model, but for `more`."""
+    about = {
         "chain_id": chain_id,
         "address": address,
         "revision": 1,
         "number": 1,
-        "moves": many,
+        "level": "low",
+        "model": "none",
         **more,
     }
-    return ProfileRow(**about, young=pack(profile))
+    return ProfileRow(**about, layout=LAYOUT, moves=evidence(profile), young=pack(profile))

@@ -82,9 +82,10 @@ WALLET_ACTIVITY = Topic(
     key="partition",
     schema=chain.WalletActivity,
     writers=("validate",),
-    readers=("consumers",),
+    readers=("profiles", "consumers"),
     doc="What each wallet did in each block; a record replaces its block's contribution in its partition.",
     max_bytes=32 * MIB,
+    dead_letters=True,
 )
 MEV_FINDINGS = Topic(
     "mev.findings",
@@ -111,10 +112,10 @@ SWAP_REQUESTS = Topic(
 RISK_SCORES = Topic(
     "risk.scores",
     key="chain_id:address",
-    schema=risk.Assessment,
-    writers=("assess",),
+    schema=risk.Risk,
+    writers=("assess", "profiles"),
     readers=("risk_alerts", "consumers"),
-    doc="The risk of swap requests.",
+    doc="The risk of swap requests, and of wallets whose level has changed; the newest revision of an id is its state.",
     dead_letters=True,
 )
 ALERTS = Topic(

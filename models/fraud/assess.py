@@ -8,17 +8,18 @@ of its behaviour. The level is where the risk stands among the model's cuts: 5, 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
 from models.fraud import lists, reasons, requests
-from models.fraud.profile import FEATURES, IN, OUT, Move, Profile, Side, features
+from models.fraud.profile import IN, OUT, Move, Profile, Side, features
 from models.fraud.scorer import LEVELS, Scorer
-from models.fraud.trees import Floats
 from models.mev.routers import ROUTERS
-from topics.schemas.risk import Assessment, Level, Party, Reason, SwapRequest, Warned
+from topics.schemas.risk import Assessment, Party, Reason, SwapRequest, Warned
+from topics.schemas.wallet import Level
 
 RULES = "fraud-rules/1"
 """What assessments without a trained model call theirs."""
@@ -33,10 +34,15 @@ ROUTER = "a router that everybody trades through; nothing is said of who trades"
 class Known:
     """What is known of a wallet."""
 
-    profile: Profile
-    """Of the last months."""
     moves: int
-    """How many it ever made."""
+    """In the profile that `read` gives."""
+    read: Callable[[], Profile | None]
+    """Its profile. That costs more than all the rest, so it is asked for only where it is needed."""
+    model: str = ""
+    """The model by which it was judged last,"""
+    probability: float | None = None
+    anomaly: float | None = None
+    """from `medium` up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,41 +61,52 @@ class _Side:
     """One party while it is judged."""
 
     address: str
-    side: Side
     known: Known | None
-    scored: Profile | None = None
-    """What the model sees of it; None where it is not judged by behaviour."""
-    listed: list[str] = field(default_factory=list)
-    place: int = -1
-    """Of its vector among those of all."""
+    is_wallet: bool
+    """Whether it is judged by behaviour."""
+    listed: list[str]
+    vector: list[float] | None = None
+    """What the model sees of it; None where it has seen it before, or where there is none."""
+    probability: float | None = None
+    anomaly: float | None = None
 
 
 def assess(cases: Sequence[Case], scorer: Scorer | None, model: str, stale: bool, now: float) -> list[Assessment]:
     """Assess requests, all of them by one model and at one time `now` (unix seconds)."""
-    sides = [_sides(case, scorer, now) for case in cases]
-    judged = [side for pair in sides for side in pair if scorer is not None and side.scored is not None]
-    vectors = np.array([features(side.scored) for side in judged if side.scored is not None]).reshape(-1, len(FEATURES))
-    for place, side in enumerate(judged):
-        side.place = place
-    judge = _Judge(scorer, vectors)
+    sides = [_sides(case, scorer, model, now) for case in cases]
+    new = [side for pair in sides for side in pair if side.vector is not None]
+    if scorer is not None and new:
+        scores = scorer.score(np.array([side.vector for side in new]))
+        for side, probability, anomaly in zip(new, scores.probability.tolist(), scores.anomaly.tolist(), strict=True):
+            side.probability, side.anomaly = probability, anomaly
+    judge = _Judge(scorer)
     return [_assessed(case, pair, judge, model, stale, now) for case, pair in zip(cases, sides, strict=True)]
 
 
-def _sides(case: Case, scorer: Scorer | None, now: float) -> list[_Side]:
+def _sides(case: Case, scorer: Scorer | None, model: str, now: float) -> list[_Side]:
     """The sender and, where there is one, the receiver."""
-    request = case.request
-    found = [_Side(request.from_address, OUT, case.sender)]
-    if request.to_address is not None:
-        found.append(_Side(request.to_address, IN, case.receiver))
-    for side in found:
-        if requests.is_address(side.address):
-            side.listed = lists.naming(side.address)
-            if side.address not in ROUTERS:
-                side.scored = side.known.profile if side.known else _first_contact(request, side.side, scorer, now)
+    request, found = case.request, []
+    for address, side, known in ((request.from_address, OUT, case.sender), (request.to_address, IN, case.receiver)):
+        if address is None:
+            continue
+        well_formed = requests.is_address(address) is not None
+        one = _Side(
+            address, known, well_formed and address not in ROUTERS, lists.naming(address) if well_formed else []
+        )
+        found.append(one)
+        if scorer is None or not one.is_wallet:
+            continue
+        if known is not None and known.model == model and known.probability is not None:
+            one.probability, one.anomaly = known.probability, known.anomaly
+        elif known is not None and (profile := known.read()) is not None:
+            one.vector = features(profile)
+        else:
+            one.known = None
+            one.vector = features(_first_contact(request, side, scorer, now))
     return found
 
 
-def _first_contact(request: SwapRequest, side: Side, scorer: Scorer | None, now: float) -> Profile:
+def _first_contact(request: SwapRequest, side: Side, scorer: Scorer, now: float) -> Profile:
     """A wallet of which nothing is known but this request."""
     peer = request.to_address if side == OUT else request.from_address
     call = request.token_pair is not None if request.contract_interaction is None else request.contract_interaction
@@ -106,18 +123,17 @@ def _first_contact(request: SwapRequest, side: Side, scorer: Scorer | None, now:
             price_digits=0,
             selector="0x00000000" if call else "0x",
             failed=False,
-            fame=scorer.fame(peer) if scorer is not None and peer is not None else 0.0,
+            fame=0.0 if peer is None else scorer.fame(peer),
         )
     )
     return profile
 
 
 class _Judge:
-    """The model's scores of all parties, asked for once."""
+    """What a model's cuts make of risks, and what it says of parties."""
 
-    def __init__(self, scorer: Scorer | None, vectors: Floats) -> None:
-        self._scorer, self._vectors = scorer, vectors
-        self._scores = None if scorer is None else scorer.score(vectors)
+    def __init__(self, scorer: Scorer | None) -> None:
+        self._scorer = scorer
         self.cuts = CUTS if scorer is None else tuple(float(cut) for cut in scorer.cuts)
 
     def level(self, risk: float) -> Level:
@@ -130,30 +146,31 @@ class _Judge:
 
     def party(self, side: _Side) -> Party:
         """The judgement on one party."""
-        party = Party(
+        if not side.is_wallet:
+            known: Literal["protocol", "not_an_address"] = "protocol" if side.address in ROUTERS else "not_an_address"
+            level: Level = "critical" if side.listed else "low"
+            return Party(address=side.address, known=known, evidence=0, level=level, lists=side.listed)
+        level = "low" if side.probability is None else self.level(side.probability)
+        return Party(
             address=side.address,
-            known="not_an_address",
-            evidence=0,
-            level="critical" if side.listed else "low",
+            known="first_contact" if side.known is None else "profile",
+            evidence=1 if side.known is None else side.known.moves,
+            level="critical" if side.listed else level,
+            probability=side.probability,
+            anomaly=None if level == "low" else side.anomaly,
             lists=side.listed,
+            reasons=[] if level == "low" else self._reasons(side),
         )
-        if not requests.is_address(side.address):
-            return party
-        if side.scored is None:
-            party.known = "protocol"
-            return party
-        party.known, party.evidence = ("profile", reasons.moves(side.scored)) if side.known else ("first_contact", 1)
-        if self._scores is not None and self._scorer is not None:
-            party.probability = float(self._scores.probability[side.place])
-            party.anomaly = float(self._scores.anomaly[side.place])
-            level = self.level(party.probability)
-            party.level = "critical" if side.listed else level
-            if level != "low":
-                party.reasons = [
-                    Reason(feature=one.feature, value=None if math.isnan(one.value) else one.value, adds=one.adds)
-                    for one in self._scorer.reasons(self._vectors[side.place])
-                ]
-        return party
+
+    def _reasons(self, side: _Side) -> list[Reason]:
+        if side.vector is None and side.known is not None and (profile := side.known.read()) is not None:
+            side.vector = features(profile)
+        if side.vector is None or self._scorer is None:
+            return []
+        return [
+            Reason(feature=one.feature, value=None if math.isnan(one.value) else one.value, adds=one.adds)
+            for one in self._scorer.reasons(np.array(side.vector))
+        ]
 
     def risk(self, party: Party) -> float | None:
         """Of dealing with a party; None where nothing judges it."""
@@ -168,13 +185,19 @@ def _assessed(case: Case, sides: Sequence[_Side], judge: _Judge, model: str, sta
     risks = [judge.risk(party) for party in parties]
     names = ("sender", "receiver")
     alerts = reasons.of_request(request)
-    if case.sender is not None:
-        alerts += reasons.young_and_large(request, case.sender.profile, case.sender.moves, now)
+    if case.sender is not None and sides[0].is_wallet and reasons.is_large(request):
+        alerts += _young(request, case.sender, now)
     raised = max((judge.floor(alert.severity) for alert in alerts), default=0.0)
     for name, side, party in zip(names, sides, parties, strict=False):
         alerts += _of_party(name, party, judge)
-        if side.known is not None and side.scored is not None:
-            alerts += reasons.of_wallet(side.known.profile, name)
+        # A wallet that the model finds ordinary is not read for what a person would look for.
+        if (
+            side.is_wallet
+            and side.known is not None
+            and (party.probability is None or judge.level(party.probability) != "low")
+        ):
+            profile = side.known.read()
+            alerts += [] if profile is None else reasons.of_wallet(profile, name)
     score = max(raised, *(risk or 0.0 for risk in risks))
     level: Level = "critical" if any(party.lists for party in parties) else judge.level(score)
     worst = max(range(len(parties)), key=lambda place: (risks[place] or 0.0, -place))
@@ -207,6 +230,11 @@ def _assessed(case: Case, sides: Sequence[_Side], judge: _Judge, model: str, sta
         stale=stale and bool(probabilities),
         processed_at=now,
     )
+
+
+def _young(request: SwapRequest, sender: Known, now: float) -> list[Warned]:
+    profile = sender.read()
+    return [] if profile is None else reasons.of_young(request, profile, now)
 
 
 def _of_party(name: str, party: Party, judge: _Judge) -> list[Warned]:

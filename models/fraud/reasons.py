@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from models.fraud.profile import DAY_S, Half, Profile
 from models.fraud.requests import is_address, largeness
-from topics.schemas.risk import Level, SwapRequest, Warned
+from topics.schemas.risk import SwapRequest, Warned
+from topics.schemas.wallet import Level
 
 DEAR_GWEI = 1_000
 """Above what all but a handful of Ethereum's blocks ever asked for."""
@@ -40,13 +41,18 @@ def of_request(request: SwapRequest) -> list[Warned]:
     return found
 
 
-def young_and_large(request: SwapRequest, profile: Profile, ever: int, now: float) -> list[Warned]:
-    """A large amount from a wallet whose first move, of all it `ever` made, was not long ago; of an unknown one nothing is said."""
-    at = now if request.timestamp is None else request.timestamp
-    times, age = largeness(request), at - profile.first
-    if times is None or times < 1 or age > YOUNG_S or ever > moves(profile):
+def is_large(request: SwapRequest) -> bool:
+    """Whether the amount is known to be a large one of its token."""
+    times = largeness(request)
+    return times is not None and times >= 1
+
+
+def of_young(request: SwapRequest, profile: Profile, now: float) -> list[Warned]:
+    """A large amount from a wallet whose profile begins not long ago; one of which nothing is known is not known to be young."""
+    age = max(0.0, (now if request.timestamp is None else request.timestamp) - profile.first)
+    if age > YOUNG_S:
         return []
-    said = f"{request.amount} is a large amount for a wallet whose first known move was {max(0.0, age) / 3600:.1f} hours ago"
+    said = f"{request.amount} is a large amount for a wallet whose first move in months was {age / 3600:.1f} hours ago"
     return [Warned(code="new_wallet_large_amount", severity="medium", message=said, value=float(request.amount))]
 
 
@@ -89,8 +95,3 @@ def _between_two(profile: Profile, came: Half, went: Half) -> bool:
     """Whether most that ever happened was two wallets paying each other."""
     both = came.peers.bits == went.peers.bits and came.peers.bits.bit_count() == 1
     return both and profile.tokens.bits == 0 and min(came.value.count, went.value.count) >= FEW
-
-
-def moves(profile: Profile) -> int:
-    """How many a profile has counted."""
-    return sum(half.moves + half.tokens for half in (profile.came, profile.went))

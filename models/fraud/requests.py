@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from decimal import Decimal
+from functools import lru_cache
 
 from models.chain import rules
 from models.chain.limits import limits
@@ -41,6 +42,7 @@ _is_short = re.compile(r"0x\w*(\.{2,}|…)\w*").fullmatch
 """Abbreviated, as documentation does."""
 
 
+@lru_cache(maxsize=4096)
 def tokens(pair: str | None) -> tuple[str, str] | None:
     """The tokens sold and bought, symbols in upper case and addresses in lower; None where the pair is no two of them."""
     parts = re.split(r"[/_:-]", pair or "")

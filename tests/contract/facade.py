@@ -94,8 +94,8 @@ def working(name: str, settings: Settings, log: Path, **more: str) -> Iterator[s
 
 
 def assessing(settings: Settings, folder: Path) -> contextlib.AbstractContextManager[subprocess.Popen[bytes]]:
-    """A real fraud worker with the model of tests/tiny_fraud.py; it logs to `worker.log` in `folder`."""
-    return _child(["-m", "tests.pipeline.fraud", str(folder)], settings, folder / "worker.log")
+    """A real fraud worker with the model of tests/fraud.py; it logs to `worker.log` in `folder`."""
+    return _child(["-m", "tests.pipeline.fraud_worker", str(folder)], settings, folder / "worker.log")
 
 
 @contextlib.contextmanager

@@ -80,10 +80,10 @@ def test_the_documented_example_is_low(http: httpx.Client) -> None:
 
 def test_what_profiles_know_is_used_and_looked_up(http: httpx.Client, store: redis.Redis) -> None:
     sender, receiver, chain, hash = address(), address(), new_chain(), "0x" + uuid.uuid4().hex * 2
-    row = profile_row(receiver, wallet(20), chain, level="high", probability=0.7)
+    row = profile_row(receiver, wallet(20), chain, level="high")
     write(store, Row(PROFILES, f"{chain}:{receiver}", 1, row))
     data = ask(http, fromAddress=sender, toAddress=receiver, amount="2", txHash=hash, chainId=chain)
-    assert (data["risk_level"], data["sender"]["level"], data["receiver"]["evidence"]) == ("high", "low", 20)
+    assert (data["risk_level"], data["sender"]["level"], data["receiver"]["evidence"]) == ("critical", "low", 20)
     assert data["receiver"]["reasons"] and data["model"] == "fraud/tiny"
     said = {key: value for key, value in data.items() if key not in ("source", "latency_ms")}
 
@@ -96,7 +96,7 @@ def test_what_profiles_know_is_used_and_looked_up(http: httpx.Client, store: red
     (alert,) = http.get(f"/api/alerts?chainId={chain}&kind=risk.request&since={time.time() - 60}").json()["data"][
         "alerts"
     ]
-    assert (alert["severity"], alert["entity"], alert["source"]) == ("high", f"{chain}:{receiver}", said["id"])
+    assert (alert["severity"], alert["entity"], alert["source"]) == ("critical", f"{chain}:{receiver}", said["id"])
 
 
 def test_nothing_known_is_not_found(http: httpx.Client) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 import orjson
 from pydantic import TypeAdapter
 
-from agents import alerts, assess, blocks, mev, risk_alerts, verdicts
+from agents import alerts, assess, blocks, mev, profiles, risk_alerts, verdicts
 from agents.agent import Agent, Output, Record, Result
 from agents.validate import Validator
 from base.version import version
@@ -60,10 +60,9 @@ def swaps() -> list[bytes]:
     return [orjson.dumps([swap, {**swap, **more, "chainId": 1}, listed, {**swap, "slippage": 7.5}])]
 
 
-def assessing(batch: list[Record]) -> Result:
-    """What assess makes of a batch, with a model, where nothing is known of any wallet."""
-    models = {FRAUD.name: load(tiny_fraud.release(), FRAUD)}
-    return assess.AGENT.call(batch, dict.fromkeys(assess.keys(batch)), models)
+def judged(agent: Agent, batch: list[Record]) -> Result:
+    """What an agent with a fraud model makes of a batch without earlier rows."""
+    return agent.call(batch, dict.fromkeys(agent.keys(batch)), {FRAUD.name: load(tiny_fraud.release(), FRAUD)})
 
 
 def taken(topic: str, values: Iterable[bytes], headers: Sequence[tuple[str, bytes]] = ()) -> list[Record]:
@@ -106,8 +105,9 @@ def made() -> tuple[dict[str, list[bytes]], list[Row]]:
     ]
     values["swap.requests"] = swaps()
     asked = taken("swap.requests", values["swap.requests"], [(REQUEST_ID, b"r-2"), (REPLY_TO, b"replies:a")])
-    assessed = assessing(asked)
+    assessed = judged(assess.AGENT, asked)
     keep(assessed)
+    keep(judged(profiles.AGENT, taken("wallet.activity", values["wallet.activity"])))
     values["answers.risk"] = [answer.value.model_dump_json(exclude_none=True).encode() for answer in assessed.answers]
     keep(done(risk_alerts.AGENT, taken("risk.scores", values["risk.scores"])))
     values["model.releases"] = [releases.pack(release("1"))]

@@ -10,14 +10,13 @@ from pydantic.json_schema import SkipJsonSchema
 
 from topics.schemas.fields import Amount, Int64, Time, Uint64, Unfit
 from topics.schemas.requests import Fault
+from topics.schemas.wallet import Level, Share, WalletRisk
 
 MOST_REQUESTS = 5_000
 """In one array."""
 
 Identifier = Annotated[str, StringConstraints(pattern=r"^\S+$", max_length=128)]
 """An address or a hash; it may be abbreviated (`0x123...abc`), which names nothing and is told."""
-
-Level = Literal["low", "medium", "high", "critical"]
 
 
 class SwapRequest(BaseModel):
@@ -92,10 +91,10 @@ class Party(Result):
     evidence: Uint64
     """How many moves the judgement rests on, this request included on first contact."""
     level: Level
-    probability: Annotated[float, Field(ge=0, le=1)] | None = None
+    probability: Share | None = None
     """Of being a fraud's wallet, calibrated, by behaviour alone."""
-    anomaly: Annotated[float, Field(ge=0, le=1)] | None = None
-    """How unusual it is among ordinary wallets, as a rank: no probability."""
+    anomaly: Share | None = None
+    """How unusual it is among ordinary wallets, as a rank: no probability. From `medium` up."""
     lists: list[str] = []
     """Public lists that name the address."""
     reasons: list[Reason] = []
@@ -119,19 +118,19 @@ class Assessment(Result):
     amount: str
     timestamp: Uint64 | None = None
     """Unix seconds, as the request says."""
-    risk_score: Annotated[float, Field(ge=0, le=1)]
+    risk_score: Share
     """The largest of both parties' risks and of what the rules about the request say."""
     risk_level: Level
     is_suspicious: bool
     """Whether the level is high or critical."""
     alerts: list[Warned]
-    probability: Annotated[float, Field(ge=0, le=1)] | None = None
+    probability: Share | None = None
     """The larger one of the parties'; left out where no model judged either."""
     evidence: Uint64
     """That of the party whose risk is larger; the sender's where they are equal."""
-    risk_to_receiver: Annotated[float, Field(ge=0, le=1)] | None = None
+    risk_to_receiver: Share | None = None
     """The sender's own risk; left out where it is not judged."""
-    risk_to_sender: Annotated[float, Field(ge=0, le=1)] | None = None
+    risk_to_sender: Share | None = None
     """The counterparty's risk; left out where it is not judged."""
     sender: Party
     receiver: Party | None = None
@@ -144,6 +143,10 @@ class Assessment(Result):
     """Whether the model has expired."""
     processed_at: float
     """Unix seconds."""
+
+
+Risk = Annotated[Assessment | WalletRisk, Field(discriminator="kind")]
+"""A value of risk.scores."""
 
 
 class RiskAnswer(Result):
