@@ -13,7 +13,7 @@ from typing import Any
 
 import orjson
 
-from agents import alerts, blocks, mev, verdicts
+from agents import alerts, blocks, mev, profiles, verdicts
 from agents.agent import Agent, Output, Record, Result
 from agents.validate import Validator
 from base.version import version
@@ -22,6 +22,7 @@ from models.chain.assembly import QUIET_S
 from models.mev import detect
 from tables.registry import TABLES, WORKERS, ModelRow, WorkerRow
 from tables.rows import Row
+from tests import fraud
 from tests.linear import release
 from topics import codecs, registry, releases
 from topics.headers import REQUEST_ID
@@ -58,8 +59,8 @@ def taken(topic: str, values: Iterable[bytes], headers: Sequence[tuple[str, byte
 
 
 def done(agent: Agent, batch: list[Record]) -> Result:
-    """What an agent makes of a batch without earlier rows."""
-    return agent.call(batch, dict.fromkeys(agent.keys(batch)), {})
+    """What an agent makes of a batch without earlier rows, by the models of tests."""
+    return agent.call(batch, dict.fromkeys(agent.keys(batch)), {"fraud": fraud.model()})
 
 
 def made() -> tuple[dict[str, list[bytes]], list[Row]]:
@@ -80,6 +81,7 @@ def made() -> tuple[dict[str, list[bytes]], list[Row]]:
     for agent in (mev.AGENT, blocks.AGENT):
         keep(done(agent, taken("chain.blocks", values["chain.blocks"])))
     keep(done(alerts.AGENT, taken("mev.findings", values["mev.findings"])))
+    keep(done(profiles.AGENT, taken("wallet.activity", values["wallet.activity"])))
     question = {"op": "validate_events", "events": [orjson.loads(events()[1])]}
     values["requests.data"] = [orjson.dumps(question)]
     asked = taken("requests.data", values["requests.data"], [(REQUEST_ID, b"r-1")])
