@@ -21,7 +21,7 @@ from agents.validate import Validator
 from models.chain.assembly import QUIET_S
 from tables.registry import TABLES, VERSION_DIGITS
 from tables.rows import parse
-from tests.records.record import FOLDER, NOW, done, judged, made, taken
+from tests.records.record import FOLDER, NOW, done, made, taken
 from topics import releases
 from topics.headers import REPLY_TO, REQUEST_ID
 from topics.registry import TOPICS
@@ -142,12 +142,12 @@ def test_the_agents_do_their_work_with_them(folder: Path, later: bool) -> None:
     assert done(mev.AGENT, taken("chain.blocks", values("chain.blocks"))).outputs
     assert len(done(blocks.AGENT, taken("chain.blocks", values("chain.blocks"))).rows) == 3
     assert done(alerts.AGENT, taken("mev.findings", values("mev.findings"))).outputs
-    assert judged(profiles.AGENT, taken("wallet.activity", values("wallet.activity"))).rows
+    assert done(profiles.AGENT, taken("wallet.activity", values("wallet.activity"))).rows
     asked = taken("requests.data", values("requests.data"), [(REQUEST_ID, b"r")])
     (answer,) = done(verdicts.AGENT, asked).answers
     assert isinstance(answer.value, Verdicts) and all(one.is_valid for one in answer.value.verdicts)
     waiting = [(REQUEST_ID, b"r"), (REPLY_TO, b"replies:a")]
-    assessed = judged(assess.AGENT, taken("swap.requests", values("swap.requests"), waiting))
+    assessed = done(assess.AGENT, taken("swap.requests", values("swap.requests"), waiting))
     assert (len(assessed.outputs), len(assessed.answers)) == (3, 4)
     assert len(done(risk_alerts.AGENT, taken("risk.scores", values("risk.scores"))).outputs) == 1
 

@@ -20,12 +20,10 @@ from agents.validate import Validator
 from base.version import version
 from ingest.files import read_blocks
 from models.chain.assembly import QUIET_S
-from models.fraud.scorer import FRAUD
 from models.mev import detect
-from models.releases import load
 from tables.registry import TABLES, WORKERS, ModelRow, WorkerRow
 from tables.rows import Row
-from tests import tiny_fraud
+from tests import fraud
 from tests.linear import release
 from topics import codecs, registry, releases
 from topics.headers import REPLY_TO, REQUEST_ID
@@ -60,11 +58,6 @@ def swaps() -> list[bytes]:
     return [orjson.dumps([swap, {**swap, **more, "chainId": 1}, listed, {**swap, "slippage": 7.5}])]
 
 
-def judged(agent: Agent, batch: list[Record]) -> Result:
-    """What an agent with a fraud model makes of a batch without earlier rows."""
-    return agent.call(batch, dict.fromkeys(agent.keys(batch)), {FRAUD.name: load(tiny_fraud.release(), FRAUD)})
-
-
 def taken(topic: str, values: Iterable[bytes], headers: Sequence[tuple[str, bytes]] = ()) -> list[Record]:
     """Values as an agent gets them."""
     schema = None if topic == registry.CHAIN_EVENTS.name else TypeAdapter(TOPICS[topic].schema)
@@ -75,8 +68,8 @@ def taken(topic: str, values: Iterable[bytes], headers: Sequence[tuple[str, byte
 
 
 def done(agent: Agent, batch: list[Record]) -> Result:
-    """What an agent makes of a batch without earlier rows."""
-    return agent.call(batch, dict.fromkeys(agent.keys(batch)), {})
+    """What an agent makes of a batch without earlier rows, by the models of tests."""
+    return agent.call(batch, dict.fromkeys(agent.keys(batch)), {"fraud": fraud.model()})
 
 
 def made() -> tuple[dict[str, list[bytes]], list[Row]]:
@@ -105,9 +98,9 @@ def made() -> tuple[dict[str, list[bytes]], list[Row]]:
     ]
     values["swap.requests"] = swaps()
     asked = taken("swap.requests", values["swap.requests"], [(REQUEST_ID, b"r-2"), (REPLY_TO, b"replies:a")])
-    assessed = judged(assess.AGENT, asked)
+    assessed = done(assess.AGENT, asked)
     keep(assessed)
-    keep(judged(profiles.AGENT, taken("wallet.activity", values["wallet.activity"])))
+    keep(done(profiles.AGENT, taken("wallet.activity", values["wallet.activity"])))
     values["answers.risk"] = [answer.value.model_dump_json(exclude_none=True).encode() for answer in assessed.answers]
     keep(done(risk_alerts.AGENT, taken("risk.scores", values["risk.scores"])))
     values["model.releases"] = [releases.pack(release("1"))]
