@@ -111,6 +111,8 @@ class Agent:
     own: tuple[Table, ...] = ()
     feed: Literal["stream", "consume"] = "stream"
     models: tuple[Served, ...] = ()
+    at_once: int = 64
+    """How many records of a batch consume are done, and given out, together: nobody waits long for the answers to others."""
 
     def call(self, batch: Sequence[Record], rows: Rows, models: Models) -> Result:
         """Handle a batch; an agent without models is not given any."""

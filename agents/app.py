@@ -66,9 +66,9 @@ WORKERS: dict[str, Worker] = {
             "FRAUD_DETECTION",
             "FRAUD_DETECTION",
             8003,
-            ("agents.profiles", "agents.assess", "agents.risk_alerts"),
+            ("agents.profiles", "agents.assess"),
         ),
-        Worker("language", "NLP_TRANSLATION", "NLP_TRANSLATION", 8002, ("agents.alerts",)),
+        Worker("language", "NLP_TRANSLATION", "NLP_TRANSLATION", 8002, ("agents.alerts", "agents.risk_alerts")),
     )
 }
 

@@ -168,4 +168,4 @@ def _pointers(one: Assessment) -> tuple[Pointer, ...]:
     return tuple(found)
 
 
-AGENT = Agent("assess", SWAP_REQUESTS, handle, keys, own=(RISK,), feed="consume", models=(FRAUD,))
+AGENT = Agent("assess", SWAP_REQUESTS, handle, keys, own=(RISK,), feed="consume", models=(FRAUD,), at_once=256)

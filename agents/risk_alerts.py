@@ -43,4 +43,4 @@ def handle(batch: Sequence[Record], rows: Rows) -> Result:
     return result
 
 
-AGENT = Agent("risk_alerts", RISK_SCORES, handle, keys, own=(ALERTS,))
+AGENT = Agent("risk_alerts", RISK_SCORES, handle, keys, own=(ALERTS,), feed="consume", at_once=256)

@@ -105,9 +105,9 @@ class WorkerRow(BaseModel):
     models: list[ModelRow] = []
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Table:
-    """One kind of row. `key` says how its key is made."""
+    """One kind of row. `key` says how its key is made. There is one object of each, so it is looked up by what it is."""
 
     name: str
     key: str

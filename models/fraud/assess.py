@@ -8,6 +8,7 @@ of its behaviour. The level is where the risk stands among the model's cuts: 5, 
 from __future__ import annotations
 
 import math
+from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -138,7 +139,7 @@ class _Judge:
 
     def level(self, risk: float) -> Level:
         """Where a risk stands among the cuts."""
-        return LEVELS[sum(risk >= cut for cut in self.cuts)]
+        return LEVELS[bisect_right(self.cuts, risk)]
 
     def floor(self, level: Level) -> float:
         """The least risk of a level."""
