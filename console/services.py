@@ -16,7 +16,9 @@ serve = typer.Typer()
 
 
 @worker.command()
-def _worker(name: Annotated[str, typer.Argument(help="validate, chain or language, as in bin/soba status.")]) -> None:
+def _worker(
+    name: Annotated[str, typer.Argument(help="validate, chain, fraud or language, as in bin/soba status.")],
+) -> None:
     """Run one worker in this process (it needs SOBA_BROKERS and REDIS_URL, or a running `soba up`)."""
     from agents.app import WORKERS, run
 

@@ -10,16 +10,28 @@ from collections.abc import Callable, Sequence
 from dataclasses import fields
 from operator import attrgetter
 from typing import Any
+from zlib import crc32
 
-from models.fraud.profile import BITS, Distinct, Half, Moments, Profile
+from models.fraud.profile import BITS, Distinct, Half, Moments, Move, Profile, TokenMove
 
 Packed = list[Any]
 _DIGITS = BITS // 4
+_WIDE = "last_value"
+"""A number of up to 256 bits, which most readers of JSON would round: in hex."""
+LAYOUT = crc32(
+    repr(
+        [
+            *((one.name, one.type) for kind in (Profile, Half, Moments) for one in fields(kind)),
+            *(BITS, Move._fields, TokenMove._fields),
+        ]
+    ).encode()
+)
+"""Tells rows of other versions of Soba, whose profiles have other fields: those mean nothing here."""
 
 
 def pack(profile: Profile) -> Packed:
-    """A profile as a list that JSON keeps exactly: its fields in order."""
-    return [how(value) for how, value in zip(_PACK_PROFILE, _of_profile(profile), strict=True)]
+    """A profile as a list that JSON keeps exactly."""
+    return [to(value) if to else value for to, value in zip(_PROFILE_TO, _profile(profile), strict=True)]
 
 
 def unpack(packed: Sequence[Any]) -> Profile:
@@ -28,29 +40,19 @@ def unpack(packed: Sequence[Any]) -> Profile:
     Raises:
         ValueError, TypeError: it is none of `pack`'s.
     """
-    return Profile(*[how(value) for how, value in zip(_UNPACK_PROFILE, packed, strict=True)])
+    return Profile(*[back(value) if back else value for back, value in zip(_PROFILE_BACK, packed, strict=True)])
 
 
 def _pack_half(half: Half) -> Packed | int:
     if not half.moves and not half.tokens:
         return 0
-    return [how(value) for how, value in zip(_PACK_HALF, _of_half(half), strict=True)]
+    return [to(value) if to else value for to, value in zip(_HALF_TO, _half(half), strict=True)]
 
 
 def _unpack_half(packed: Any) -> Half:
-    return Half() if packed == 0 else Half(*[how(value) for how, value in zip(_UNPACK_HALF, packed, strict=True)])
-
-
-def _same(value: Any) -> Any:
-    return value
-
-
-def _hex(value: int) -> str:
-    return f"{value:x}"  # up to 256 bits, which most readers of JSON would round
-
-
-def _unhex(text: str) -> int:
-    return int(text, 16)
+    if packed == 0:
+        return Half()
+    return Half(*[back(value) if back else value for back, value in zip(_HALF_BACK, packed, strict=True)])
 
 
 def _pack_moments(moments: Moments) -> Any:
@@ -94,23 +96,23 @@ def _unpack_bits(packed: str) -> Distinct:
     return Distinct(bits)
 
 
-_Ways = dict[str, tuple[Callable[[Any], Any], Callable[[Any], Any]]]
-_BY_TYPE: _Ways = {
-    "int": (_same, _same),
-    "float": (_same, _same),
+_Form = Callable[[Any], Any] | None
+_FORMS: dict[str, tuple[_Form, _Form]] = {
+    "int": (None, None),
+    "float": (None, None),
     "Moments": (_pack_moments, _unpack_moments),
     "Distinct": (_pack_bits, _unpack_bits),
     "Half": (_pack_half, _unpack_half),
+    _WIDE: (hex, lambda packed: int(packed, 16)),
 }
-_BY_NAME: _Ways = {"last_value": (_hex, _unhex)}
+"""By a field's type, or its name: how its value is packed and unpacked; None: as it is."""
 
 
-def _ways(kind: type[Half] | type[Profile], place: int) -> list[Callable[[Any], Any]]:
-    """How each field is packed (`place` 0) or unpacked (1)."""
-    return [(_BY_NAME.get(field.name) or _BY_TYPE[str(field.type)])[place] for field in fields(kind)]
+def _forms(kind: type[Profile] | type[Half]) -> tuple[Callable[[Any], Any], list[_Form], list[_Form]]:
+    told = fields(kind)
+    found = [_FORMS[one.name if one.name == _WIDE else str(one.type)] for one in told]
+    return attrgetter(*(one.name for one in told)), [to for to, _ in found], [back for _, back in found]
 
 
-_PACK_HALF, _UNPACK_HALF = _ways(Half, 0), _ways(Half, 1)
-_PACK_PROFILE, _UNPACK_PROFILE = _ways(Profile, 0), _ways(Profile, 1)
-_of_half = attrgetter(*[field.name for field in fields(Half)])
-_of_profile = attrgetter(*[field.name for field in fields(Profile)])
+_profile, _PROFILE_TO, _PROFILE_BACK = _forms(Profile)
+_half, _HALF_TO, _HALF_BACK = _forms(Half)

@@ -14,30 +14,30 @@ from bisect import bisect_left
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
-from models.fraud.packed import pack, unpack
+from models.fraud.packed import LAYOUT, pack, unpack
 from models.fraud.profile import DAY_S, IN, OUT, Move, Profile, Side, TokenMove, digits
-from topics.schemas.chain import WalletMove
+from topics.schemas.chain import WalletActivity, WalletMove
 from topics.schemas.wallet import Kept, Known
 
 HOP_S = 45 * DAY_S
 KEPT_BLOCKS = 64
 """A wallet's blocks that are as far as this behind its newest are folded."""
 MOST = 16
-"""Moves of a wallet that count of one block: a row of 64 full blocks then has about 110 kB. What is beyond is only counted."""
+"""Moves of a wallet that count of one block: a row of 64 full blocks then has about 110 kB. What is beyond is only a number."""
 
 Moves = Sequence[Move | TokenMove]
+Fame = Callable[[str], float]
+"""`Scorer.fame`."""
 Verdict = Literal["new", "duplicate", "too_late"]
 
 
-def moves_of(
-    move: WalletMove, time: int, median_gas_price_wei: int | None, fame: Callable[[str], float]
-) -> Move | TokenMove:
+def moves_of(move: WalletMove, time: int, median_gas_price_wei: int | None, fame: Fame) -> Move | TokenMove:
     """What a profile counts of a move of wallet.activity, at `time` (unix seconds); serving and training both go through here.
 
-    `median_gas_price_wei` is what others pay at the time, None where nobody knows; `fame` is `Scorer.fame`. What failed moved no
-    value, and neither did what a wallet sent to itself: both count as going out, and so does a swap, by the token sold.
+    `median_gas_price_wei` is what others pay at the time, None where nobody knows. What failed moved no value, and neither did
+    what a wallet sent to itself: both count as going out, and so does a swap, by the token sold.
     """
     side = IN if move.direction == "in" else OUT
     peer = move.peer
@@ -61,6 +61,29 @@ def _nothing(move: WalletMove) -> bool:
     if move.amount_raw is not None:
         return int(move.amount_raw) == 0
     return move.amount is not None and Decimal(move.amount) == 0
+
+
+class Said(NamedTuple):
+    """What a block, in one revision, says of a wallet."""
+
+    number: int
+    revision: int
+    time: int
+    """Unix seconds of the block; 0 where that is not known, and then nothing counts."""
+    moves: Moves
+    """Those that count, in order."""
+    more: int = 0
+    """How many more there are."""
+
+
+def said(view: WalletActivity, moves: Sequence[WalletMove], fame: Fame) -> Said:
+    """What a view, which is not a clock record, says of a wallet by these `moves`: nothing where its block was removed."""
+    number, time = view.number or 0, view.timestamp
+    if view.status == "removed" or time is None:
+        return Said(number, view.revision, time or 0, ())
+    median = view.median_gas_price_wei
+    counted = [moves_of(move, time, median, fame) for move in moves[:MOST]]
+    return Said(number, view.revision, time, counted, len(moves) - len(counted))
 
 
 @dataclass(slots=True)
@@ -105,15 +128,23 @@ def current(known: Known) -> Profile | None:
     return Memory(known).scored
 
 
+def evidence(profile: Profile) -> int:
+    """How many moves a profile knows."""
+    came, went = profile.came, profile.went
+    return came.moves + went.moves + came.tokens + went.tokens
+
+
 class Memory:
     """What is known of a wallet, in hand: take contributions of blocks, then say what to score and what to keep.
 
-    What it was made from never changes, but for the memo of a busy wallet, which goes from row to row.
+    What it is made from stays as it is. A row of a Soba whose profiles have other fields says nothing: its wallet begins anew.
     """
 
     __slots__ = ("_base", "_folded", "_folded_revision", "_head", "_known", "_more", "_numbers", "kept", "number")
 
     def __init__(self, known: Known | None) -> None:
+        if known is not None and known.layout != LAYOUT:
+            known = None
         self._known = known
         self._base: Windows | None = None
         """Only once something is folded."""
@@ -129,26 +160,23 @@ class Memory:
             self.kept = list(known.kept)
         self._numbers = [one.number for one in self.kept]
 
-    def take(self, number: int, revision: int, time: int, moves: Moves) -> Verdict:
-        """Take what a block, in its `revision`, says of the wallet: a newer revision replaces an older one.
-
-        `time` is the block's, unix seconds; `moves` are in order, none where the block was removed.
-        """
+    def take(self, said: Said) -> Verdict:
+        """Take what a block says of the wallet: a newer revision replaces an older one."""
+        number, revision, time, moves, more = said
         if number <= self._folded:
             return "duplicate" if revision <= self._folded_revision else "too_late"
         place = bisect_left(self._numbers, number)
         there = place < len(self._numbers) and self._numbers[place] == number
         if there and self.kept[place].revision >= revision:
             return "duplicate"
-        counted = moves[:MOST]
-        one = Kept(number, revision, time, len(moves) - len(counted), _written(counted))
+        one = Kept(number, revision, time, more, _written(moves))
         if there:
             self.kept[place], self._head = one, None
         else:
             if place < len(self._numbers):
                 self._head = None
             elif self._head is not None:
-                self._head.add(counted)
+                self._head.add(moves)
             self.kept.insert(place, one)
             self._numbers.insert(place, number)
             if number > self.number:
@@ -189,6 +217,7 @@ class Memory:
         else:
             span, old, young = 0, None, None
         return {
+            "layout": LAYOUT,
             "number": self.number,
             "folded": self._folded,
             "folded_revision": self._folded_revision,

@@ -24,7 +24,7 @@ MOVES = st.builds(
     st.none() | st.integers(0, 30_000_000) | st.just(21_000),
     st.none() | st.integers(0, 30_000_000),
     st.none() | st.floats(0, 1e6),
-    st.integers(0, 30),
+    st.integers(0, 20),
     st.sampled_from(("0x", "0xa9059cbb", "0x095ea7b3")),
     st.booleans(),
     FAME,
@@ -53,5 +53,5 @@ def test_what_is_packed_comes_back_exactly(moves: list[Move | TokenMove]) -> Non
     stored = Row(packed=pack(profile)).model_dump_json()
     found = unpack(Row.model_validate_json(stored).packed)
     assert found == profile
-    assert repr(features(found)) == repr(features(profile))  # NaN is not equal to itself
+    assert repr([*map(float, features(found))]) == repr([*map(float, features(profile))])  # NaN is not equal to itself
     assert unpack(json.loads(json.dumps(pack(profile)))) == profile

@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.fraud.profile import DAY_S, FEATURES, IN, OUT, Move, Profile, TokenMove, features
-from models.fraud.wallet import HOP_S, MOST, Memory, current, moves_of
+from models.fraud.wallet import HOP_S, MOST, Memory, Said, current, moves_of, said
 from tests.unit.test_fraud_packed import MOVES, TOKEN_MOVES
 from tests.unit.wire import BOB, USDC, WETH, tx
-from topics.schemas.chain import WalletMove
+from topics.schemas.chain import WalletActivity, WalletMove
 from topics.schemas.wallet import Known
 
 FAMOUS = {BOB: 3.0, USDC: 7.0}
@@ -66,24 +66,24 @@ def test_transfers_and_swaps_are_token_moves(kind: str) -> None:
 
 START = 1_700_000_000
 SPAN = START // HOP_S
-Said = tuple[int, int, list[Move | TokenMove]]
+Told = tuple[int, int, list[Move | TokenMove]]
 """What a block says: number, revision, moves."""
 
 
 def paid(number: int, many: int = 1, time: int | None = None) -> list[Move | TokenMove]:
     """Moves that are nobody else's."""
     at = START + 12 * number if time is None else time
-    return [Move(at, OUT, f"0x{number:038x}{n:02x}", 10**15 + number, 21_000, 21_000, 1.1, 1, "0x", False, 2.0)
+    return [Move(at, OUT, f"0x{number:038x}{n:02x}", 10**15 + number, 21_000, 21_000, 1.1, 2, "0x", False, 2.0)
             for n in range(many)]  # fmt: skip
 
 
-def taken(said: Sequence[Said], batch: int = 1) -> Known:
+def taken(told: Sequence[Told], batch: int = 1) -> Known:
     """The row after all of it, written and read back after each batch."""
     known: Known | None = None
-    for start in range(0, len(said), batch):
+    for start in range(0, len(told), batch):
         memory = Memory(known)
-        for number, revision, moves in said[start : start + batch]:
-            memory.take(number, revision, moves[0].time if moves else START, moves)
+        for number, revision, moves in told[start : start + batch]:
+            memory.take(Said(number, revision, moves[0].time if moves else START, moves))
         known = Known.model_validate_json(Known(**memory.fields()).model_dump_json(exclude_none=True))
     assert known is not None
     return known
@@ -97,7 +97,7 @@ def plainly(*moves: Move | TokenMove) -> Profile:
 
 
 def test_what_is_kept_and_what_is_folded_make_the_profile_of_all_moves() -> None:
-    said: list[Said] = [(number, number, paid(number, 2)) for number in range(0, 300, 3)]
+    said: list[Told] = [(number, number, paid(number, 2)) for number in range(0, 300, 3)]
     known = taken(said)
     assert current(known) == plainly(*(move for _, _, moves in said for move in moves))
     assert (known.number, known.folded, known.folded_revision) == (297, 231, 231)
@@ -119,10 +119,10 @@ def test_any_order_of_revisions_duplicates_and_batches_ends_in_the_same_row(
     blocks: list[tuple[int, int, int]], random: Any, batch: int
 ) -> None:
     """Each block has two revisions and comes twice; what is below them is folded before, and what is above after."""
-    below: list[Said] = [(number, 1, paid(number)) for number in range(10)]
-    above: list[Said] = [(300, 1, paid(300, 2)), (420, 1, paid(420))]
-    first: list[Said] = [(100 + number, 10, paid(100 + number, many)) for number, many, _ in blocks]
-    second: list[Said] = [(100 + number, 11, paid(100 + number, many)) for number, _, many in blocks]
+    below: list[Told] = [(number, 1, paid(number)) for number in range(10)]
+    above: list[Told] = [(300, 1, paid(300, 2)), (420, 1, paid(420))]
+    first: list[Told] = [(100 + number, 10, paid(100 + number, many)) for number, many, _ in blocks]
+    second: list[Told] = [(100 + number, 11, paid(100 + number, many)) for number, _, many in blocks]
     wanted = taken([*below, *sorted(second, key=lambda one: one[0]), *above])
     mixed = [*first, *second, *second, *first]
     random.shuffle(mixed)
@@ -132,38 +132,60 @@ def test_any_order_of_revisions_duplicates_and_batches_ends_in_the_same_row(
 
 
 def test_a_removed_block_leaves_no_trace_in_what_is_scored() -> None:
-    others: list[Said] = [(number, number, paid(number)) for number in (1, 3, 5)]
-    removed: list[Said] = [*others, (4, 4, paid(4)), (4, 9, [])]
+    others: list[Told] = [(number, number, paid(number)) for number in (1, 3, 5)]
+    removed: list[Told] = [*others, (4, 4, paid(4)), (4, 9, [])]
     assert current(taken(removed)) == current(taken(others))
     assert current(taken([(4, 4, paid(4)), (4, 9, [])])) is None
     # Also once it is folded.
-    later: Said = (500, 500, paid(500))
+    later: Told = (500, 500, paid(500))
     assert current(taken([*removed, later])) == current(taken([*others, later]))
 
 
 def test_a_folded_block_is_settled() -> None:
     memory = Memory(taken([(1, 5, paid(1)), (100, 6, paid(100))]))
-    assert memory.take(1, 5, START, paid(1)) == "duplicate"
-    assert memory.take(1, 9, START, []) == "too_late"
-    assert memory.take(100, 6, START, []) == "duplicate"
-    assert memory.take(100, 2, START, []) == "duplicate"
+    assert memory.take(Said(1, 5, START, paid(1))) == "duplicate"
+    assert memory.take(Said(1, 9, START, [])) == "too_late"
+    assert memory.take(Said(100, 6, START, [])) == "duplicate"
+    assert memory.take(Said(100, 2, START, [])) == "duplicate"
     # Below the kept ones, above the folded: it is still in order.
-    assert memory.take(30, 7, START + 12 * 30, paid(30)) == "new"
+    assert memory.take(Said(30, 7, START + 12 * 30, paid(30))) == "new"
     assert memory.scored == plainly(*paid(1), *paid(30), *paid(100))
 
 
+def view(number: int, many: int, **more: Any) -> WalletActivity:
+    """What a block says of a wallet that paid so many others."""
+    moves = [{"kind": "transaction", "direction": "out", "transaction_hash": tx(n), "peer": BOB, "value_wei": "7",
+              "gas_limit": 50_000, "gas_used": 40_000, "gas_price_wei": 7 * GWEI + n} for n in range(many)]  # fmt: skip
+    fields = {"number": number, "revision": number, "timestamp": START, "median_gas_price_wei": 6 * GWEI, **more}
+    return WalletActivity.model_validate(
+        {"chain_id": 1, "status": "complete", "wallets": {f"1:{BOB}": moves}, **fields}
+    )
+
+
+def by(view: WalletActivity) -> Said:
+    return said(view, view.wallets[f"1:{BOB}"], fame)
+
+
 def test_only_so_many_moves_of_a_block_count() -> None:
-    known = taken([(1, 1, paid(1, 3 * MOST))])
-    assert current(known) == plainly(*paid(1, MOST)) and known.kept[0].more == 2 * MOST
-    known = taken([(number, number, paid(number, 3 * MOST)) for number in range(200)])
-    assert known.more == 136 * 2 * MOST
+    found = by(view(1, 3 * MOST))
+    assert (len(found.moves), found.more) == (MOST, 2 * MOST)
+    memory = Memory(None)
+    for number in range(200):
+        memory.take(by(view(number, 3 * MOST)))
+    known = Known(**memory.fields())
+    assert known.more == 136 * 2 * MOST and all(one.more == 2 * MOST for one in known.kept)
     assert len(known.model_dump_json()) < 128_000
+
+
+def test_a_block_that_was_removed_or_has_no_time_says_nothing() -> None:
+    assert by(view(1, 2, status="removed")) == Said(1, 1, START, ())
+    assert by(view(1, 2, timestamp=None)) == Said(1, 1, 0, ())
 
 
 def test_windows_hop_in_chain_time() -> None:
     """At any time 45 to 90 days are known: those since the span before the last move's began."""
     days = [SPAN * HOP_S + day * DAY_S for day in range(0, 300, 5)]
-    said: list[Said] = [(1_000 * n, n, paid(n, time=time)) for n, time in enumerate(days)]
+    said: list[Told] = [(1_000 * n, n, paid(n, time=time)) for n, time in enumerate(days)]
     for last in range(1, len(said)):
         since = (days[last] // HOP_S - 1) * HOP_S
         wanted = plainly(*(move for _, _, moves in said[: last + 1] for move in moves if move.time >= since))
@@ -174,7 +196,7 @@ def test_windows_hop_in_chain_time() -> None:
 
 
 def test_time_never_goes_back() -> None:
-    said: list[Said] = [(1, 1, paid(1, time=START + 90)), (2, 2, paid(2, time=START))]
+    said: list[Told] = [(1, 1, paid(1, time=START + 90)), (2, 2, paid(2, time=START))]
     found = current(taken(said))
     assert found == plainly(*paid(1, time=START + 90), *paid(2, time=START + 90))
     assert found is not None and len(features(found)) == len(FEATURES)

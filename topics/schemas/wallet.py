@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from topics.schemas.fields import Uint64
+
+Level = Literal["low", "medium", "high", "critical"]
+Share = Annotated[float, Field(ge=0, le=1)]
 
 
 class Kept(NamedTuple):
@@ -25,6 +28,8 @@ class Kept(NamedTuple):
 class Known(BaseModel, use_attribute_docstrings=True):
     """A base, folded in order of blocks, and the contributions of the last blocks, which are not folded yet."""
 
+    layout: Uint64
+    """Which fields the profiles and moves below have (`models.fraud.packed.LAYOUT`)."""
     number: Uint64
     """The newest block seen of the wallet."""
     folded: int = -1
@@ -41,3 +46,35 @@ class Known(BaseModel, use_attribute_docstrings=True):
     """The profile of the younger window; left out where nothing is folded."""
     kept: list[Kept] = []
     """By block, rising."""
+
+
+class Judged(BaseModel, use_attribute_docstrings=True):
+    """What a wallet's own moves amount to when its level changes."""
+
+    block_number: Uint64
+    """The newest block seen of it."""
+    evidence: Uint64
+    """How many moves that rests on."""
+    probability: Share | None = None
+    """Of being a fraud's wallet, calibrated, by behaviour alone; left out where no move is left."""
+    anomaly: Share | None = None
+    """How unusual it is among ordinary wallets, as a rank: no probability. Left out where the level is low."""
+
+
+class WalletRisk(BaseModel, use_attribute_docstrings=True):
+    """A wallet whose level has changed: a value of risk.scores. Its newest scores are in the table `profiles`.
+
+    Every wallet is `low` until it is said otherwise, and again once that is `retracted`.
+    """
+
+    kind: Literal["wallet"] = "wallet"
+    id: str
+    """chain_id:address."""
+    revision: Uint64
+    """The newest one of an id is its state."""
+    status: Literal["final", "retracted"]
+    chain_id: Uint64
+    address: str
+    risk_level: Level
+    model: str
+    at: Judged

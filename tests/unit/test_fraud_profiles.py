@@ -1,0 +1,240 @@
+"""The handler of profiles: rows and levels of wallets, whatever order, batches and repeats their blocks come in."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from agents import profiles
+from agents.agent import Output, Record, Result, RowName
+from agents.runtime import check_sizes
+from models.fraud.profile import features
+from models.fraud.wallet import current, evidence
+from models.releases import Models
+from tables.registry import PROFILES, VERSION_DIGITS, ProfileRow
+from tables.rows import parse
+from tests import fraud
+from tests.unit.by_hand import address
+from tests.unit.wire import TIME, tx
+from topics.headers import get
+from topics.schemas.chain import WalletActivity
+from topics.schemas.wallet import WalletRisk
+
+MODELS: Models = {"fraud": fraud.model()}
+ANN, BEA = f"1:{address('ann')}", f"1:{address('bea')}"
+
+
+def activity(number: int, revision: int, moves: dict[str, int], status: str = "complete") -> WalletActivity:
+    """A block in which wallets pay so many others; 0 moves: an empty list."""
+    wallets = {
+        key: [
+            {
+                "kind": "transaction",
+                "direction": "out",
+                "transaction_hash": tx(n),
+                "peer": f"0x{number:038x}{n:02x}",
+                "value_wei": str(10**15 + n),
+                "gas_limit": 21_000,
+                "gas_used": 21_000,
+                "gas_price_wei": 20 * 10**9,
+                "status": 1,
+            }
+            for n in range(many)
+        ]
+        for key, many in moves.items()
+    }
+    head = {"chain_id": 1, "number": number, "revision": revision, "status": status, "timestamp": TIME + 12 * number}
+    return WalletActivity.model_validate({**head, "median_gas_price_wei": 10**10, "wallets": wallets})
+
+
+class Runtime:
+    """What the runtime does around the handler; rows are stored as bytes."""
+
+    def __init__(self) -> None:
+        self.stored: dict[RowName, bytes] = {}
+        self.outputs: list[Output] = []
+
+    def run(self, *views: WalletActivity) -> Result:
+        headers = [("request_id", b"r1")]
+        batch = [Record("wallet.activity", 0, n, b"0", headers, b"", view) for n, view in enumerate(views)]
+        names = profiles.keys(batch)
+        assert len(names) == len(set(names))
+        result = profiles.AGENT.call(batch, {name: self.row(name[1]) for name in names}, MODELS)
+        check_sizes(result)
+        for row in result.rows:
+            stored = b"%0*d" % (VERSION_DIGITS, row.version) + row.stored
+            if self.stored.get((row.table, row.key), b"")[:VERSION_DIGITS] <= stored[:VERSION_DIGITS]:
+                self.stored[row.table, row.key] = stored
+        self.outputs += result.outputs
+        return result
+
+    def row(self, key: str) -> ProfileRow | None:
+        return parse(ProfileRow, self.stored.get((PROFILES, key)))
+
+    def state(self) -> dict[str, dict[str, Any]]:
+        """All rows but for their revisions."""
+        rows = {key: self.row(key) for _, key in self.stored}
+        return {key: row.model_dump(exclude={"revision"}) for key, row in sorted(rows.items()) if row is not None}
+
+    def levels(self) -> dict[str, str]:
+        """What risk.scores amounts to: the newest state of each id."""
+        newest: dict[str, WalletRisk] = {}
+        for output in self.outputs:
+            one = WalletRisk.model_validate_json(output.value)
+            if one.id not in newest or newest[one.id].revision <= one.revision:
+                newest[one.id] = one
+        return {id: one.risk_level for id, one in sorted(newest.items()) if one.status != "retracted"}
+
+
+def told(result: Result) -> list[tuple[str, str, str]]:
+    said = [WalletRisk.model_validate_json(output.value) for output in result.outputs]
+    return [(one.id, one.status, one.risk_level) for one in said]
+
+
+def test_a_wallet_has_a_row_and_is_told_of_when_its_level_changes() -> None:
+    runtime = Runtime()
+    assert told(runtime.run(activity(1, 5, {ANN: 2, BEA: 1}))) == []
+    row = runtime.row(ANN)
+    assert row is not None
+    assert (row.chain_id, row.address, row.revision, row.number, row.moves) == (1, address("ann"), 5, 1, 2)
+    assert (row.level, row.probability, row.anomaly, row.model) == ("low", 0.0, None, "fraud/tiny")
+    result = runtime.run(activity(2, 6, {ANN: 2}))
+    assert told(result) == [(ANN, "final", "medium")]
+    (output,) = result.outputs
+    assert (output.topic, output.key) == ("risk.scores", ANN.encode())
+    assert get(output.headers, "ce_id") == f"{ANN}:6".encode() and get(output.headers, "request_id") == b"r1"
+    said = WalletRisk.model_validate_json(output.value)
+    assert (said.at.block_number, said.at.evidence, said.at.probability) == (2, 4, 0.25)
+    assert said.at.anomaly is not None
+    assert told(runtime.run(activity(3, 7, {BEA: 1}))) == []
+    assert told(runtime.run(activity(4, 8, {ANN: 1}), activity(5, 9, {ANN: 2, BEA: 1}))) == [
+        (ANN, "final", "high"), (ANN, "final", "critical"), (BEA, "final", "medium"),
+    ]  # fmt: skip
+    row = runtime.row(ANN)
+    assert row is not None and (row.level, row.moves, row.number) == ("critical", 7, 5)
+
+
+def test_a_row_says_what_its_own_profile_is_scored() -> None:
+    runtime = Runtime()
+    runtime.run(*(activity(40 * n, n, {ANN: 1 + n % 3}) for n in range(1, 7)))
+    row = runtime.row(ANN)
+    assert row is not None and row.folded > 0
+    profile = current(row)
+    assert profile is not None and evidence(profile) == row.moves
+    scores = MODELS["fraud"].loaded.score([features(profile)])
+    assert (scores.levels, [row.probability]) == ([row.level], scores.probability.round(6).tolist())
+
+
+def test_a_removed_block_takes_back_what_it_made_of_a_wallet() -> None:
+    runtime = Runtime()
+    runtime.run(activity(1, 5, {ANN: 1}), activity(2, 6, {ANN: 3, BEA: 3}))
+    assert runtime.levels() == {ANN: "medium", BEA: "medium"}
+    assert told(runtime.run(activity(2, 9, {ANN: 0, BEA: 0}, "removed"))) == [
+        (ANN, "retracted", "low"), (BEA, "retracted", "low"),
+    ]  # fmt: skip
+    row, other = runtime.row(ANN), Runtime()
+    other.run(activity(1, 5, {ANN: 1}))
+    alone = other.row(ANN)
+    assert row is not None and alone is not None and current(row) == current(alone)
+    nothing = runtime.row(BEA)
+    assert nothing is not None and (nothing.moves, nothing.level, nothing.probability) == (0, "low", None)
+    assert current(nothing) is None
+
+
+def test_repeats_change_nothing_and_what_is_too_late_is_counted() -> None:
+    runtime = Runtime()
+    views = [activity(1, 5, {ANN: 3}), activity(2, 6, {ANN: 1}), activity(100, 7, {ANN: 1})]
+    runtime.run(*views)
+    for again in (runtime.run(*views), runtime.run(activity(2, 3, {ANN: 9}))):
+        assert (again.rows, again.outputs, again.warned) == ([], [], {})
+    late = runtime.run(activity(2, 50, {ANN: 9}))
+    assert (late.rows, late.outputs, late.warned) == ([], [], {"too_late": 1})
+
+
+def test_a_clock_record_says_nothing_of_wallets() -> None:
+    clock = WalletActivity.model_validate(
+        {"chain_id": 1, "revision": 4, "status": "clock", "timestamp": TIME, "wallets": {}}
+    )
+    result = Runtime().run(clock)
+    assert (result.rows, result.outputs) == ([], [])
+
+
+def test_what_replaced_a_row_is_newer_than_it_though_its_block_is_older() -> None:
+    """A zombie that did not see the second block cannot undo it."""
+    runtime = Runtime()
+    (first,) = runtime.run(activity(9, 50, {ANN: 1})).rows
+    (second,) = runtime.run(activity(8, 40, {ANN: 1})).rows
+    assert second.version > first.version >= 50
+
+
+VIEWS = st.lists(
+    st.tuples(
+        st.integers(1, 40), st.dictionaries(st.sampled_from((ANN, BEA)), st.integers(0, 3), min_size=1), st.booleans()
+    ),
+    min_size=1,
+    max_size=8,
+)
+
+
+@given(VIEWS, st.randoms(use_true_random=False), st.integers(1, 5))
+@settings(max_examples=50, deadline=None)
+def test_any_order_and_batches_end_in_the_same_rows_and_levels(
+    told: list[tuple[int, dict[str, int], bool]], random: Any, batch: int
+) -> None:
+    """Later revisions of a block name every wallet that earlier ones named, as validate's views do."""
+    named: dict[int, dict[str, int]] = {}
+    views: list[WalletActivity] = []
+    for revision, (number, moves, removed) in enumerate(told):
+        named[number] = {**dict.fromkeys(named.get(number, {}), 0), **({} if removed else moves)}
+        views.append(activity(number, revision, named[number], "removed" if removed else "complete"))
+    wanted = Runtime()
+    for view in views:
+        wanted.run(view)
+    mixed = [*views, *views]
+    random.shuffle(mixed)
+    found = Runtime()
+    for start in range(0, len(mixed), batch):
+        found.run(*mixed[start : start + batch])
+    last = {number: revision for revision, (number, _, _) in enumerate(told)}
+    # In order of blocks, and only their last revisions.
+    plain = Runtime()
+    plain.run(*sorted((views[place] for place in last.values()), key=lambda view: view.number or 0))
+    assert scored(found.state()) == scored(wanted.state()) == scored(plain.state())
+    assert found.levels() == wanted.levels() == plain.levels()
+
+
+def scored(state: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """What a state says of wallets that have moves: a wallet of which all was taken back says no more than one never seen."""
+    said = {}
+    for key, row in state.items():
+        if row["moves"]:
+            kept = [(number, time, moves) for number, _, time, _, moves in row["kept"] if moves]
+            said[key] = {**row, "kept": kept, "number": 0}
+    return said
+
+
+@pytest.mark.parametrize("batch", [1, 3, 60])
+def test_a_replay_makes_the_same_bytes(batch: int) -> None:
+    """Whatever batches they come in, rows and records of a run are those of another."""
+    views = [activity(3 * n, n, {ANN: n % 4, BEA: (n * 7) % 5}) for n in range(1, 60)]
+    one, other = Runtime(), Runtime()
+    one.run(*views)
+    for start in range(0, len(views), batch):
+        other.run(*views[start : start + batch])
+    assert one.stored == other.stored
+    assert [(output.value, output.headers) for output in one.outputs] == [
+        (output.value, output.headers) for output in other.outputs
+    ]
+
+
+def test_a_hub_makes_a_row_that_fits() -> None:
+    runtime = Runtime()
+    views: Sequence[WalletActivity] = [activity(n, n, {ANN: 100}) for n in range(1, 80)]
+    runtime.run(*views)
+    row = runtime.row(ANN)
+    assert row is not None and row.moves == 16 * 79
+    assert len(runtime.stored[PROFILES, ANN]) < 128_000
