@@ -46,6 +46,8 @@ class Known(BaseModel, use_attribute_docstrings=True):
     """The profile of the younger window; left out where nothing is folded."""
     kept: list[Kept] = []
     """By block, rising."""
+    ready: Annotated[Any, Field(exclude=True)] = None
+    """In memory only: what the profiles of a busy wallet are worked on with."""
 
 
 class Judged(BaseModel, use_attribute_docstrings=True):
