@@ -162,7 +162,7 @@ class Memory:
         else:
             self.number, self._folded, self._folded_revision = known.number, known.folded, known.folded_revision
             self._more = known.more
-            self.kept = list(known.kept)
+            self.kept = list(map(Kept._make, known.kept))
             self._packed = known.window, known.old, known.young
             if known.ready is not None:
                 (self._base, self._head), known.ready = known.ready, None
