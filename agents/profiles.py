@@ -7,6 +7,7 @@ of a wallet only when its level changes.
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -14,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 
 from agents.agent import Agent, Output, Record, Result, RowName, Rows
-from models.fraud.profile import features
+from models.fraud.profile import FEATURES, features
 from models.fraud.scorer import FRAUD, Scorer, Scores
 from models.fraud.wallet import Memory, evidence, said
 from models.releases import Models
@@ -71,7 +72,7 @@ def handle(batch: Sequence[Record], rows: Rows, models: Models) -> Result:
     scorer: Scorer = model.loaded
     hands: dict[str, _Hand] = {}
     steps: list[_Step] = []
-    vectors: list[list[float]] = []
+    vectors = array("d")
     for record in batch:
         view: WalletActivity = record.value
         if view.status == "clock":
@@ -90,11 +91,15 @@ def handle(batch: Sequence[Record], rows: Rows, models: Models) -> Result:
             if profile is None:
                 steps.append(_Step(key, record, hand.revision, hand.memory.number, UNJUDGED, 0))
             else:
-                steps.append(_Step(key, record, hand.revision, hand.memory.number, len(vectors), evidence(profile)))
-                vectors.append(features(profile))
+                steps.append(
+                    _Step(
+                        key, record, hand.revision, hand.memory.number, len(vectors) // len(FEATURES), evidence(profile)
+                    )
+                )
+                vectors.extend(features(profile))
     if not steps:
         return result
-    scores = scorer.score(np.array(vectors)) if vectors else None
+    scores = scorer.score(np.frombuffer(vectors).reshape(-1, len(FEATURES))) if vectors else None
     last: dict[str, tuple[_Step, _Score]] = {}
     for step in steps:
         hand, score = hands[step.key], _score(scores, step.vector)

@@ -27,7 +27,12 @@ KEPT_BLOCKS = 64
 MOST = 16
 """Moves of a wallet that count of one block: a row of 64 full blocks then has about 110 kB. What is beyond is only a number."""
 
+BUSY = 8
+"""Blocks kept of a wallet from which on its row, while it is in a worker's memory, has its profiles ready."""
+
 Moves = Sequence[Move | TokenMove]
+Packed = tuple[int, list[Any] | None, list[Any] | None]
+"""Span, older and younger profile."""
 Fame = Callable[[str], float]
 """`Scorer.fame`."""
 Verdict = Literal["new", "duplicate", "too_late"]
@@ -137,27 +142,30 @@ def evidence(profile: Profile) -> int:
 class Memory:
     """What is known of a wallet, in hand: take contributions of blocks, then say what to score and what to keep.
 
-    What it is made from stays as it is. A row of a Soba whose profiles have other fields says nothing: its wallet begins anew.
+    What it is made from stays as it is, but for what a busy wallet has `ready`, which it takes over. A row of a Soba whose profiles
+    have other fields says nothing: its wallet begins anew.
     """
 
-    __slots__ = ("_base", "_folded", "_folded_revision", "_head", "_known", "_more", "_numbers", "kept", "number")
+    __slots__ = ("_base", "_folded", "_folded_revision", "_head", "_more", "_numbers", "_packed", "kept", "number")
 
     def __init__(self, known: Known | None) -> None:
-        if known is not None and known.layout != LAYOUT:
-            known = None
-        self._known = known
+        self._packed: Packed | None = 0, None, None
+        """The base as a row has it; None where `_base` knows more."""
         self._base: Windows | None = None
-        """Only once something is folded."""
-        self._head: Windows | None = None
+        """The base at work."""
+        self._head: Head | None = None
         """With all that is kept."""
-        if known is None:
+        if known is None or known.layout != LAYOUT:
             self.number = self._folded = self._folded_revision = -1
             self._more = 0
             self.kept: list[Kept] = []
         else:
             self.number, self._folded, self._folded_revision = known.number, known.folded, known.folded_revision
             self._more = known.more
-            self.kept = list(known.kept)
+            self.kept = list(map(Kept._make, known.kept))
+            self._packed = known.window, known.old, known.young
+            if known.ready is not None:
+                (self._base, self._head), known.ready = known.ready, None
         self._numbers = [one.number for one in self.kept]
 
     def take(self, said: Said) -> Verdict:
@@ -172,16 +180,14 @@ class Memory:
         one = Kept(number, revision, time, more, _written(moves))
         if there:
             self.kept[place], self._head = one, None
-        else:
-            if place < len(self._numbers):
-                self._head = None
-            elif self._head is not None:
-                self._head.add(moves)
-            self.kept.insert(place, one)
-            self._numbers.insert(place, number)
-            if number > self.number:
-                self.number = number
-            self._fold()
+            return "new"
+        last = place == len(self._numbers)
+        self.kept.insert(place, one)
+        self._numbers.insert(place, number)
+        self.number = max(self.number, number)
+        if self._head is not None and not (last and self._head.add(moves)):
+            self._head = None
+        self._fold()
         return "new"
 
     def _fold(self) -> None:
@@ -189,59 +195,84 @@ class Memory:
         past = bisect_left(self._numbers, self.number - KEPT_BLOCKS + 1)
         if not past:
             return
-        if self._base is None:
-            self._base = _base(self._known)
+        base = self._base or _unpacked(self._packed)
         for one in self.kept[:past]:
-            self._base.add(_read(one))
+            base.add(_read(one))
             self._folded = one.number
             self._folded_revision = max(self._folded_revision, one.revision)
             self._more += one.more
         del self.kept[:past], self._numbers[:past]
+        if self._head is None and self._base is None:
+            # The common case, a wallet that is here once: no second copy is needed.
+            self._packed = _packed(base)
+            self._head = _ahead(base, self.kept)
+        else:
+            self._base, self._packed = base, None
 
     @property
     def scored(self) -> Profile | None:
         """The profile to score; None where no move counts."""
         if self._head is None:
-            self._head = _base(self._known) if self._base is None else _copied(self._base)
-            for one in self.kept:
-                self._head.add(_read(one))
-        return self._head.scored
+            if self._packed is None and self._base is not None:
+                self._packed = _packed(self._base)
+            self._head = _ahead(_unpacked(self._packed), self.kept)
+        return self._head.profile
 
     def fields(self) -> dict[str, Any]:
         """The fields of `Known`."""
-        base, known = self._base, self._known
-        if base is not None:
-            span, old, young = base.span, _packed(base.old), _packed(base.young)
-        elif known is not None:
-            span, old, young = known.window, known.old, known.young
-        else:
-            span, old, young = 0, None, None
+        if self._packed is None and self._base is not None:
+            self._packed = _packed(self._base)
+        window, old, young = self._packed or (0, None, None)
         return {
             "layout": LAYOUT,
             "number": self.number,
             "folded": self._folded,
             "folded_revision": self._folded_revision,
             "more": self._more,
-            "window": span,
+            "window": window,
             "old": old,
             "young": young,
             "kept": self.kept,
+            "ready": (self._base, self._head) if len(self.kept) >= BUSY else None,
         }
 
 
-def _base(known: Known | None) -> Windows:
-    if known is None or known.young is None:
-        return Windows()
-    return Windows(known.window, None if known.old is None else unpack(known.old), unpack(known.young))
+@dataclass(slots=True)
+class Head:
+    """The profile to score, the base and all that is kept in it, and in which span its newest move was."""
+
+    span: int
+    profile: Profile | None
+
+    def add(self, moves: Moves) -> bool:
+        """Count moves of a newer block; False where another window is the one to score now."""
+        profile = self.profile
+        if profile is None:
+            return not moves
+        for move in moves:
+            if move.time < profile.last:
+                move = move._replace(time=profile.last)
+            if move.time // HOP_S != self.span:
+                return False
+            _count(profile, move)
+        return True
 
 
-def _packed(profile: Profile | None) -> list[Any] | None:
-    return None if profile is None else pack(profile)
+def _ahead(base: Windows, kept: Iterable[Kept]) -> Head:
+    """What is scored once what is kept is counted, too; `base` is used up."""
+    for one in kept:
+        base.add(_read(one))
+    return Head(base.span, base.scored)
 
 
-def _copied(windows: Windows) -> Windows:
-    old, young = (None if one is None else unpack(pack(one)) for one in (windows.old, windows.young))
-    return Windows(windows.span, old, young)
+def _unpacked(packed: Packed | None) -> Windows:
+    span, old, young = packed or (0, None, None)
+    return Windows(span, None if old is None else unpack(old), None if young is None else unpack(young))
+
+
+def _packed(windows: Windows) -> Packed:
+    old, young = windows.old, windows.young
+    return windows.span, None if old is None else pack(old), None if young is None else pack(young)
 
 
 # A kept move as a line of words; no field of a move has a space in it.

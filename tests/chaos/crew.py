@@ -18,7 +18,7 @@ from base.exits import EXIT_DEAD_LETTERS
 from tests.chaos import faulty, naive
 from tests.conftest import wait_for
 
-NAMES = ("validate", "chain", "language")
+NAMES = ("validate", "chain", "language", "fraud")
 STOP_S = 20
 """A worker that is told to stop has ended by then: its grace, and what a busy machine adds."""
 

@@ -22,6 +22,7 @@ import agents.stream
 import topics.clients
 from agents import app, validate
 from base.settings import get_settings
+from tests import fraud
 
 PLACES: dict[str, tuple[Any, str]] = {
     "read": (agents.runtime.Outlet, "read"),
@@ -108,6 +109,8 @@ def poison() -> None:
 def main() -> None:
     """Run the worker named on the command line with the fault of the environment."""
     topics.clients.SESSION_TIMEOUT_S = SESSION_TIMEOUT_S
+    if sys.argv[1] == "fraud":
+        fraud.serve_tiny(get_settings().data_dir)  # whose levels change with every few moves
     fault = os.environ.get("SOBA_TEST_FAULT", "")
     if fault == "poison":
         poison()

@@ -147,23 +147,24 @@ def crew(arena: Arena) -> Iterator[Crew]:
 # One column a worker; the faults of a row happen in one run.
 FAULTS = [
     # kill -9 before the dead letters, the blocks and the views of a batch; between output, rows and commit
-    ("produce:1:kill", "produce:2:kill", "produce:2:kill"),
-    ("produce:2:kill", "write:1:kill", "write:1:kill"),
-    ("produce:3:kill", "write:1:after", "write:1:after"),
-    ("produce:3:after", "process:1:after", "process:1:after"),
-    ("commit:1:kill", "read:1:kill", ""),
-    ("restore:1:after", "parse:1:kill", ""),
+    ("produce:1:kill", "produce:2:kill", "produce:2:kill", "produce:1:kill"),
+    ("produce:2:kill", "write:1:kill", "write:1:kill", "write:1:kill"),
+    ("produce:3:kill", "write:1:after", "write:1:after", "write:1:after"),
+    ("produce:3:after", "process:1:after", "process:1:after", "process:1:after"),
+    ("commit:1:kill", "read:1:kill", "", "read:1:kill"),
+    ("restore:1:after", "parse:1:kill", "", ""),
     # Kafka or Redis gone at that very moment
     (
         "produce:1:lost produce:3:lost produce:5:lost",
         "write:1:lost produce:1:lost",
         "write:1:lost produce:1:lost",
+        "write:1:lost produce:1:lost",
     ),
     # an exception that nobody foresees
-    ("produce:3:odd", "read:1:odd", "give:1:odd"),
-    ("commit:1:odd", "produce:2:odd", "write:1:odd"),
-    ("batch:1:odd", "write:1:odd", ""),
-    ("restore:1:odd", "parse:1:odd", ""),
+    ("produce:3:odd", "read:1:odd", "give:1:odd", ""),
+    ("commit:1:odd", "produce:2:odd", "write:1:odd", "write:1:odd"),
+    ("batch:1:odd", "write:1:odd", "", ""),
+    ("restore:1:odd", "parse:1:odd", "", ""),
 ]
 
 
@@ -199,10 +200,10 @@ def test_sigterm_in_mid_batch_with_redis_away(arena: Arena, crew: Crew) -> None:
     try:
         arena.produce(chain_id, slice(2, None))
         wait_for(lambda: len(arena.witness.chain(chain_id).states["chain.blocks"]) == 9, 120)
-        crew.leave("chain", "language")
+        crew.leave(*NAMES[1:])
     finally:
         arena.servers.redis.resume()
-    for name in ("chain", "language"):
+    for name in NAMES[1:]:
         crew.start(name)
     arena.settle(crew, chain_id)
 
@@ -248,7 +249,7 @@ def test_a_batch_that_outlives_its_session(arena: Arena, crew: Crew) -> None:
     arena.produce(chains[0], slice(40, None))
     for chain_id in chains[1:]:
         arena.produce(chain_id)
-    for name in ("chain", "language"):
+    for name in NAMES[1:]:
         crew.start(name)
     for chain_id in chains:
         arena.settle(crew, chain_id, zombies=True)
@@ -292,7 +293,7 @@ def test_kill_while_blocks_are_open(arena: Arena, crew: Crew) -> None:
         crew.wait("validate")
         crew.start("validate")
     arena.produce(chain_id, slice(40, None))
-    for name in ("chain", "language"):
+    for name in NAMES[1:]:
         crew.start(name)
     arena.settle(crew, chain_id)
 
@@ -344,7 +345,7 @@ def test_a_poisoned_record_stands_alone(arena: Arena, crew: Crew) -> None:
     for value in (*values[:3], bad, *values[3:]):
         client.produce("chain.events", value, key)
     assert client.flush(30) == 0
-    for name in ("chain", "language"):
+    for name in NAMES[1:]:
         crew.start(name)
     wait_for(lambda: _errors(arena, chain_id) == 1, 120)
     crew.leave("validate")

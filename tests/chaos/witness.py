@@ -11,14 +11,16 @@ import redis
 from confluent_kafka import OFFSET_BEGINNING, Consumer, Message, TopicPartition
 
 from base.settings import Settings
-from tables.registry import ALERTS, BLOCKS, MEV
+from models.fraud.packed import pack
+from models.fraud.wallet import current
+from tables.registry import ALERTS, BLOCKS, MEV, PROFILES, ProfileRow
 from topics.clients import consumer
 
 DEAD_LETTERS = "chain.events.dlq"
-TOPICS = ("chain.blocks", "pair.trades", "wallet.activity", "mev.findings", "alerts", DEAD_LETTERS)
-TABLES = {f"table {table.name}": table.name for table in (BLOCKS, MEV, ALERTS)}
-DROPPED = ("revision", "processed_at", "latency_ms")
-"""Not part of a state: numbering and times."""
+TOPICS = ("chain.blocks", "pair.trades", "wallet.activity", "mev.findings", "alerts", "risk.scores", DEAD_LETTERS)
+TABLES = {f"table {table.name}": table.name for table in (BLOCKS, MEV, ALERTS, PROFILES)}
+DROPPED = ("revision", "processed_at", "latency_ms", "at")
+"""Not part of a state: numbering, times, and what stood when something changed."""
 
 
 class Chain:
@@ -143,11 +145,20 @@ class Witness:
         for key, stored in zip(keys, cast(Iterable[bytes | None], self._redis.mget(keys) if keys else ()), strict=True):
             if stored is not None and (key not in known or known[key][0] != hash(stored)):
                 body = orjson.loads(stored[20:])
-                silent = body["status"] == "retracted" or not body.get("findings", True)
-                state = None if silent else _pack(_clean(body, body["chain_id"]))
+                silent = body.get("status") == "retracted" or not body.get("findings", True) or body.get("moves") == 0
+                said = _profiled(body) if table == PROFILES.name and not silent else body
+                state = None if silent else _pack(_clean(said, body["chain_id"]))
                 known[key] = hash(stored), body["chain_id"], state
         for key in known.keys() - set(keys):
             del known[key]
+
+
+def _profiled(body: Any) -> Any:
+    """What a row says of a wallet: which of its blocks are folded already depends on what came meanwhile."""
+    row = ProfileRow.model_validate(body)
+    profile = current(row)
+    judged = {name: body.get(name) for name in ("level", "probability", "anomaly", "model", "moves")}
+    return {**judged, "profile": None if profile is None else pack(profile)}
 
 
 def _pack(state: Any) -> bytes:
@@ -159,7 +170,7 @@ def _unpack(packed: bytes) -> Any:
 
 
 def _key(topic: str, message: Message, body: dict[str, Any]) -> str:
-    if topic in ("mev.findings", "alerts"):
+    if topic in ("mev.findings", "alerts", "risk.scores"):
         return str(body["id"])
     if topic == "chain.blocks":
         return str(body["number"])

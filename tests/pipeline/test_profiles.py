@@ -26,7 +26,7 @@ from tests.contract.facade import new_chain, validating
 from tests.unit.wire import ALICE, BOB, TIME, transaction
 from topics.admin import create
 from topics.clients import consumer, producer
-from topics.schemas.wallet import WalletRisk
+from topics.schemas.wallet import Kept, WalletRisk
 
 pytestmark = pytest.mark.pipeline
 BLOCKS = 12
@@ -115,7 +115,7 @@ def plain(row: ProfileRow | None) -> dict[str, Any] | None:
     """What a row says, without chain and revisions; None where it knows no move: a wallet that was never named has no row."""
     if row is None or not row.moves:
         return None
-    kept = [(one.number, one.time, one.moves) for one in row.kept if one.moves]
+    kept = [(one.number, one.time, one.moves) for one in map(Kept._make, row.kept) if one.moves]
     return {**row.model_dump(exclude={"revision", "chain_id"}), "kept": kept}
 
 

@@ -14,7 +14,7 @@ from models.fraud.wallet import HOP_S, MOST, Memory, Said, current, moves_of, sa
 from tests.unit.test_fraud_packed import MOVES, TOKEN_MOVES
 from tests.unit.wire import BOB, USDC, WETH, tx
 from topics.schemas.chain import WalletActivity, WalletMove
-from topics.schemas.wallet import Known
+from topics.schemas.wallet import Kept, Known
 
 FAMOUS = {BOB: 3.0, USDC: 7.0}
 GWEI = 10**9
@@ -101,7 +101,7 @@ def test_what_is_kept_and_what_is_folded_make_the_profile_of_all_moves() -> None
     known = taken(said)
     assert current(known) == plainly(*(move for _, _, moves in said for move in moves))
     assert (known.number, known.folded, known.folded_revision) == (297, 231, 231)
-    assert [one.number for one in known.kept] == list(range(234, 300, 3))
+    assert [one.number for one in map(Kept._make, known.kept)] == list(range(234, 300, 3))
 
 
 MOVES_OF_A_BLOCK = st.integers(0, 3)
@@ -173,7 +173,7 @@ def test_only_so_many_moves_of_a_block_count() -> None:
     for number in range(200):
         memory.take(by(view(number, 3 * MOST)))
     known = Known(**memory.fields())
-    assert known.more == 136 * 2 * MOST and all(one.more == 2 * MOST for one in known.kept)
+    assert known.more == 136 * 2 * MOST and all(one.more == 2 * MOST for one in map(Kept._make, known.kept))
     assert len(known.model_dump_json()) < 128_000
 
 

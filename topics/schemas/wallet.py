@@ -44,8 +44,10 @@ class Known(BaseModel, use_attribute_docstrings=True):
     """The profile of the older window (`models.fraud.packed`); left out where it is the younger one's."""
     young: list[Any] | None = None
     """The profile of the younger window; left out where nothing is folded."""
-    kept: list[Kept] = []
-    """By block, rising."""
+    kept: list[Any] = []
+    """Of each kept block what `Kept` holds, rising; unchecked, since each row that is written would pay for all of them."""
+    ready: Annotated[Any, Field(exclude=True)] = None
+    """In memory only: what the profiles of a busy wallet are worked on with."""
 
 
 class Judged(BaseModel, use_attribute_docstrings=True):
