@@ -15,6 +15,7 @@ from models.fraud.scorer import FRAUD, Scorer
 from models.fraud.wallet import evidence
 from models.releases import load
 from tables.registry import ProfileRow
+from tests.fraud import behaviours
 from tests.linear import CREATED, DATA, NEVER
 from topics.schemas.models import Decides, Feature, Manifest, Release, Window
 
@@ -45,6 +46,7 @@ def arrays() -> dict[str, Any]:
         "known": [-2.0, 2.0],
         "calibrated": [0.05, 0.7],
         "ordinary": np.linspace(1.0, 12.0, 100),
+        **behaviours(len(USED)),
         "famous": np.array([crc32(FAMOUS.encode())], np.int64),
         "wallets": np.array([7], np.int64),
         "cuts": list(CUTS),
