@@ -11,11 +11,12 @@ import math
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
 from models.fraud import lists, reasons, requests
+from models.fraud.behaviour import in_words
 from models.fraud.profile import IN, OUT, Move, Profile, Side, features
 from models.fraud.scorer import LEVELS, Scorer
 from models.mev.routers import ROUTERS
@@ -160,18 +161,21 @@ class _Judge:
             probability=side.probability,
             anomaly=None if level == "low" else side.anomaly,
             lists=side.listed,
-            reasons=[] if level == "low" else self._reasons(side),
+            **({} if level == "low" else self._explained(side)),
         )
 
-    def _reasons(self, side: _Side) -> list[Reason]:
+    def _explained(self, side: _Side) -> dict[str, Any]:
+        """Why a party is judged as it is, which costs more than all the rest."""
         if side.vector is None and side.known is not None and (profile := side.known.read()) is not None:
             side.vector = features(profile)
         if side.vector is None or self._scorer is None:
-            return []
-        return [
+            return {}
+        vector = np.array(side.vector)
+        reasons = [
             Reason(feature=one.feature, value=None if math.isnan(one.value) else one.value, adds=one.adds)
-            for one in self._scorer.reasons(np.array(side.vector))
+            for one in self._scorer.reasons(vector)
         ]
+        return {"reasons": reasons, "behaviour": self._scorer.behaviour(vector)}
 
     def risk(self, party: Party) -> float | None:
         """Of dealing with a party; None where nothing judges it."""
@@ -245,7 +249,9 @@ def _of_party(name: str, party: Party, judge: _Judge) -> list[Warned]:
         said = f"the {name} is on a public list: {', '.join(party.lists)}"
         found.append(Warned(code=f"{name}_listed", severity="critical", message=said, value=party.address))
     if party.probability is not None and (level := judge.level(party.probability)) != "low":
-        by = ", ".join(one.feature if one.value is None else f"{one.feature} {one.value:.4g}" for one in party.reasons)
+        by = "; ".join(
+            in_words(one.feature) + ("" if one.value is None else f" {one.value:.4g}") for one in party.reasons
+        )
         said = f"the {name} moves as frauds do, probability {party.probability:.3f} on {party.evidence} moves; foremost {by}"
         found.append(Warned(code=f"{name}_behaviour", severity=level, message=said, value=party.probability))
     return found

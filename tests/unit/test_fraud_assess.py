@@ -73,6 +73,8 @@ def test_who_is_paid_by_many_is_the_counterpartys_risk_and_not_the_senders() -> 
     assert (one.evidence, one.receiver.known) == (20, "profile")
     (reason,) = one.receiver.reasons
     assert reason.feature == "in_peers" and reason.adds == about(0.9 * 4)
+    assert one.receiver.behaviour and one.sender.behaviour is None
+    assert "foremost peers (in) 1.3" in next(alert.message for alert in one.alerts)
     assert codes(one) == {"receiver_behaviour": "high", "receiver_many_to_one": "low", "receiver_round_values": "low"}
 
 

@@ -99,6 +99,8 @@ class Party(Result):
     """Public lists that name the address."""
     reasons: list[Reason] = []
     """What raises `probability` most; from `medium` up."""
+    behaviour: str | None = None
+    """The kind of wallet that it is like, in words (HDBSCAN); from `medium` up."""
 
 
 class Assessment(Result):
