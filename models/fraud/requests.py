@@ -223,6 +223,12 @@ def is_hash(text: str | None) -> bool:
     return text is not None and _is_hash(text) is not None
 
 
+def is_call(request: SwapRequest) -> bool:
+    """Whether the receiver is a contract: as the request says, else a swap is one."""
+    said = request.contract_interaction
+    return request.token_pair is not None if said is None else said
+
+
 def wei(request: SwapRequest) -> int:
     """How much ether leaves the sender, in wei: the amount, where ether is what is sold. Exact, since its digits tell something."""
     return int(Decimal(request.amount).scaleb(18)) if _sold(request) in ETHER else 0

@@ -178,6 +178,17 @@ def test_a_router_is_nobody_to_judge() -> None:
     assert (one.risk_level, one.risk_to_sender) == ("low", None)
 
 
+@pytest.mark.parametrize("more", [{"tokenPair": "ETH/USDC"}, {"contractInteraction": True}])
+def test_a_contract_of_which_nothing_is_known_is_no_wallet_to_judge(more: dict[str, Any]) -> None:
+    one = assessed(**more)
+    assert one.receiver is not None and (one.receiver.known, one.receiver.evidence) == ("contract", 0)
+    assert (one.risk_to_sender, one.sender.known, one.evidence) == (None, "first_contact", 1)
+    assert one.unknown["toAddress"].startswith("a contract of which no move is known")
+    assert codes(assessed(receiver=wallet(20), **more)), "of one that is known its moves tell"
+    payment = assessed(tokenPair="ETH/USDC", contractInteraction=False)
+    assert payment.receiver is not None and payment.receiver.known == "first_contact"
+
+
 def test_a_contract_creation_has_no_receiver() -> None:
     one = assessed(toAddress=None)
     assert one.receiver is None and "contract creation" in one.unknown["toAddress"]
