@@ -1,7 +1,7 @@
 """What an agent is: a handler of batches and the facts that the runtime needs to feed it.
 
 A handler has no Kafka or Redis: it takes records, the rows it named and the models it serves, and returns what should come of
-them. It has no clock either; `verdicts` alone, whose answers are for the moment, looks at it once a batch.
+them. It has no clock either; those whose answers are for the moment (verdicts, assess) look at it once a batch.
 """
 
 from __future__ import annotations
@@ -111,6 +111,8 @@ class Agent:
     own: tuple[Table, ...] = ()
     feed: Literal["stream", "consume"] = "stream"
     models: tuple[Served, ...] = ()
+    at_once: int = 64
+    """How many records of a batch consume are done, and given out, together: nobody waits long for the answers to others."""
 
     def call(self, batch: Sequence[Record], rows: Rows, models: Models) -> Result:
         """Handle a batch; an agent without models is not given any."""

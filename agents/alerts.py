@@ -36,7 +36,9 @@ def handle(batch: Sequence[Record], rows: Rows) -> Result:
         headers = cloud_event(f"{alert.id}:{alert.revision}", AGENT.name, "soba.alert", record.headers)
         value = alert.model_dump_json(exclude_none=True).encode()
         result.outputs.append(Output(registry.ALERTS.name, alert.entity.encode(), value, headers))
-        pointer = Pointer(ALERTS_BY_CHAIN, str(alert.chain_id), finding.block_number)
+        # Alerts of blocks and of requests stand in one list, by time; a block without one is older than any with.
+        at = alert.block_timestamp or finding.block_number
+        pointer = Pointer(ALERTS_BY_CHAIN, str(alert.chain_id), at)
         written[alert.id] = Row(ALERTS, alert.id, alert.revision, alert, (pointer,))
     result.rows = list(written.values())
     return result

@@ -61,8 +61,14 @@ WORKERS: dict[str, Worker] = {
     for worker in (
         Worker("validate", "DATA_PROCESSING", "DATA_PROCESSING.validate", 8004, ("agents.validate", "agents.verdicts")),
         Worker("chain", "BLOCKCHAIN_INTELLIGENCE", "BLOCKCHAIN_INTELLIGENCE", 8005, ("agents.mev", "agents.blocks")),
-        Worker("fraud", "FRAUD_DETECTION", "FRAUD_DETECTION", 8003, ("agents.profiles",)),
-        Worker("language", "NLP_TRANSLATION", "NLP_TRANSLATION", 8002, ("agents.alerts",)),
+        Worker(
+            "fraud",
+            "FRAUD_DETECTION",
+            "FRAUD_DETECTION",
+            8003,
+            ("agents.profiles", "agents.assess"),
+        ),
+        Worker("language", "NLP_TRANSLATION", "NLP_TRANSLATION", 8002, ("agents.alerts", "agents.risk_alerts")),
     )
 }
 

@@ -47,8 +47,8 @@ TAIL_STEP = 512
 BATCH_BYTES = 16 * 1024 * 1024
 STEP = 64
 """A batch is taken in steps of so many records, until it has `BATCH_BYTES`."""
-SLICE, SLICE_BYTES = 64, 1024 * 1024
-"""What a stateless agent does, and gives out, of a batch at once: nobody waits long for the answers to others."""
+SLICE_BYTES = 1024 * 1024
+"""What a stateless agent does, and gives out, of a batch at once, but for `at_once`."""
 
 
 Batch = dict[int, list[Record]]
@@ -78,6 +78,7 @@ class Stateless:
 
     def __init__(self, agent: Agent, outlet: Outlet) -> None:
         self._runner = Runner(agent, outlet)
+        self._at_once = agent.at_once
 
     def assigned(self, consumer: Consumer, partitions: Sequence[int]) -> None:
         self._runner.assigned()
@@ -89,7 +90,7 @@ class Stateless:
         part: list[Record] = []
         size = 0
         for record in (record for partition in sorted(batch) for record in batch[partition]):
-            if part and (len(part) == SLICE or size + len(record.raw) > SLICE_BYTES):
+            if part and (len(part) == self._at_once or size + len(record.raw) > SLICE_BYTES):
                 self._runner.process(part)
                 part, size = [], 0
             part.append(record)

@@ -154,13 +154,9 @@ class Outlet:
         if not names:
             return {}
 
-        def once() -> list[bytes | None]:
-            with self._redis.pipeline(transaction=False) as pipe:
-                for table, key in names:
-                    pipe.get(table.row_key(key))
-                return pipe.execute()
-
-        found = self.retry(agent, once)
+        # One command, as for writing: each costs the client 15 µs.
+        places = [table.row_key(key) for table, key in names]
+        found = self.retry(agent, lambda: cast("list[bytes | None]", self._redis.mget(places)))
         return {name: table_rows.parse(name[0].schema, stored) for name, stored in zip(names, found, strict=True)}
 
     def _produce(self, agent: str, outputs: list[Output]) -> None:

@@ -85,7 +85,7 @@ FORMS = {
 }
 """The patterns of topics/schemas and ingest/raw.py in words."""
 
-UNITS = {"gas_price": "gwei"}
+UNITS = {"gas_price": "gwei", "gasPrice": "gwei"}
 """Fields whose decimal number is not in token units."""
 
 _MEMBERS = ("int", "constrained-int", "str", "constrained-str", "float", "datetime")

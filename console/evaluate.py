@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 import orjson
 import typer
+from rich.console import Console
 
 from base.settings import ROOT
 from console.figures import Figure, show
@@ -112,6 +113,27 @@ def mev(
     for number, one in score.extras:
         typer.echo(f"extra   block {number}: front {' '.join(one.front)} back {' '.join(one.back)} {one.evidence}")
     raise typer.Exit(show(score.figures(), json))
+
+
+@app.command()
+def fraud(
+    data: Annotated[Path, typer.Option(help="A folder with the labelled history (docs/models/fraud.md).")],
+    out: Annotated[Path | None, typer.Option(help="Write the scores there: address, quarter, n_tx, score.")] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line.")] = False,
+) -> None:
+    """Scores of labelled account-quarters by models that have not seen them, behaviour only."""
+    from console import evaluate_fraud, fraud_data
+
+    with Console(stderr=True).status("reading") as status:
+        history, labels = fraud_data.read(data, status.update)
+        status.update("replaying")
+        judged = evaluate_fraud.judge(history, labels, evaluate_fraud.judges(past=False))
+        if out is not None:
+            evaluate_fraud.write(judged, out)
+        figures = evaluate_fraud.figures(history, labels, judged, status.update)
+        if (table := data / "kaggle_accounts.csv").exists():
+            figures.append(evaluate_fraud.table(table))
+    raise typer.Exit(show(figures, json))
 
 
 def _fastest(raw: bytes, where: str) -> float:

@@ -181,7 +181,8 @@ def topics_page() -> str:
 def tables_page() -> str:
     """All Redis tables and indexes as Markdown."""
     tables = [
-        f"| `{t.name}` | {t.key} | `{schema_name(t.schema)}` | {t.writer} | {span(t.ttl)} | {t.doc} |" for t in TABLES
+        f"| `{t.name}` | {t.key} | `{schema_name(t.schema)}` | {', '.join(t.writers)} | {span(t.ttl)} | {t.doc} |"
+        for t in TABLES
     ]
     indexes = [f"| `{i.name}` | {i.key} | `{i.table.name}` | {i.keep:,} |" for i in INDEXES]
     return "\n".join(
@@ -192,7 +193,7 @@ def tables_page() -> str:
             "",
             "A row lies at `table:{bNN}:key` with NN = crc32(key) % 256 in hex, so that rows of one bucket share a slot of a",
             "Redis cluster. Its value is the row's version in 20 digits, then JSON; a write is refused only if it is",
-            "older than what is there. Each table has one writing agent.",
+            "older than what is there. Each row has one writing agent.",
             "",
             "| table | key | row | writer | lives | what |",
             "|---|---|---|---|---|---|",

@@ -10,6 +10,8 @@ from base.health import Status
 from topics.schemas.alerts import Alert
 from topics.schemas.mev import Finding
 from topics.schemas.requests import Fault
+from topics.schemas.risk import Assessment
+from topics.schemas.wallet import Level
 
 D = TypeVar("D")
 
@@ -128,7 +130,7 @@ class Findings(Listed):
 
 
 class Alerts(Listed):
-    """A page of alerts, newest block first."""
+    """A page of alerts, newest first."""
 
     alerts: list[Alert]
 
@@ -142,6 +144,49 @@ class Judged(Form):
     quality_score: float
     source: Literal["fresh"]
     latency_ms: float
+
+
+class Assessed(Assessment):
+    """The risk of a swap request, just asked for."""
+
+    source: Literal["fresh", "cached"]
+    """`cached`: it was assessed before, under the same request id."""
+    latency_ms: float
+
+
+class TransactionRisk(Form):
+    """The assessments of requests that name a transaction."""
+
+    chain_id: int
+    transaction_hash: str
+    assessments: list[Assessment]
+    """Newest first, at most 100. Anybody may name any hash."""
+
+
+class WalletProfile(Form):
+    """How a wallet was judged by what it did on its chain."""
+
+    moves: int
+    """How many it ever made."""
+    block_number: int
+    """The newest one of its moves."""
+    risk_level: Level
+    probability: float | None = None
+    """Of being a fraud's wallet, calibrated."""
+    anomaly: float | None = None
+    """How unusual it is among ordinary wallets, as a rank: no probability."""
+    model: str | None = None
+
+
+class WalletRisk(Form):
+    """What is known of a wallet: how it was judged, and requests that it was part of."""
+
+    chain_id: int
+    address: str
+    profile: WalletProfile | None
+    """Null where none of its moves was seen."""
+    assessments: list[Assessment]
+    """Newest first, at most 100: of requests in which it is sender or receiver. Their risk is that of both parties."""
 
 
 class Rejected(Form):

@@ -11,6 +11,7 @@ from facade.errors import CODES
 from facade.middleware import PROBES
 from topics.schemas.chain import Event
 from topics.schemas.forms import form
+from topics.schemas.risk import SwapRequest
 
 DESCRIPTION = """\
 Results of the pipeline by HTTP. Answers are `{"success": true, "data": {...}, "timestamp"}`, failures
@@ -76,6 +77,7 @@ def _document(app: FastAPI) -> dict[str, Any]:
     event = form(Event, "#/components/schemas/{model}")
     schemas |= event.pop("$defs")
     schemas["Event"] = event
+    schemas["SwapRequest"] = form(SwapRequest)
     for name in ("HTTPValidationError", "ValidationError"):
         schemas.pop(name, None)
     components["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}

@@ -70,8 +70,12 @@ class Questions:
             if not future.done():
                 future.set_exception(unavailable("the facade is stopping"))
 
-    async def ask(self, topic: str, question: bytes, request_id: str, context: Headers) -> bytes:
+    async def ask(
+        self, topic: str, question: bytes, request_id: str, context: Headers, key: bytes | None = None
+    ) -> bytes:
         """The answer to `question`; both are JSON. The same id must mean the same question; `context` is the asker's trace context.
+
+        Without a `key` all questions of this instance have one, so that they share batches.
 
         Raises:
             ApiError: `timeout` after the budget, `unavailable` when Kafka has not taken the question after `SEND_TIMEOUT_S`,
@@ -83,7 +87,7 @@ class Questions:
         untaken = loop.call_later(SEND_TIMEOUT_S, _give_up, future)
         self._waiting.setdefault(request_id, []).append(future)
         try:
-            return await self._asked(topic, question, request_id, context, future, untaken)
+            return await self._asked(topic, question, request_id, context, key, future, untaken)
         finally:
             untaken.cancel()
             futures = self._waiting[request_id]
@@ -98,6 +102,7 @@ class Questions:
         question: bytes,
         request_id: str,
         context: Headers,
+        key: bytes | None,
         future: asyncio.Future[bytes],
         untaken: asyncio.TimerHandle,
     ) -> bytes:
@@ -115,7 +120,7 @@ class Questions:
                 if future.done():
                     break
             until = deadline if untaken.cancelled() else taken_by
-            sent = await self._producer.send(topic, self.channel.encode(), question, headers, until)
+            sent = await self._producer.send(topic, key or self.channel.encode(), question, headers, until)
             sent.add_done_callback(lambda sent: _told(future, sent, untaken))
             QUESTION_TRIES.labels(topic).inc()
             last = number == TRIES - 1

@@ -152,8 +152,12 @@ def query(schema: type[M]) -> Callable[[Request], M]:
 
 
 def documented(schema: type[BaseModel], example: Any, **fields: dict[str, Any]) -> dict[str, Any]:
-    """`openapi_extra` of a route whose body is `schema`; `fields` tells more of single fields than the schema asks for."""
-    told = schema.model_json_schema()
+    """`openapi_extra` of a route whose body is `schema`; `fields` tells more of single fields than the schema asks for.
+
+    Models within it are among the document's components (`facade.openapi`).
+    """
+    told = schema.model_json_schema(ref_template="#/components/schemas/{model}")
+    told.pop("$defs", None)
     for name, more in fields.items():
         told["properties"][name] |= more
     content = {"schema": told, "example": example}
@@ -206,7 +210,7 @@ def _moment(value: object) -> datetime:
 Moment = Annotated[datetime, BeforeValidator(_moment), Field(description="RFC 3339 or unix seconds")]
 
 
-def is_since(timestamp: int | None, since: datetime | None) -> bool:
+def is_since(timestamp: float | None, since: datetime | None) -> bool:
     """Whether a block's time is not before `since`; one that is unknown is not known to be recent."""
     return since is None or (timestamp is not None and timestamp >= since.timestamp())
 

@@ -10,8 +10,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from topics.schemas.alerts import Alert
+from topics.schemas.alerts import RISK, Alert
 from topics.schemas.mev import Finding, TokenAmount
+from topics.schemas.risk import Assessment
 
 Severity = Literal["info", "low", "medium", "high", "critical"]
 Args = dict[str, str | int | list[str]]
@@ -71,6 +72,12 @@ CATALOGUE: dict[str, Template] = {
             (False, False): "what the attacker gained is in tokens without a known price",
         },
     ),
+    RISK: Template(
+        count="reasons",
+        one="A swap of {amount} ({pair}) from {sender} to {receiver} is of {level} risk, {score} of 1: {codes}.",
+        other="A swap of {amount} ({pair}) from {sender} to {receiver} is of {level} risk, {score} of 1, for {reasons} "
+        "reasons: {codes}.",
+    ),
 }
 """Alert kind → its English texts."""
 
@@ -108,6 +115,36 @@ def from_finding(finding: Finding) -> Alert:
         revision=finding.revision,
         status=finding.status,
         source=finding.id,
+    )
+
+
+def from_assessment(one: Assessment) -> Alert:
+    """The alert of a swap request; of the party whose risk is larger, the sender where they are equal."""
+    worst = one.from_address
+    if one.to_address is not None and (one.risk_to_sender or 0.0) > (one.risk_to_receiver or 0.0):
+        worst = one.to_address
+    args: Args = {
+        "sender": one.from_address,
+        "receiver": one.to_address or "a new contract",
+        "amount": one.amount,
+        "pair": one.token_pair or UNKNOWN,
+        "level": one.risk_level,
+        "score": f"{one.risk_score:.2f}",
+        "reasons": len(one.alerts),
+        "codes": [alert.code for alert in one.alerts],
+    }
+    return Alert(
+        id=f"alert:risk:{one.id}",
+        kind=RISK,
+        args=args,
+        severity=one.risk_level,
+        entity=f"{one.chain_id}:{worst}",
+        text=CATALOGUE[RISK].fill(args),
+        chain_id=one.chain_id,
+        processed_at=one.processed_at,
+        revision=one.revision,
+        status=one.status,
+        source=one.id,
     )
 
 

@@ -16,6 +16,7 @@ from pydantic import BaseModel
 from topics.schemas.alerts import Alert
 from topics.schemas.fields import Uint64
 from topics.schemas.mev import Finding
+from topics.schemas.risk import Assessment
 from topics.schemas.wallet import Known, Level, Share
 
 VERSION_DIGITS = 20
@@ -104,15 +105,16 @@ class WorkerRow(BaseModel):
     models: list[ModelRow] = []
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Table:
-    """One kind of row. `key` says how its key is made."""
+    """One kind of row. `key` says how its key is made. There is one object of each, so it is looked up by what it is."""
 
     name: str
     key: str
     schema: type[BaseModel]
     ttl: timedelta
-    writer: str
+    writers: tuple[str, ...]
+    """Each of them writes rows of its own."""
     doc: str
 
     def row_key(self, key: str) -> str:
@@ -122,7 +124,7 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class Index:
-    """A sorted set that leads from `key` to rows of `table`: members are row keys, scores block numbers.
+    """A sorted set that leads from `key` to rows of `table`: members are row keys, scores block numbers or unix seconds.
 
     An index only points: it may name a row that no longer says what it was indexed for, and the reader checks the row. That is
     why a stale writer can do no harm to it.
@@ -141,19 +143,20 @@ def redis_key(name: str, key: str) -> str:
 
 
 WEEK = timedelta(days=7)
-BLOCKS = Table("blocks", "chain_id:number", BlockRow, WEEK, "blocks", "Validated blocks without their events.")
-MEV = Table("mev", "chain_id:number", MevRow, WEEK, "mev", "MEV findings by block.")
+BLOCKS = Table("blocks", "chain_id:number", BlockRow, WEEK, ("blocks",), "Validated blocks without their events.")
+MEV = Table("mev", "chain_id:number", MevRow, WEEK, ("mev",), "MEV findings by block.")
+ALERTS = Table("alerts", "alert id", Alert, WEEK, ("alerts", "risk_alerts"), "Alerts with their English text.")
+WORKERS = Table("workers", "app_id:instance", WorkerRow, timedelta(seconds=95), ("runtime",), "Heartbeats of workers.")
 PROFILES = Table(
     "profiles",
     "chain_id:address",
     ProfileRow,
     timedelta(days=120),
-    "profiles",
+    ("profiles",),
     "Wallets by what they did, with scores.",
 )
-ALERTS = Table("alerts", "alert id", Alert, WEEK, "alerts", "Alerts with their English text.")
-WORKERS = Table("workers", "app_id:instance", WorkerRow, timedelta(seconds=95), "runtime", "Heartbeats of workers.")
-TABLES = (BLOCKS, MEV, PROFILES, ALERTS, WORKERS)
+RISK = Table("risk", "request id", Assessment, WEEK, ("assess",), "Assessments of swap requests.")
+TABLES = (BLOCKS, MEV, PROFILES, ALERTS, RISK, WORKERS)
 
 BLOCKS_BY_CHAIN = Index("blocks_by_chain", "chain_id", BLOCKS, 10_000)
 MEV_BY_CHAIN = Index("mev_by_chain", "chain_id", MEV, 10_000)
@@ -161,7 +164,18 @@ MEV_BY_TRANSACTION = Index("mev_by_transaction", "chain_id:hash", MEV, 100)
 MEV_BY_ADDRESS = Index("mev_by_address", "chain_id:address", MEV, 1_000)
 MEV_BY_POOL = Index("mev_by_pool", "chain_id:pool", MEV, 1_000)
 ALERTS_BY_CHAIN = Index("alerts_by_chain", "chain_id", ALERTS, 10_000)
-INDEXES = (BLOCKS_BY_CHAIN, MEV_BY_CHAIN, MEV_BY_TRANSACTION, MEV_BY_ADDRESS, MEV_BY_POOL, ALERTS_BY_CHAIN)
+RISK_BY_TRANSACTION = Index("risk_by_transaction", "chain_id:hash", RISK, 100)
+RISK_BY_WALLET = Index("risk_by_wallet", "chain_id:address", RISK, 1_000)
+INDEXES = (
+    BLOCKS_BY_CHAIN,
+    MEV_BY_CHAIN,
+    MEV_BY_TRANSACTION,
+    MEV_BY_ADDRESS,
+    MEV_BY_POOL,
+    ALERTS_BY_CHAIN,
+    RISK_BY_TRANSACTION,
+    RISK_BY_WALLET,
+)
 
 
 def answer_key(request_id: str) -> str:

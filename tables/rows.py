@@ -40,11 +40,26 @@ return refused
 """
 """Sets KEYS[i] to ARGV[2i-1], a version and the value, for ARGV[2i] ms unless a newer version is there; returns the zero-based
 positions refused. Versions are zero-padded, so that text order is number order; an absent row is ''."""
+POINT = """
+local at = 1
+for _, key in ipairs(KEYS) do
+  local keep, ttl, many = tonumber(ARGV[at]), ARGV[at + 1], tonumber(ARGV[at + 2])
+  at = at + 3
+  for _ = 1, many do
+    redis.call('ZADD', key, ARGV[at], ARGV[at + 1])
+    at = at + 2
+  end
+  redis.call('ZREMRANGEBYRANK', key, 0, -keep - 1)
+  redis.call('PEXPIRE', key, ttl)
+end
+"""
+"""Adds to each of KEYS what ARGV says of it in turn: how many members it keeps, for how many ms, how many come, and each as score
+and member. One command, because each costs the client 15 µs, which is more than Redis takes for it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Pointer:
-    """One entry of an index: `index` under `key` gets the row, scored by block number."""
+    """One entry of an index: `index` under `key` gets the row, scored by block number or unix seconds."""
 
     index: Index
     key: str
@@ -93,21 +108,24 @@ def stage(pipe: Any, rows: Sequence[Row], answers: Iterable[Answer] = ()) -> Non
             for pointer in row.pointers:
                 name = redis_key(pointer.index.name, pointer.key)
                 entries.setdefault((name, pointer.index.keep, row.table.ttl), {})[row.key] = pointer.score
-        for (name, keep, ttl), scores in entries.items():
-            pipe.zadd(name, scores)
-            pipe.zremrangebyrank(name, 0, -keep - 1)
-            pipe.expire(name, ttl)
-    said: dict[str, list[bytes]] = {}
+        if entries:
+            said: list[Any] = []
+            for (_, keep, ttl), scores in entries.items():
+                said += (keep, int(ttl.total_seconds() * 1000), len(scores))
+                for member, score in scores.items():
+                    said += (score, member)
+            pipe.eval(POINT, len(entries), *(name for name, _, _ in entries), *said)
+    spoken: dict[str, list[bytes]] = {}
     for answer in answers:
         value = answer.value.model_dump_json(exclude_none=True).encode()
         pipe.set(answer_key(answer.request_id), value, ex=ANSWER_TTL_S)
         if answer.reply_to:
-            lines = said.setdefault(answer.reply_to, [])
+            lines = spoken.setdefault(answer.reply_to, [])
             if lines and sum(map(len, lines)) + len(value) > MESSAGE_BYTES:
                 pipe.publish(answer.reply_to, b"\n".join(lines))
                 lines.clear()
             lines += (orjson.dumps(answer.request_id), value)
-    for channel, lines in said.items():
+    for channel, lines in spoken.items():
         pipe.publish(channel, b"\n".join(lines))
 
 

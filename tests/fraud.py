@@ -14,6 +14,7 @@ import numpy as np
 
 from agents.agent import Agent
 from agents.app import WORKERS
+from models.fraud.behaviour import AXES, NEIGHBOURS
 from models.fraud.profile import FEATURES
 from models.fraud.scorer import FRAUD
 from models.fraud.trees import LEAF
@@ -51,6 +52,16 @@ def arrays(prefix: str, trees: Sequence[Node]) -> dict[str, Any]:
     }
 
 
+def behaviours(columns: int) -> dict[str, Any]:
+    """One kind of behaviour, that of everybody, for a model of so many features."""
+    found = {
+        "middle": np.zeros(columns), "spread": np.ones(columns), "axes": np.zeros((columns, AXES)),
+        "points": np.zeros((NEIGHBOURS, AXES), np.float32), "core": np.ones(NEIGHBOURS, np.float32),
+        "cluster": np.zeros(NEIGHBOURS, np.int16), "reach": np.ones(1), "marks": np.array([[1, -2, 3]]), "ordinary": np.ones(5),
+    }  # fmt: skip
+    return {f"behaviour_{name}": array for name, array in found.items()}
+
+
 def by_moves(*cuts: tuple[int, float], last: float) -> Node:
     """A tree by the number of moves: what it says up to each cut, and beyond the last."""
     (most, value), *rest = cuts
@@ -65,6 +76,7 @@ def release(boosted: Sequence[Node] = (), forest: Sequence[Node] = (), version: 
         "known": np.array([-4.0, 4.0]),
         "calibrated": np.array([0.0, 1.0]),
         "ordinary": np.array([4.0, 6.0, 8.0, 10.0]),
+        **behaviours(len(FEATURES)),
         "famous": np.array([7, 9]),
         "wallets": np.array([3, 4]),
         "cuts": np.array([0.2, 0.45, 0.8]),

@@ -19,6 +19,7 @@ from pydantic_core import from_json, to_json
 
 from base.wording import distinct, shown, wording
 from topics.schemas.chain import Event, Header, Transaction
+from topics.schemas.fields import Unfit as Unfit
 from topics.schemas.normal import NormalEvent, NormalTransaction
 from topics.schemas.requests import Fault
 
@@ -29,13 +30,6 @@ TOO_MANY_FAULTS = "too_many_faults"
 """The code of a record that is refused as a whole for its many bad elements."""
 MOST_ELEMENTS = 100_000
 """So many elements do not fit into a record of chain.events unless many are bad: the shortest good one takes 88 bytes of 8 MiB."""
-
-
-@dataclass(frozen=True, slots=True)
-class Unfit:
-    """What fits no schema, as JSON made of it; `event_faults` and its like say why."""
-
-    value: Any
 
 
 _Unfit = Annotated[Any, AfterValidator(Unfit)]

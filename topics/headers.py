@@ -84,6 +84,13 @@ QUESTION = (
     *TRACED[1:],
 )
 """Of a question."""
+ASKED = (
+    Header(REQUEST_ID, "Names the request, so that it is assessed once; without it, its place does: partition:offset."),
+    QUESTION[1],
+    Header(CONTENT_TYPE, "application/json, whatever it says."),
+    *TRACED[1:],
+)
+"""Of what anyone may send, and may wait for an answer to."""
 DEAD_LETTER = (
     *RESULT[:4],
     Header("dlq.reason", "Why it was refused, in one word; handler_error: our own code failed on it.", always=True),

@@ -5,10 +5,10 @@ What only Soba writes is described as it is written; what others write too, as i
 
 from __future__ import annotations
 
-from typing import Any, get_args, get_origin
+from typing import Annotated, Any, get_args, get_origin
 
 from pydantic import TypeAdapter
-from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode, JsonSchemaValue
+from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode, JsonSchemaValue, SkipJsonSchema
 from pydantic_core import core_schema
 
 from topics.registry import OTHERS, TOPICS, Topic
@@ -59,10 +59,21 @@ def schema_name(schema: Any) -> str:
         return "Event"
     if get_origin(schema) is list:
         return f"list of {schema_name(get_args(schema)[0])}"
+    if get_origin(schema) is Annotated:
+        return schema_name(get_args(schema)[0])
     if get_args(schema):
-        names = [schema_name(part) for part in get_args(schema)]
-        return f"{', '.join(names[:-1])} or {names[-1]}"
+        names = [schema_name(part) for part in get_args(schema) if not _is_skipped(part)]
+        return " or ".join(filter(None, (", ".join(names[:-1]), names[-1])))
     return str(schema.__name__)
+
+
+_SKIPPED: Any = SkipJsonSchema
+"""A class, whatever type checkers take it for."""
+
+
+def _is_skipped(part: Any) -> bool:
+    """Whether it stands for what is refused."""
+    return get_origin(part) is Annotated and any(one.__class__ is _SKIPPED for one in get_args(part))
 
 
 def _mode(topic: Topic) -> JsonSchemaMode:

@@ -10,8 +10,8 @@ from datetime import timedelta
 from typing import Any
 
 from topics import releases
-from topics.headers import BLOCK, QUESTION, RESULT, TAKEN_IN, Header
-from topics.schemas import alerts, chain, mev, models, requests, wallet
+from topics.headers import ASKED, BLOCK, QUESTION, RESULT, TAKEN_IN, Header
+from topics.schemas import alerts, chain, mev, models, requests, risk
 
 MIB = 1024 * 1024
 OTHERS = ("any producer", "consumers")
@@ -87,14 +87,6 @@ WALLET_ACTIVITY = Topic(
     max_bytes=32 * MIB,
     dead_letters=True,
 )
-RISK_SCORES = Topic(
-    "risk.scores",
-    key="chain_id:address",
-    schema=wallet.WalletRisk,
-    writers=("profiles",),
-    readers=("consumers",),
-    doc="Wallets whose risk level has changed; the newest revision of an id is its state.",
-)
 MEV_FINDINGS = Topic(
     "mev.findings",
     key="chain_id:block_number",
@@ -106,11 +98,31 @@ MEV_FINDINGS = Topic(
     max_bytes=16 * MIB,
     dead_letters=True,
 )
+SWAP_REQUESTS = Topic(
+    "swap.requests",
+    key="from_address",
+    schema=risk.SwapRequests,
+    writers=("facade", "any producer"),
+    readers=("assess",),
+    doc="Swaps that somebody wants assessed before they are made: one, or an array of them. Where the header `reply_to` names"
+    " who waits, the answer goes to Redis too.",
+    dead_letters=True,
+    headers=ASKED,
+)
+RISK_SCORES = Topic(
+    "risk.scores",
+    key="chain_id:address",
+    schema=risk.Risk,
+    writers=("assess", "profiles"),
+    readers=("risk_alerts", "consumers"),
+    doc="The risk of swap requests, and of wallets whose level has changed; the newest revision of an id is its state.",
+    dead_letters=True,
+)
 ALERTS = Topic(
     "alerts",
     key="entity",
     schema=alerts.Alert,
-    writers=("alerts",),
+    writers=("alerts", "risk_alerts"),
     readers=("consumers",),
     doc="What a person should know, with an English text.",
     # One names every front and back of its finding twice.
@@ -150,8 +162,9 @@ TOPICS: dict[str, Topic] = {
         CHAIN_BLOCKS,
         PAIR_TRADES,
         WALLET_ACTIVITY,
-        RISK_SCORES,
         MEV_FINDINGS,
+        SWAP_REQUESTS,
+        RISK_SCORES,
         ALERTS,
         REQUESTS_DATA,
         MODEL_RELEASES,

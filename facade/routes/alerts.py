@@ -29,14 +29,14 @@ class Filters(Listing):
     lang: Annotated[str, Field(description="The language of `text`; available: " + ", ".join(LANGUAGES))] = "en"
     kind: Annotated[str | None, Field(description="One of its kinds", json_schema_extra={"enum": [*KINDS]})] = None
     severity: Literal["info", "low", "medium", "high", "critical"] | None = None
-    since: Annotated[Moment | None, Field(description="Blocks from this time on: RFC 3339 or unix")] = None
+    since: Annotated[Moment | None, Field(description="From this time on: RFC 3339 or unix")] = None
 
 
 @router.get(
     "/api/alerts",
     responses=looked_up(Alerts),
     openapi_extra=parameters(Filters),
-    summary="The latest alerts, newest block first",
+    summary="The latest alerts, newest first",
 )
 async def latest(request: Request, told: Annotated[Filters, Depends(query(Filters))], here: Here) -> Response:
     """Retracted alerts are left out."""
@@ -58,5 +58,5 @@ def _fits(alert: Alert, told: Filters) -> bool:
         alert.status != "retracted"
         and (told.kind is None or alert.kind == told.kind)
         and (told.severity is None or alert.severity == told.severity)
-        and is_since(alert.block_timestamp, told.since)
+        and is_since(alert.block_timestamp or alert.processed_at, told.since)
     )

@@ -14,6 +14,7 @@ from zlib import crc32
 import numpy as np
 from numpy.typing import NDArray
 
+from models.fraud.behaviour import Behaviours
 from models.fraud.profile import FEATURES
 from models.fraud.trees import Floats, Paths, Trees
 from models.releases import Served
@@ -60,6 +61,9 @@ class Scorer:
     """Path lengths of ordinary wallets, rising: quantiles at equal steps."""
     famous: dict[int, int]
     """How many training wallets dealt with an address, or held it as a token, by the address's CRC-32."""
+    behaviours: Behaviours
+    groups: frozenset[int]
+    """CRC-32 of the campaigns that it was trained on, where it tells: who evaluates it must know."""
     cuts: Floats
     """The probabilities from which a score is medium, high and critical: 5, 1 and 0.1 % of ordinary wallets reach them."""
 
@@ -83,6 +87,8 @@ class Scorer:
             Trees.of(arrays, "forest"),
             np.asarray(arrays["ordinary"], float),
             dict(zip(arrays["famous"].tolist(), arrays["wallets"].tolist(), strict=True)),
+            Behaviours.of(arrays),
+            frozenset(np.asarray(arrays.get("groups", ())).tolist()),
             np.asarray(arrays["cuts"], float),
         )
         if found.cuts.shape != (3,) or np.any(np.diff(found.cuts) < 0) or found.known.shape != found.calibrated.shape:
@@ -104,6 +110,11 @@ class Scorer:
         rank = 1.0 - np.searchsorted(self.ordinary, lengths) / len(self.ordinary)
         levels = [LEVELS[place] for place in np.searchsorted(self.cuts, probability, side="right")]
         return Scores(probability, rank, levels)
+
+    def behaviour(self, vector: Floats) -> str:
+        """In words, what kind of wallet one vector, (len(FEATURES),), is like."""
+        row = np.asarray(vector, float)[self.columns]
+        return self.behaviours.describe(int(self.behaviours.place(row[None, :])[0]), self.columns)
 
     def reasons(self, vector: Floats, most: int = 3) -> list[Reason]:
         """The features of one vector, (len(FEATURES),), that raise its score most, the strongest first."""

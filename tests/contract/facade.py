@@ -20,6 +20,7 @@ from base.settings import ROOT, Settings
 from facade.app import create_app
 from facade.errors import CODES
 from models.alerts import from_finding
+from models.fraud.assess import Case, assess
 from tables.readers import WORKERS_SEEN
 from tables.registry import (
     ALERTS,
@@ -30,6 +31,9 @@ from tables.registry import (
     MEV_BY_CHAIN,
     MEV_BY_POOL,
     MEV_BY_TRANSACTION,
+    RISK,
+    RISK_BY_TRANSACTION,
+    RISK_BY_WALLET,
     WORKERS,
     BlockRow,
     MevRow,
@@ -39,6 +43,7 @@ from tables.rows import Pointer, Row, stage
 from tests.conftest import wait_for
 from tests.contract.conformance import conforms
 from topics.schemas.mev import Finding, TokenAmount
+from topics.schemas.risk import REQUEST
 
 ATTACKER, POOL = "0x" + "aa" * 20, "0x" + "bb" * 20
 
@@ -84,12 +89,24 @@ def failed(answer: httpx.Response, status: int, code: str) -> dict[str, Any]:
 @contextlib.contextmanager
 def working(name: str, settings: Settings, log: Path, **more: str) -> Iterator[subprocess.Popen[bytes]]:
     """A real worker, with `more` in its environment."""
+    with _child(["-m", "console", "worker", name], settings, log, **more) as worker:
+        yield worker
+
+
+def assessing(settings: Settings, folder: Path) -> contextlib.AbstractContextManager[subprocess.Popen[bytes]]:
+    """A real fraud worker with the model of tests/fraud.py; it logs to `worker.log` in `folder`."""
+    return _child(["-m", "tests.pipeline.fraud_worker", str(folder)], settings, folder / "worker.log")
+
+
+@contextlib.contextmanager
+def _child(argv: list[str], settings: Settings, log: Path, **more: str) -> Iterator[subprocess.Popen[bytes]]:
     environment = settings.environment(
         brokers=settings.brokers, redis_url=settings.redis_url, data_dir=settings.data_dir, worker_port=0
     )
     with log.open("wb") as output:
-        argv = [sys.executable, "-m", "console", "worker", name]
-        worker = subprocess.Popen(argv, cwd=ROOT, env={**environment, **more}, stdout=output, stderr=output)
+        worker = subprocess.Popen(
+            [sys.executable, *argv], cwd=ROOT, env={**environment, **more}, stdout=output, stderr=output
+        )
         try:
             yield worker
         finally:
@@ -173,6 +190,16 @@ def alert_row(
     alert = from_finding(finding(chain_id, number, status=status, timestamp=timestamp))
     alert = alert.model_copy(update={"severity": severity})
     return Row(ALERTS, alert.id, alert.revision, alert, (Pointer(ALERTS_BY_CHAIN, str(chain_id), number),))
+
+
+def risk_row(chain_id: int, number: int) -> Row:
+    """The row that the assess agent would write of a request that names transaction `number`."""
+    told = {"fromAddress": ATTACKER, "amount": 1, "chainId": chain_id, "txHash": hash_of(number)}
+    case = Case(f"{chain_id}:{number}", 1, REQUEST.validate_python(told), None, None)
+    (one,) = assess([case], None, "", False, 1_700_000_000.0 + number)
+    places = ((RISK_BY_TRANSACTION, hash_of(number)), (RISK_BY_WALLET, ATTACKER))
+    pointers = tuple(Pointer(index, f"{chain_id}:{key}", number) for index, key in places)
+    return Row(RISK, one.id, 1, one, pointers)
 
 
 def write(client: redis.Redis, *rows: Row) -> None:

@@ -50,7 +50,7 @@ def test_the_readme_table_is_the_list_of_agents() -> None:
         agent = agents[name]
         assert taken == [agent.topic.name]
         assert sorted(given) == sorted(topic.name for topic in TOPICS.values() if name in topic.writers)
-        assert tables == [table.name for table in TABLES if table.writer == name]
+        assert tables == [table.name for table in TABLES if name in table.writers]
         if isinstance(agent, Agent):
             assert tables == [table.name for table in agent.own]
         known = {metric._name for metric in vars(metrics).values() if hasattr(metric, "_name")}

@@ -18,20 +18,25 @@ from base.settings import Settings
 from facade.errors import CODES
 from facade.openapi import BARE, EVENT
 from facade.routes.data import EXAMPLE
+from facade.routes.risk import EXAMPLE as SWAP
 from tests.conftest import wait_for
 from tests.contract.conformance import conforms, fits, resolved
 from tests.contract.facade import (
+    ATTACKER,
     alert_row,
+    assessing,
     beat,
     block_row,
     finding,
     hash_of,
     mev_row,
     new_chain,
+    risk_row,
     serving,
     validating,
     write,
 )
+from topics.schemas.alerts import KINDS
 from topics.schemas.mev import Kind
 
 pytestmark = pytest.mark.pipeline
@@ -53,7 +58,7 @@ def test_it_tells_of_codes_and_routes(http: httpx.Client, document: Any) -> None
         for parameter in document["paths"][path]["get"]["parameters"]
         if parameter["name"] == "kind"
     }
-    assert kinds == {"/api/mev": [*get_args(Kind)], "/api/alerts": [f"mev.{kind}" for kind in get_args(Kind)]}
+    assert kinds == {"/api/mev": [*get_args(Kind)], "/api/alerts": [*KINDS]}
     (wait,) = (p for p in document["paths"]["/api/blocks/{number}"]["get"]["parameters"] if p["name"] == "wait")
     assert (wait["schema"]["minimum"], wait["schema"]["maximum"]) == (0, 30_000)
     assert json.dumps(document).count('"security"') == len(document["paths"]) - len(BARE)
@@ -100,11 +105,12 @@ def test_every_reference_leads_somewhere_and_every_answer_has_a_form(document: A
 
 
 def test_every_route_answers_as_it_says(busy: Settings, store: redis.Redis, document: Any, tmp_path: Path) -> None:
-    chain, log = new_chain(), tmp_path / "worker.log"
+    chain, log = new_chain(), tmp_path / "validate.log"
     write(store, block_row(chain, 7), mev_row(chain, 7, [finding(chain, 7)]), alert_row(chain, 7))
+    write(store, risk_row(chain, 9000))
     beat(store, "ML_MODELS", time.time())
     event = {**EXAMPLE, "chain_id": chain}
-    with validating(busy, log) as worker, serving(busy) as client:
+    with validating(busy, log) as worker, assessing(busy, tmp_path) as other, serving(busy) as client:
         asked: dict[str, str | dict[str, Any]] = {
             "/": "",
             "/openapi.json": "",
@@ -117,6 +123,9 @@ def test_every_route_answers_as_it_says(busy: Settings, store: redis.Redis, docu
             "/api/mev/blocks/{number}": f"/api/mev/blocks/7?chainId={chain}",
             "/api/mev": f"/api/mev?chainId={chain}",
             "/api/alerts": f"/api/alerts?chainId={chain}",
+            "/api/risk/transactions/{hash}": f"/api/risk/transactions/{hash_of(9000)}?chainId={chain}",
+            "/api/risk/wallets/{address}": f"/api/risk/wallets/{ATTACKER}?chainId={chain}",
+            "/api/python/fraud/assess-risk": {"transaction": SWAP},
             "/api/python/data/validate-blockchain-event": {"event": {**event, "unknown": 1, "gas_used": -1}},
             "/api/python/data/process-event-stream": {"events": [event, {"event_id": [1]}, None]},
         }
@@ -126,7 +135,7 @@ def test_every_route_answers_as_it_says(busy: Settings, store: redis.Redis, docu
             assert answer.status_code == 200, f"{route}: {answer.text}"
             if route not in (*BARE, "/openapi.json"):
                 assert any(answer.json()["data"].values()), route  # not an empty list, which would prove little
-        assert worker.poll() is None, log.read_text()[-3000:]
+        assert worker.poll() is other.poll() is None, log.read_text()[-3000:]
         assert wait_for(lambda: client.get("/api/python/health").json()["services"])
 
 

@@ -15,7 +15,7 @@ import orjson
 import pytest
 from pydantic import BaseModel, TypeAdapter
 
-from agents import alerts, blocks, mev, verdicts
+from agents import alerts, assess, blocks, mev, profiles, risk_alerts, verdicts
 from agents.agent import Written
 from agents.validate import Validator
 from models.chain.assembly import QUIET_S
@@ -23,16 +23,18 @@ from tables.registry import TABLES, VERSION_DIGITS
 from tables.rows import parse
 from tests.records.record import FOLDER, NOW, done, made, taken
 from topics import releases
-from topics.headers import REQUEST_ID
+from topics.headers import REPLY_TO, REQUEST_ID
 from topics.registry import TOPICS
 from topics.schemas.chain import Block
 from topics.schemas.requests import Verdicts
+from topics.schemas.risk import RiskAnswer
 
 VERSIONS = sorted(folder for folder in FOLDER.iterdir() if folder.is_dir() and folder.name[0].isdigit())
 SCHEMAS: dict[str, TypeAdapter[Any]] = {
     **{name: TypeAdapter(topic.schema) for name, topic in TOPICS.items()},
     **{f"table-{table.name}": TypeAdapter(table.schema) for table in TABLES},
     "answers": TypeAdapter(Verdicts),
+    "answers.risk": TypeAdapter(RiskAnswer),
 }
 FILES = sorted(file for folder in VERSIONS for file in folder.glob("*.jsonl"))
 TOMORROW = {"since": "tomorrow", "list": [1, {"deep": None}]}
@@ -140,9 +142,14 @@ def test_the_agents_do_their_work_with_them(folder: Path, later: bool) -> None:
     assert done(mev.AGENT, taken("chain.blocks", values("chain.blocks"))).outputs
     assert len(done(blocks.AGENT, taken("chain.blocks", values("chain.blocks"))).rows) == 3
     assert done(alerts.AGENT, taken("mev.findings", values("mev.findings"))).outputs
+    assert done(profiles.AGENT, taken("wallet.activity", values("wallet.activity"))).rows
     asked = taken("requests.data", values("requests.data"), [(REQUEST_ID, b"r")])
     (answer,) = done(verdicts.AGENT, asked).answers
     assert isinstance(answer.value, Verdicts) and all(one.is_valid for one in answer.value.verdicts)
+    waiting = [(REQUEST_ID, b"r"), (REPLY_TO, b"replies:a")]
+    assessed = done(assess.AGENT, taken("swap.requests", values("swap.requests"), waiting))
+    assert (len(assessed.outputs), len(assessed.answers)) == (3, 4)
+    assert len(done(risk_alerts.AGENT, taken("risk.scores", values("risk.scores"))).outputs) == 1
 
 
 @pytest.mark.parametrize("folder", VERSIONS, ids=lambda folder: folder.name)

@@ -12,20 +12,20 @@ import httpx
 import pytest
 
 from base.settings import ROOT, Settings
-from tests.contract.facade import serving, validating
+from tests.contract.facade import assessing, serving, validating
 from topics.admin import create
 
 pytestmark = pytest.mark.pipeline
 SAID = re.compile(r"```sh\n(curl [^`]+)\n```\n\n```json\n([^`]+)\n```")
-CHANGING = ("timestamp", "latency_ms", "request_id", "partition", "offset")
+CHANGING = ("timestamp", "latency_ms", "request_id", "partition", "offset", "id", "revision", "processed_at")
 
 
 def test_the_printed_answers_are_the_real_ones(settings: Settings, tmp_path: Path) -> None:
     create(settings)
     printed = SAID.findall((ROOT / "docs" / "http.md").read_text())
-    assert len(printed) == 4
+    assert len(printed) == 5
     busy = settings.model_copy(update={"rate_limit_per_minute": 100_000})
-    with validating(settings, tmp_path / "worker.log"), serving(busy) as client:
+    with validating(settings, tmp_path / "validate.log"), assessing(settings, tmp_path), serving(busy) as client:
         for command, answer in printed:
             told = post(client, shlex.split(command)).json()
             assert same(told) == same(json.loads(answer)), command

@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import orjson
+from pydantic import TypeAdapter
 
-from agents import alerts, blocks, mev, profiles, verdicts
+from agents import alerts, assess, blocks, mev, profiles, risk_alerts, verdicts
 from agents.agent import Agent, Output, Record, Result
 from agents.validate import Validator
 from base.version import version
@@ -25,7 +26,7 @@ from tables.rows import Row
 from tests import fraud
 from tests.linear import release
 from topics import codecs, registry, releases
-from topics.headers import REQUEST_ID
+from topics.headers import REPLY_TO, REQUEST_ID
 from topics.registry import TOPICS
 
 FOLDER = Path(__file__).parent
@@ -49,11 +50,19 @@ def events() -> list[bytes]:
     return [orjson.dumps(value) for value in (block, alone[0], alone[1:], partial)]
 
 
+def swaps() -> list[bytes]:
+    """A value of swap.requests: of a request that says little, one that says all, a listed receiver, and one that is refused."""
+    swap = {"fromAddress": "0x" + "a1" * 20, "toAddress": "0x" + "b0" * 20, "amount": "1.5", "txHash": "0x" + "ab" * 32}
+    more = {"tokenPair": "ETH/USDC", "timestamp": 1_700_000_000, "gasPrice": "50", "slippage": 0.005, "routeLength": 3}
+    listed = {**swap, "toAddress": "0x01e2919679362dfbc9ee1644ba9c6da6d6245bb1", "contractInteraction": True}
+    return [orjson.dumps([swap, {**swap, **more, "chainId": 1}, listed, {**swap, "slippage": 7.5}])]
+
+
 def taken(topic: str, values: Iterable[bytes], headers: Sequence[tuple[str, bytes]] = ()) -> list[Record]:
     """Values as an agent gets them."""
-    schema = None if topic == registry.CHAIN_EVENTS.name else TOPICS[topic].schema
+    schema = None if topic == registry.CHAIN_EVENTS.name else TypeAdapter(TOPICS[topic].schema)
     return [
-        Record(topic, 0, at, b"1", list(headers), raw, None if schema is None else schema.model_validate_json(raw))
+        Record(topic, 0, at, b"1", list(headers), raw, None if schema is None else schema.validate_json(raw))
         for at, raw in enumerate(values)
     ]
 
@@ -81,13 +90,19 @@ def made() -> tuple[dict[str, list[bytes]], list[Row]]:
     for agent in (mev.AGENT, blocks.AGENT):
         keep(done(agent, taken("chain.blocks", values["chain.blocks"])))
     keep(done(alerts.AGENT, taken("mev.findings", values["mev.findings"])))
-    keep(done(profiles.AGENT, taken("wallet.activity", values["wallet.activity"])))
     question = {"op": "validate_events", "events": [orjson.loads(events()[1])]}
     values["requests.data"] = [orjson.dumps(question)]
     asked = taken("requests.data", values["requests.data"], [(REQUEST_ID, b"r-1")])
     values["answers"] = [
         answer.value.model_dump_json(exclude_none=True).encode() for answer in done(verdicts.AGENT, asked).answers
     ]
+    values["swap.requests"] = swaps()
+    asked = taken("swap.requests", values["swap.requests"], [(REQUEST_ID, b"r-2"), (REPLY_TO, b"replies:a")])
+    assessed = done(assess.AGENT, asked)
+    keep(assessed)
+    keep(done(profiles.AGENT, taken("wallet.activity", values["wallet.activity"])))
+    values["answers.risk"] = [answer.value.model_dump_json(exclude_none=True).encode() for answer in assessed.answers]
+    keep(done(risk_alerts.AGENT, taken("risk.scores", values["risk.scores"])))
     values["model.releases"] = [releases.pack(release("1"))]
     models = [ModelRow(name="linear", version="1", stale=False)]
     worker = WorkerRow(

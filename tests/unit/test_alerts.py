@@ -120,6 +120,8 @@ def test_the_agent_writes_what_it_says_and_follows_revisions() -> None:
     assert (output.topic, output.key) == ("alerts", b"1:7")
     assert get(output.headers, "ce_id") == b"alert:sandwich:1:7:f:b:5" and get(output.headers, "traceparent") == TRACE
     assert (row.table, row.key, row.version, row.value) == (ALERTS, told[1].id, 6, told[1])
-    assert [(one.index.name, one.key, one.score) for one in row.pointers] == [("alerts_by_chain", "1", 7)]
+    assert [(one.index.name, one.key, one.score) for one in row.pointers] == [("alerts_by_chain", "1", 7)], (
+        "a block without a time is older than any with"
+    )
     assert run(first, held={(ALERTS, told[1].id): told[1]}) == Result()
     assert run(back, held={(ALERTS, told[1].id): told[1]}).rows == result.rows

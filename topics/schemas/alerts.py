@@ -9,8 +9,9 @@ from pydantic import BaseModel
 from topics.schemas import mev
 from topics.schemas.fields import Uint64
 
-KINDS = tuple(f"mev.{kind}" for kind in get_args(mev.Kind))
-"""Every kind of alert: one for each kind of finding."""
+RISK = "risk.request"
+KINDS = (*(f"mev.{kind}" for kind in get_args(mev.Kind)), RISK)
+"""Every kind of alert: one for each kind of finding, and that of swap requests."""
 
 
 class Alert(BaseModel, use_attribute_docstrings=True):
@@ -27,6 +28,8 @@ class Alert(BaseModel, use_attribute_docstrings=True):
     block_number: Uint64 | None = None
     block_timestamp: Uint64 | None = None
     """Unix seconds; left out where the block's time is unknown."""
+    processed_at: float | None = None
+    """Unix seconds; of what stands in no block."""
     revision: Uint64
     status: Literal["provisional", "final", "retracted"]
     source: str

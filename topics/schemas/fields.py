@@ -8,6 +8,7 @@ but a JSON float has only 17 digits by the time any parser sees it.
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
@@ -74,3 +75,10 @@ Time = Annotated[
 
 Flag = Annotated[int, Field(strict=True, ge=0, le=1)]
 """0 or 1. Not a Literal, which takes `true` for 1."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unfit:
+    """What fits no schema, as JSON made of it: set aside in bulk, because catching an error costs more than validating many."""
+
+    value: Any

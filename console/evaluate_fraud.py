@@ -1,0 +1,180 @@
+"""`soba evaluate fraud`: what the shipped models say of labelled accounts that they have not seen.
+
+Accounts of the training data are scored by the model of their fold, which has not seen their campaign; all others by the one
+that serves.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from zlib import crc32
+
+import numpy as np
+from numpy.typing import NDArray
+
+from base.settings import ROOT
+from console.figures import Figure
+from console.local.errors import LocalError
+from models.fraud.measure import auc, ece, figures_of
+from models.fraud.profile import FEATURES, features
+from models.fraud.replay import AccountQuarter, Replayed, Told, quarter, replay
+from models.fraud.scorer import FRAUD, Scorer
+from models.fraud.training import PAST_ENDS, Label, fold_of
+from models.fraud.trees import Floats
+from models.releases import Refused, load
+from topics.releases import unpack
+
+SERVING, UNSEEN = FRAUD.shipped, ROOT / "models" / "fraud" / "unseen"
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Judges:
+    """The model that serves, and those that judge its own training accounts; of all time, and of the past alone."""
+
+    serving: Scorer
+    folds: Sequence[Scorer]
+    trained_on: frozenset[int]
+    """CRC-32 of the campaigns of the training data."""
+
+    def of(self, label: Label) -> Scorer:
+        """The one that has not seen an account's campaign."""
+        seen = crc32(label.group.encode()) in self.trained_on
+        return self.folds[fold_of(label.group)] if seen else self.serving
+
+
+def judges(past: bool) -> Judges:
+    """The shipped models.
+
+    Raises:
+        LocalError: one is missing or broken.
+    """
+    first = UNSEEN / "past.release" if past else SERVING
+    folds = sorted(UNSEEN.glob("past-*.release" if past else "fold-*.release"))
+    serving, trained_on = _scorer(first)
+    return Judges(serving, [_scorer(file)[0] for file in folds], trained_on)
+
+
+def _scorer(file: Path) -> tuple[Scorer, frozenset[int]]:
+    try:
+        found = load(unpack(file.read_bytes()), FRAUD).loaded
+    except (OSError, Refused) as error:
+        raise LocalError(f"{file} cannot be used: {error}; `bin/soba train fraud` makes it") from error
+    scorer: Scorer = found
+    return scorer, scorer.groups
+
+
+@dataclass(slots=True)
+class Judged:
+    """Account-quarters and what their models say."""
+
+    units: list[AccountQuarter]
+    transactions: NDArray[np.int64]
+    fraud: NDArray[np.bool_]
+    probability: Floats
+    anomaly: Floats
+    single: Floats
+    """After the first transaction of the quarter."""
+
+    @property
+    def quarters(self) -> NDArray[np.str_]:
+        """Of each unit."""
+        return np.array([unit.quarter for unit in self.units])
+
+
+def judge(history: Sequence[Told], labels: Mapping[str, Label], by: Judges) -> Judged:
+    """Replay a history and score every account-quarter in it."""
+    scorers = {account: by.of(labels[account]) for account in {told.account for told in history}}
+    replayed = replay(history, lambda account: scorers[account].fame)
+    units = sorted(unit for unit, one in replayed.items() if one.transactions)
+    judged = Judged(
+        units,
+        np.array([replayed[unit].transactions for unit in units], np.int64),
+        np.array([labels[unit.account].fraud for unit in units], np.bool_),
+        *(np.full(len(units), np.nan) for _ in range(3)),
+    )
+    for scorer in {id(one): one for one in scorers.values()}.values():
+        mine = np.array([place for place, unit in enumerate(units) if scorers[unit.account] is scorer])
+        last = scorer.score(_vectors([features(replayed[units[place]].profile) for place in mine]))
+        judged.probability[mine], judged.anomaly[mine] = last.probability, last.anomaly
+        judged.single[mine] = scorer.score(_vectors([_first(replayed[units[place]]) for place in mine])).probability
+    return judged
+
+
+def _first(one: Replayed) -> list[float]:
+    return one.early[1]
+
+
+def _vectors(found: list[list[float]]) -> Floats:
+    return np.array(found).reshape(len(found), len(FEATURES))
+
+
+def write(judged: Judged, out: Path) -> None:
+    """One line an account-quarter: address, quarter, n_tx, score.
+
+    Raises:
+        LocalError: the file cannot be written.
+    """
+    try:
+        with out.open("w", newline="") as text:
+            lines = csv.writer(text)
+            lines.writerow(("address", "quarter", "n_tx", "score"))
+            for unit, many, score in zip(judged.units, judged.transactions, judged.probability, strict=True):
+                lines.writerow((unit.account, unit.quarter, int(many), f"{score:.6f}"))
+    except OSError as error:
+        raise LocalError(
+            f"--out {out} cannot be written: {error.strerror}; name a file in a folder that exists"
+        ) from error
+
+
+def figures(history: Sequence[Told], labels: Mapping[str, Label], judged: Judged, say: Say) -> list[Figure]:
+    """What the card of the model quotes, each beside the best known and what it must reach."""
+    fraud, quarters, many = judged.fraud, judged.quarters, judged.transactions
+    all_time = figures_of(fraud, judged.probability, quarters, many)
+    say("the past's models, on what came after")
+    later = judge([told for told in history if quarter(told.time) >= PAST_ENDS], labels, judges(past=True))
+    alone = figures_of(fraud, judged.anomaly, quarters, many)
+    rows = [
+        ("account-quarter AUC, pooled", all_time["auc"], ".954", ">= 0.945", "0.965"),
+        ("account-quarter AUC, within quarter", all_time["auc_within_quarter"], ".940", ">= 0.93", "0.95"),
+        ("average precision", all_time["average_precision"], ".909", ">= 0.89", "0.92"),
+        ("recall at 1 % false positives", all_time["recall_at_1_percent"], ".570", ">= 0.52", "0.62"),
+        ("past to future, unseen accounts, AUC", auc(later.fraud, later.probability), ".864", ">= 0.85", "0.89"),
+        ("single transaction only, AUC", auc(fraud, judged.single), ".866", ">= 0.85", "0.89"),
+        ("more than 50 transactions, accuracy", all_time["accuracy_many_transactions"], ".967", ">= 0.95", "0.97"),
+        ("expected calibration error", ece(fraud, judged.probability), None, "<= 0.05", "0.03"),
+        ("isolation forest alone, AUC", alone["auc"], ".680", None, None),
+        ("isolation forest alone, recall at 1 %", alone["recall_at_1_percent"], ".023", None, None),
+    ]
+    return [Figure(name, round(value, 4), "", beside, least, aim) for name, value, beside, least, aim in rows]
+
+
+def table(file: Path) -> Figure:
+    """Accuracy on the well-known account table, by five folds: an artefact (its ordinary accounts are all of one era)."""
+    import lightgbm
+    from sklearn.model_selection import StratifiedKFold
+
+    with file.open(newline="") as text:
+        rows = list(csv.DictReader(text))
+    skipped = ("", "Index", "Address", "FLAG")
+    names = [name for name in rows[0] if name.strip() not in skipped and "token" not in name.lower()]
+    values = np.array([[_number(row[name]) for name in names] for row in rows])
+    flags = np.array([row["FLAG"] == "1" for row in rows])
+    right = 0
+    settings: dict[str, Any] = {"objective": "binary", "verbose": -1, "seed": 7, "num_threads": 2}
+    for fit, test in StratifiedKFold(5, shuffle=True, random_state=7).split(values, flags):
+        trained = lightgbm.train(settings, lightgbm.Dataset(values[fit], flags[fit].astype(float)), 200)
+        right += int(((np.asarray(trained.predict(values[test])) > 0.5) == flags[test]).sum())
+    caveat = "an artefact: era alone gives AUC .998"
+    return Figure("the well-known account table, accuracy", round(right / len(rows), 4), "", caveat, ">= 0.985")
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return float("nan")

@@ -1,0 +1,56 @@
+"""`soba train NAME`: make a model from labelled data, measured on what it has not seen."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from base.settings import ROOT
+from base.version import version
+from console.figures import Figure, show
+from topics.releases import pack
+
+SHIPPED = ROOT / "models" / "fraud"
+
+app = typer.Typer(no_args_is_help=True)
+_err = Console(stderr=True)
+
+
+@app.callback()
+def _train() -> None:
+    """Make a model from labelled data."""
+
+
+@app.command()
+def fraud(
+    data: Annotated[Path, typer.Option(help="A folder with the labelled history (docs/models/fraud.md).")],
+    out: Annotated[Path, typer.Option(help="Where the release goes, and beside it the models of unseen/.")] = SHIPPED,
+    name: Annotated[str | None, typer.Option("--version", help="What to call it; else the day.")] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line.")] = False,
+) -> None:
+    """The fraud model: boosted trees and an isolation forest over wallet profiles, with figures by campaigns it has not seen."""
+    from console import fraud_data
+    from models.fraud.training import train
+
+    with _err.status("reading") as status:
+        history, labels = fraud_data.read(data, status.update)
+
+        def say(text: str) -> None:
+            status.update(text)
+            _err.print(f"{datetime.now(UTC):%H:%M:%S} {text}", style="dim", highlight=False)
+
+        now = datetime.now(UTC).replace(microsecond=0)
+        trained = train(history, labels, name or f"{now:%Y-%m-%d}", f"soba {version()}", now, say)
+    (out / "unseen").mkdir(parents=True, exist_ok=True)
+    for told, release in trained.releases.items():
+        file = out / "fraud.release" if told == "fraud" else out / "unseen" / f"{told}.release"
+        file.write_bytes(pack(release))
+        _err.print(f"{file}: {file.stat().st_size:,} bytes", style="dim", highlight=False)
+    figures = [Figure(metric, round(value, 4), "") for metric, value in trained.figures.items()]
+    for detector, told_of in trained.ablation.items():
+        figures += [Figure(f"{detector} alone: {metric}", round(value, 4), "") for metric, value in told_of.items()]
+    raise typer.Exit(show(figures, json))

@@ -1,0 +1,270 @@
+"""What is said of a swap request's risk: by each party's behaviour, by lists, and by what the request says of itself.
+
+Sender and receiver are judged apart, each by its own moves: who pays a fraud is not one. What the receiver does is the sender's
+risk, and what the sender did is the receiver's. An address on a list is critical whatever it does, and its probability stays that
+of its behaviour. The level is where the risk stands among the model's cuts: 5, 1 and 0.1 % of ordinary wallets reach them.
+"""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_right
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from models.fraud import lists, reasons, requests
+from models.fraud.profile import IN, OUT, Move, Profile, Side, features
+from models.fraud.scorer import LEVELS, Scorer
+from models.mev.routers import ROUTERS
+from topics.schemas.risk import Assessment, Party, Reason, SwapRequest, Warned
+from topics.schemas.wallet import Level
+
+RULES = "fraud-rules/1"
+"""What assessments without a trained model call theirs."""
+LISTED = 0.95
+"""The least risk of an address on a list."""
+CUTS = (0.5, 0.8, 0.95)
+"""Where levels begin while there is no model."""
+ROUTER = "a router that everybody trades through; nothing is said of who trades"
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What is known of a wallet."""
+
+    moves: int
+    """In the profile that `read` gives."""
+    read: Callable[[], Profile | None]
+    """Its profile. That costs more than all the rest, so it is asked for only where it is needed."""
+    model: str = ""
+    """The model by which it was judged last,"""
+    probability: float | None = None
+    anomaly: float | None = None
+    """from `medium` up."""
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """A request in normal form (`requests.errors`), and what is known of its two ends."""
+
+    id: str
+    revision: int
+    request: SwapRequest
+    sender: Known | None
+    receiver: Known | None
+
+
+@dataclass(slots=True)
+class _Side:
+    """One party while it is judged."""
+
+    address: str
+    known: Known | None
+    is_wallet: bool
+    """Whether it is judged by behaviour."""
+    listed: list[str]
+    vector: list[float] | None = None
+    """What the model sees of it; None where it has seen it before, or where there is none."""
+    probability: float | None = None
+    anomaly: float | None = None
+
+
+def assess(cases: Sequence[Case], scorer: Scorer | None, model: str, stale: bool, now: float) -> list[Assessment]:
+    """Assess requests, all of them by one model and at one time `now` (unix seconds)."""
+    sides = [_sides(case, scorer, model, now) for case in cases]
+    new = [side for pair in sides for side in pair if side.vector is not None]
+    if scorer is not None and new:
+        scores = scorer.score(np.array([side.vector for side in new]))
+        for side, probability, anomaly in zip(new, scores.probability.tolist(), scores.anomaly.tolist(), strict=True):
+            side.probability, side.anomaly = probability, anomaly
+    judge = _Judge(scorer)
+    return [_assessed(case, pair, judge, model, stale, now) for case, pair in zip(cases, sides, strict=True)]
+
+
+def _sides(case: Case, scorer: Scorer | None, model: str, now: float) -> list[_Side]:
+    """The sender and, where there is one, the receiver."""
+    request, found = case.request, []
+    for address, side, known in ((request.from_address, OUT, case.sender), (request.to_address, IN, case.receiver)):
+        if address is None:
+            continue
+        well_formed = requests.is_address(address) is not None
+        one = _Side(
+            address, known, well_formed and address not in ROUTERS, lists.naming(address) if well_formed else []
+        )
+        found.append(one)
+        if scorer is None or not one.is_wallet:
+            continue
+        if known is not None and known.model == model and known.probability is not None:
+            one.probability, one.anomaly = known.probability, known.anomaly
+        elif known is not None and (profile := known.read()) is not None:
+            one.vector = features(profile)
+        else:
+            one.known = None
+            one.vector = features(_first_contact(request, side, scorer, now))
+    return found
+
+
+def _first_contact(request: SwapRequest, side: Side, scorer: Scorer, now: float) -> Profile:
+    """A wallet of which nothing is known but this request."""
+    peer = request.to_address if side == OUT else request.from_address
+    call = request.token_pair is not None if request.contract_interaction is None else request.contract_interaction
+    profile = Profile()
+    profile.move(
+        Move(
+            time=int(now) if request.timestamp is None else request.timestamp,
+            side=side,
+            peer=peer,
+            value=requests.wei(request),
+            gas_limit=None,
+            gas_used=None,
+            gas_price=None,  # against the market of its day, which a request does not tell
+            price_digits=0,
+            selector="0x00000000" if call else "0x",
+            failed=False,
+            fame=0.0 if peer is None else scorer.fame(peer),
+        )
+    )
+    return profile
+
+
+class _Judge:
+    """What a model's cuts make of risks, and what it says of parties."""
+
+    def __init__(self, scorer: Scorer | None) -> None:
+        self._scorer = scorer
+        self.cuts = CUTS if scorer is None else tuple(float(cut) for cut in scorer.cuts)
+
+    def level(self, risk: float) -> Level:
+        """Where a risk stands among the cuts."""
+        return LEVELS[bisect_right(self.cuts, risk)]
+
+    def floor(self, level: Level) -> float:
+        """The least risk of a level."""
+        return 0.0 if level == "low" else min(1.0, self.cuts[LEVELS.index(level) - 1])
+
+    def party(self, side: _Side) -> Party:
+        """The judgement on one party."""
+        if not side.is_wallet:
+            known: Literal["protocol", "not_an_address"] = "protocol" if side.address in ROUTERS else "not_an_address"
+            level: Level = "critical" if side.listed else "low"
+            return Party(address=side.address, known=known, evidence=0, level=level, lists=side.listed)
+        level = "low" if side.probability is None else self.level(side.probability)
+        return Party(
+            address=side.address,
+            known="first_contact" if side.known is None else "profile",
+            evidence=1 if side.known is None else side.known.moves,
+            level="critical" if side.listed else level,
+            probability=side.probability,
+            anomaly=None if level == "low" else side.anomaly,
+            lists=side.listed,
+            reasons=[] if level == "low" else self._reasons(side),
+        )
+
+    def _reasons(self, side: _Side) -> list[Reason]:
+        if side.vector is None and side.known is not None and (profile := side.known.read()) is not None:
+            side.vector = features(profile)
+        if side.vector is None or self._scorer is None:
+            return []
+        return [
+            Reason(feature=one.feature, value=None if math.isnan(one.value) else one.value, adds=one.adds)
+            for one in self._scorer.reasons(np.array(side.vector))
+        ]
+
+    def risk(self, party: Party) -> float | None:
+        """Of dealing with a party; None where nothing judges it."""
+        if party.lists:
+            return max(LISTED, self.floor("critical"), party.probability or 0.0)
+        return party.probability
+
+
+def _assessed(case: Case, sides: Sequence[_Side], judge: _Judge, model: str, stale: bool, now: float) -> Assessment:
+    request = case.request
+    parties = [judge.party(side) for side in sides]
+    risks = [judge.risk(party) for party in parties]
+    names = ("sender", "receiver")
+    alerts = reasons.of_request(request)
+    if case.sender is not None and sides[0].is_wallet and reasons.is_large(request):
+        alerts += _young(request, case.sender, now)
+    raised = max((judge.floor(alert.severity) for alert in alerts), default=0.0)
+    for name, side, party in zip(names, sides, parties, strict=False):
+        alerts += _of_party(name, party, judge)
+        # A wallet that the model finds ordinary is not read for what a person would look for.
+        if (
+            side.is_wallet
+            and side.known is not None
+            and (party.probability is None or judge.level(party.probability) != "low")
+        ):
+            profile = side.known.read()
+            alerts += [] if profile is None else reasons.of_wallet(profile, name)
+    score = max(raised, *(risk or 0.0 for risk in risks))
+    level: Level = "critical" if any(party.lists for party in parties) else judge.level(score)
+    worst = max(range(len(parties)), key=lambda place: (risks[place] or 0.0, -place))
+    probabilities = [party.probability for party in parties if party.probability is not None]
+    return Assessment(
+        kind="request",
+        id=case.id,
+        revision=case.revision,
+        status="final",
+        chain_id=request.chain_id,
+        transaction_hash=request.tx_hash,
+        from_address=request.from_address,
+        to_address=request.to_address,
+        token_pair=request.token_pair,
+        amount=request.amount,
+        timestamp=request.timestamp,
+        risk_score=score,
+        risk_level=level,
+        is_suspicious=LEVELS.index(level) >= LEVELS.index("high"),
+        alerts=sorted(alerts, key=lambda alert: -LEVELS.index(alert.severity)),
+        probability=max(probabilities, default=None),
+        evidence=parties[worst].evidence,
+        risk_to_receiver=risks[0],
+        risk_to_sender=risks[1] if len(risks) > 1 else None,
+        sender=parties[0],
+        receiver=parties[1] if len(parties) > 1 else None,
+        unknown=_unknown(parties),
+        warnings=requests.warnings(request, now),
+        model=model if probabilities else RULES,
+        stale=stale and bool(probabilities),
+        processed_at=now,
+    )
+
+
+def _young(request: SwapRequest, sender: Known, now: float) -> list[Warned]:
+    profile = sender.read()
+    return [] if profile is None else reasons.of_young(request, profile, now)
+
+
+def _of_party(name: str, party: Party, judge: _Judge) -> list[Warned]:
+    """What lists and the model say of a party."""
+    found = []
+    if party.lists:
+        said = f"the {name} is on a public list: {', '.join(party.lists)}"
+        found.append(Warned(code=f"{name}_listed", severity="critical", message=said, value=party.address))
+    if party.probability is not None and (level := judge.level(party.probability)) != "low":
+        by = ", ".join(one.feature if one.value is None else f"{one.feature} {one.value:.4g}" for one in party.reasons)
+        said = f"the {name} moves as frauds do, probability {party.probability:.3f} on {party.evidence} moves; foremost {by}"
+        found.append(Warned(code=f"{name}_behaviour", severity=level, message=said, value=party.probability))
+    return found
+
+
+_SAID = {
+    "first_contact": "no move of this wallet is known: it is judged by this request alone",
+    "protocol": ROUTER,
+    "not_an_address": "it is abbreviated: nothing is known of it, and nothing of it is judged",
+}
+
+
+def _unknown(parties: Sequence[Party]) -> dict[str, str]:
+    """Field → what is not known of it."""
+    found = {
+        field: _SAID[party.known]
+        for field, party in zip(("fromAddress", "toAddress"), parties, strict=False)
+        if party.known in _SAID
+    }
+    if len(parties) == 1:
+        found["toAddress"] = "not given: a contract creation has no receiver, so the sender alone is judged"
+    return found

@@ -1,0 +1,86 @@
+"""Labelled history as profiles: the same moves, windows and features that serve, told account by account in order of time.
+
+Ordered by (time, what); the market price that gas is measured against is what the history's own transactions pay at the time, since
+it knows no blocks.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import NamedTuple
+
+from models.fraud.profile import Move, Profile, features
+from models.fraud.wallet import moves_of
+from topics.schemas.chain import WalletMove
+
+MARKET_STEP = 0.05
+"""How far, in powers of two, one transaction moves the market price."""
+
+
+class Told(NamedTuple):
+    """One row of history: a move of an account at `time`, unix seconds."""
+
+    account: str
+    time: int
+    move: WalletMove
+
+
+class AccountQuarter(NamedTuple):
+    """An account in a quarter of a year, the unit that is scored: `2019Q3`."""
+
+    account: str
+    quarter: str
+
+
+def quarter(time: int) -> str:
+    """The quarter of a time (unix seconds, UTC)."""
+    day = datetime.fromtimestamp(time, UTC)
+    return f"{day.year}Q{(day.month + 2) // 3}"
+
+
+@dataclass(slots=True)
+class Replayed:
+    """What was replayed of one account-quarter."""
+
+    profile: Profile = field(default_factory=Profile)
+    transactions: int = 0
+    early: dict[int, list[float]] = field(default_factory=dict)
+    """Features after so many transactions."""
+
+
+Fame = Callable[[str], float]
+
+
+def replay(
+    history: Iterable[Told], fame_of: Callable[[str], Fame], early: Iterable[int] = (1,)
+) -> dict[AccountQuarter, Replayed]:
+    """Profiles of every account-quarter, which begin with the quarter. `fame_of` is what an account's model knows of addresses."""
+    marks = frozenset(early)
+    found: dict[AccountQuarter, Replayed] = {}
+    fames: dict[str, Fame] = {}
+    for account, time, move, market in _with_market(history):
+        here = found.setdefault(AccountQuarter(account, quarter(time)), Replayed())
+        if account not in fames:
+            fames[account] = fame_of(account)
+        counted = moves_of(move, time, market, fames[account])
+        if isinstance(counted, Move):
+            here.profile.move(counted)
+            here.transactions += 1
+            if here.transactions in marks:
+                here.early[here.transactions] = features(here.profile)
+        else:
+            here.profile.token_move(counted)
+    return found
+
+
+def _with_market(history: Iterable[Told]) -> Iterator[tuple[str, int, WalletMove, int | None]]:
+    """Each row with what a unit of gas costs at the time: a running median, in steps."""
+    level: float | None = None
+    for account, time, move in history:
+        if move.gas_price_wei:
+            paid = math.log2(move.gas_price_wei)
+            level = paid if level is None else level + max(-MARKET_STEP, min(MARKET_STEP, paid - level))
+        yield account, time, move, None if level is None else round(2.0**level)

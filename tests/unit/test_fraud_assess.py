@@ -1,0 +1,191 @@
+"""What is said of a swap request: each party by its own moves, lists apart, and how little is known on first contact."""
+
+from __future__ import annotations
+
+from copy import copy
+from functools import partial
+from typing import Any
+
+import pytest
+
+from models.fraud import lists, requests
+from models.fraud.assess import LISTED, RULES, Case, Known, assess
+from models.fraud.profile import IN, OUT, Profile
+from models.fraud.wallet import evidence
+from models.mev.routers import ROUTERS
+from tests.tiny_fraud import CUTS, move, scorer, wallet
+from tests.unit.test_fraud_requests import ALICE, BOB, EXAMPLE, NOW, request
+from topics.schemas.risk import Assessment
+
+SCORER = scorer()
+SANCTIONED = "0x01e2919679362dfbc9ee1644ba9c6da6d6245bb1"
+ROUTER = min(ROUTERS - {"0x" + "0" * 40})
+
+
+def assessed(
+    sender: Profile | None = None, receiver: Profile | None = None, model: Any = SCORER, **more: Any
+) -> Assessment:
+    one = request(**{"toAddress": BOB, **more})
+    assert requests.errors(one, NOW) == []
+    known = [
+        None if profile is None else Known(evidence(profile), partial(copy, profile)) for profile in (sender, receiver)
+    ]
+    (found,) = assess([Case("1", 7, one, *known)], model, "fraud/tiny", False, NOW)
+    return Assessment.model_validate_json(found.model_dump_json(exclude_none=True))
+
+
+def about(value: float) -> Any:
+    """Equal but for rounding."""
+    return pytest.approx(value)
+
+
+def codes(one: Assessment) -> dict[str, str]:
+    return {alert.code: alert.severity for alert in one.alerts}
+
+
+@pytest.mark.parametrize("model", [SCORER, None])
+def test_the_documented_example_is_low_and_says_how_little_is_known(model: Any) -> None:
+    one = assessed(model=model, **EXAMPLE)
+    assert (one.risk_level, one.alerts, one.is_suspicious, one.evidence) == ("low", [], False, 0)
+    assert one.unknown.keys() == {"fromAddress", "toAddress"}
+    assert one.sender.known == "not_an_address" and one.probability is None and one.model == RULES
+
+
+def test_both_ends_of_the_example_may_be_the_same_abbreviation() -> None:
+    one = assessed(**{**EXAMPLE, "toAddress": EXAMPLE["fromAddress"]})
+    assert (one.risk_level, one.alerts) == ("low", [])
+
+
+def test_first_contact_is_judged_by_the_request_alone_and_says_so() -> None:
+    one = assessed()
+    assert (one.sender.known, one.sender.evidence, one.evidence) == ("first_contact", 1, 1)
+    assert one.sender.probability == one.probability == about(0.05)
+    assert "first" not in codes(one) and one.unknown["fromAddress"].startswith("no move of this wallet is known")
+    assert (one.model, one.risk_level, one.sender.reasons) == ("fraud/tiny", "low", [])
+
+
+def test_who_is_paid_by_many_is_the_counterpartys_risk_and_not_the_senders() -> None:
+    one = assessed(receiver=wallet(20))
+    assert one.receiver is not None
+    assert (one.risk_level, one.is_suspicious, one.risk_score) == ("high", True, about(0.7))
+    assert (one.sender.level, one.receiver.level) == ("low", "high"), "a victim is not a fraudster"
+    assert (one.risk_to_sender, one.risk_to_receiver) == (about(0.7), about(0.05))
+    assert (one.evidence, one.receiver.known) == (20, "profile")
+    (reason,) = one.receiver.reasons
+    assert reason.feature == "in_peers" and reason.adds == about(0.9 * 4)
+    assert codes(one) == {"receiver_behaviour": "high", "receiver_many_to_one": "low", "receiver_round_values": "low"}
+
+
+def test_the_senders_past_is_the_receivers_risk() -> None:
+    one = assessed(sender=wallet(20))
+    assert (one.risk_to_receiver, one.risk_to_sender) == (about(0.7), about(0.05))
+    assert "sender_behaviour" in codes(one)
+
+
+@pytest.mark.parametrize("model", [SCORER, None])
+@pytest.mark.parametrize("side", ["sender", "receiver"])
+def test_a_listed_address_is_critical_and_its_behaviour_stays_apart(side: str, model: Any) -> None:
+    more: dict[str, Any] = {"fromAddress": SANCTIONED} if side == "sender" else {"toAddress": SANCTIONED}
+    one = assessed(model=model, **more)
+    party = one.sender if side == "sender" else one.receiver
+    assert party is not None
+    assert (one.risk_level, one.is_suspicious, codes(one)) == ("critical", True, {f"{side}_listed": "critical"})
+    assert one.risk_score >= LISTED and (party.lists, party.level) == (["ofac"], "critical")
+    assert party.probability == (None if model is None else about(0.05))
+
+
+def test_the_lists_are_sorted_and_whole() -> None:
+    raw = lists.FILE.read_bytes()
+    found = [raw[at : at + 20] for at in range(0, len(raw), 21)]
+    assert len(raw) % 21 == 0 and found == sorted(set(found)) and len(found) > 6_000
+    assert all(0 < raw[at] < 1 << len(lists.NAMES) for at in range(20, len(raw), 21))
+    assert lists.naming(ALICE) == []
+
+
+def test_a_wallet_that_the_model_has_judged_is_not_read_again() -> None:
+    def never() -> Profile:
+        raise AssertionError
+
+    low, other = Known(20, never, "fraud/tiny", 0.04), Known(20, partial(wallet, 20), "fraud/before", 0.04)
+    one, two = assess(
+        [Case(name, 1, request(toAddress=BOB), None, known) for name, known in (("1", low), ("2", other))],
+        SCORER, "fraud/tiny", False, NOW,
+    )  # fmt: skip
+    assert one.receiver is not None and two.receiver is not None
+    assert (one.receiver.probability, one.receiver.evidence, one.receiver.known) == (0.04, 20, "profile")
+    assert two.receiver.probability == about(0.7), "by another model: judged anew"
+    high = Known(20, partial(wallet, 20), "fraud/tiny", 0.7, 0.25)
+    (one,) = assess([Case("1", 1, request(toAddress=BOB), None, high)], SCORER, "fraud/tiny", False, NOW)
+    assert one.receiver is not None and one.receiver.reasons and one.receiver.anomaly == 0.25
+    assert codes(one).keys() == {"receiver_behaviour", "receiver_many_to_one", "receiver_round_values"}
+
+
+def test_without_a_model_the_rules_answer() -> None:
+    one = assessed(wallet(20), None, None, slippage=0.6)
+    assert (one.model, one.probability, one.risk_level) == (RULES, None, "high")
+    assert codes(one)["slippage"] == "high"
+
+
+@pytest.mark.parametrize(
+    ("more", "code", "level"),
+    [
+        ({"slippage": 0.06}, "slippage", "low"),
+        ({"slippage": 0.2}, "slippage", "medium"),
+        ({"slippage": 0.9}, "slippage", "high"),
+        ({"routeLength": 5}, "long_route", "low"),
+        ({"routeLength": 9}, "long_route", "medium"),
+        ({"gasPrice": 5000}, "gas_price", "medium"),
+        ({"toAddress": ALICE}, "self_trade", "medium"),
+    ],
+)
+def test_what_the_request_says_of_itself(more: dict[str, Any], code: str, level: str) -> None:
+    one = assessed(**more)
+    assert (codes(one), one.risk_level) == ({code: level}, level)
+    floor = 0.05 if level == "low" else CUTS[("medium", "high").index(level)]
+    assert one.risk_score == about(floor)
+
+
+def test_a_large_amount_of_a_wallet_known_to_be_young() -> None:
+    young = wallet(2, first=int(NOW) - 7_200)
+    more: dict[str, Any] = {"amount": 150, "tokenPair": "ETH/USDC"}
+    assert codes(assessed(young, **more)) == {"new_wallet_large_amount": "medium"}
+    assert codes(assessed(young, amount=5)) == {}
+    assert codes(assessed(wallet(2, first=int(NOW) - 10**6), **more)) == {}
+    assert codes(assessed(**more)) == {}, "a wallet that is not known is not known to be young"
+
+
+def test_a_wallet_that_empties_itself_at_once() -> None:
+    profile = Profile()
+    for number in range(6):
+        profile.move(move(IN, f"0x{number:040x}", 1_700_000_000 + number * 10_000, 10**18 + number))
+        profile.move(move(OUT, BOB, 1_700_000_060 + number * 10_000, 99 * 10**16))
+    found = codes(assessed(receiver=profile, model=None))
+    assert found == {"receiver_fast_drain": "low"}
+
+
+def test_two_wallets_that_pay_each_other() -> None:
+    profile = Profile()
+    for number in range(12):
+        profile.move(move((IN, OUT)[number % 2], BOB, 1_700_000_000 + number * 10_000, 10**17 + 7 * number))
+    assert codes(assessed(sender=profile, model=None)) == {"sender_wash": "low"}
+
+
+def test_a_router_is_nobody_to_judge() -> None:
+    one = assessed(receiver=wallet(50), toAddress=ROUTER)
+    assert one.receiver is not None and (one.receiver.known, one.receiver.probability) == ("protocol", None)
+    assert (one.risk_level, one.risk_to_sender) == ("low", None)
+
+
+def test_a_contract_creation_has_no_receiver() -> None:
+    one = assessed(toAddress=None)
+    assert one.receiver is None and "contract creation" in one.unknown["toAddress"]
+
+
+def test_many_at_once_are_each_what_they_are_alone() -> None:
+    cases = [
+        Case(str(n), n, request(toAddress=BOB), None, Known(n, partial(wallet, n)) if n else None) for n in range(30)
+    ]
+    together = assess(cases, SCORER, "fraud/tiny", True, NOW)
+    assert together == [one for case in cases for one in assess([case], SCORER, "fraud/tiny", True, NOW)]
+    assert {one.risk_level for one in together} == {"low", "high"} and all(one.stale for one in together)
+    assert assess([], SCORER, "fraud/tiny", False, NOW) == []

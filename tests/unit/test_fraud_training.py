@@ -1,0 +1,307 @@
+"""A model is trained on some campaigns and measured on others; what serves is what was trained."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import random
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as parquet
+import pytest
+from typer.testing import CliRunner
+
+from console import evaluate_fraud, fraud_data
+from console.evaluate import app as evaluate
+from console.local.errors import LocalError
+from console.train import app as train_app
+from models.fraud import training
+from models.fraud.profile import FEATURES, features
+from models.fraud.replay import Told, quarter, replay
+from models.fraud.scorer import FRAUD, Scorer
+from models.fraud.training import FOLDS, Label, Popularity, dealings, fold_of
+from models.fraud.trees import LEAF, Paths, Trees
+from models.fraud.wallet import Windows, moves_of
+from models.releases import load
+from topics.releases import unpack
+from topics.schemas.chain import WalletMove
+
+try:
+    import lightgbm
+except OSError as error:  # its wheel brings no OpenMP: libgomp1 of Debian
+    if "CI" in os.environ:
+        raise
+    pytest.skip(f"LightGBM: {error}", allow_module_level=True)
+
+BEGIN, DAY = 1_569_888_000, 86_400  # 2019-10-01: two quarters, one on each side of the year
+ACCOUNTS, CAMPAIGN = 120, 3
+
+
+def account(number: int) -> str:
+    return f"0x{number:040x}"
+
+
+def rows() -> tuple[list[dict[str, Any]], list[dict[str, Any]], list[dict[str, str]]]:
+    """Accounts of which every other one collects round values by plain payments: a fraud that can be learnt."""
+    chance = random.Random(5)
+    transactions, transfers = [], []
+    for number in range(ACCOUNTS):
+        fraud = number % 2 == 1
+        for turn in range(chance.randint(3, 9)):
+            other = account(1_000 + chance.randint(0, 40))
+            incoming = chance.random() < (0.9 if fraud else 0.4)
+            ends = (other, account(number)) if incoming else (account(number), other)
+            transactions.append(
+                {
+                    "account": account(number),
+                    "direction": "in" if incoming else "out",
+                    "ts": BEGIN + number % 2 * 7 + chance.randint(0, 180) * DAY,
+                    "block": 9_000_000 + turn,
+                    "tx_index": turn,
+                    "tx_hash8": f"0x{number * 100 + turn:016x}",
+                    "from": ends[0],
+                    "to": ends[1],
+                    "value_wei": str(10**18 if fraud else chance.randint(1, 10**18)),
+                    "gas": 21_000 if fraud else 60_000,
+                    "gas_price_wei": chance.randint(1, 40) * 10**9,
+                    "gas_used": 21_000,
+                    "is_error": int(chance.random() < 0.05),
+                    "method_id": "" if fraud else "0xa9059cbb",
+                }
+            )
+        if number % 3 == 0:
+            transfers.append(
+                {
+                    **{
+                        name: transactions[-1][name]
+                        for name in ("account", "direction", "ts", "block", "tx_hash8", "from", "to")
+                    },
+                    "token": account(7),
+                    "value_raw": "0",
+                }
+            )
+    labels = [
+        {"address": account(number), "label": str(number % 2), "group": f"g{number // 2 // CAMPAIGN}-{number % 2}"}
+        for number in range(ACCOUNTS)
+    ]
+    transactions.sort(key=lambda row: row["ts"])
+    return transactions, transfers, labels
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Labelled history as it is published."""
+    where = tmp_path_factory.mktemp("history")
+    transactions, transfers, labels = rows()
+    parquet.write_table(pa.Table.from_pylist(transactions), where / fraud_data.TRANSACTIONS)
+    parquet.write_table(pa.Table.from_pylist(transfers), where / fraud_data.TRANSFERS)
+    with (where / fraud_data.LABELS).open("w", newline="") as text:
+        lines = csv.DictWriter(text, ("address", "label", "group"))
+        lines.writeheader()
+        lines.writerows(labels)
+    return where
+
+
+@pytest.fixture(scope="module")
+def history(folder: Path) -> tuple[list[Told], dict[str, Label]]:
+    return fraud_data.read(folder, lambda text: None)
+
+
+@pytest.fixture(scope="module")
+def made(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
+    """What `soba train fraud` writes, and what it prints."""
+    out = tmp_path_factory.mktemp("models")
+    with pytest.MonkeyPatch.context() as few:
+        few.setattr(training, "ROUNDS", 10)
+        few.setattr(training, "PAST_ROUNDS", 10)
+        few.setattr(training, "ISOLATION_TREES", 10)
+        result = CliRunner().invoke(train_app, ["fraud", "--data", str(folder), "--out", str(out), "--json"])
+    assert result.exit_code == 0, result.output
+    return out, json.loads(result.stdout.splitlines()[-1])
+
+
+def scorer(file: Path) -> Scorer:
+    found: Scorer = load(unpack(file.read_bytes()), FRAUD).loaded
+    return found
+
+
+def test_history_comes_in_order_of_time_as_moves(history: tuple[list[Told], dict[str, Label]]) -> None:
+    told, labels = history
+    assert [one.time for one in told] == sorted(one.time for one in told)
+    assert {one.move.kind for one in told} == {"transaction", "transfer"}
+    assert all(one.move.selector in ("0x", "0xa9059cbb") for one in told if one.move.kind == "transaction")
+    assert labels[account(1)] == Label(True, "g0-1")
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"gas": -1}, "row 0, gas"),
+        ({"direction": "up"}, "row 0, direction"),
+        ({"value_wei": "1.5"}, "row 0, value_wei"),
+    ],
+)
+def test_a_bad_row_is_named(folder: Path, tmp_path: Path, change: dict[str, Any], words: str) -> None:
+    transactions, _, _ = rows()
+    for name in (fraud_data.TRANSFERS, fraud_data.LABELS):
+        (tmp_path / name).write_bytes((folder / name).read_bytes())
+    parquet.write_table(pa.Table.from_pylist([{**transactions[0], **change}]), tmp_path / fraud_data.TRANSACTIONS)
+    with pytest.raises(LocalError, match=words):
+        fraud_data.read(tmp_path, lambda text: None)
+
+
+def test_a_folder_without_the_files_is_told_what_it_needs(tmp_path: Path) -> None:
+    with pytest.raises(LocalError, match=r"eth_labels\.csv cannot be read"):
+        fraud_data.read(tmp_path, lambda text: None)
+
+
+def test_what_training_sees_of_a_wallet_is_what_serving_sees(history: tuple[list[Told], dict[str, Label]]) -> None:
+    """Both replay the same moves, one by account and quarter, the other as the agent does; features are equal."""
+    told, _ = history
+    replayed = replay(told, lambda account: lambda address: 3.0)
+    (unit, _) = max(replayed.items(), key=lambda item: item[1].transactions)
+    windows, level = Windows(), None
+    mine = []
+    for one in told:
+        if one.move.gas_price_wei:  # the market of the history, which blocks tell in the stream
+            paid = np.log2(one.move.gas_price_wei)
+            level = paid if level is None else level + max(-0.05, min(0.05, paid - level))
+        if one.account == unit.account and quarter(one.time) == unit.quarter:
+            mine.append(moves_of(one.move, one.time, round(2.0 ** (level or 0.0)), lambda address: 3.0))
+    for move in mine:
+        windows.add([move])
+    assert windows.scored is not None
+    if windows.old is None:  # all within one span of 45 days, or the window that began with it
+        assert repr(features(windows.scored)) == repr(features(replayed[unit].profile))
+    else:
+        assert windows.scored is windows.old
+
+
+def test_popularity_does_not_count_a_wallets_own_campaign(history: tuple[list[Told], dict[str, Label]]) -> None:
+    told, labels = history
+    pairs = dealings(told)
+    everyone = {label.group for label in labels.values()}
+    address = account(1_003)
+    dealt = {account for one, account in pairs if one == address}
+    counted = Popularity(pairs, labels, everyone)
+    for who in sorted(dealt):
+        others = {one for one in dealt if labels[one].group != labels[who].group}
+        assert counted.of(who)(address) == (len(others) if len(others) >= 2 else 0)
+    nobody = Popularity(pairs, labels, ())
+    assert nobody.of(account(0))(address) == 0
+
+
+def test_no_campaign_is_in_a_model_that_judges_it(made: tuple[Path, dict[str, Any]], folder: Path) -> None:
+    out, _ = made
+    _, labels = fraud_data.read(folder, lambda text: None)
+    groups = {label.group for label in labels.values()}
+    for fold in range(FOLDS):
+        trained_on = scorer(out / "unseen" / f"fold-{fold}.release").groups
+        assert len(trained_on) == len({group for group in groups if fold_of(group) != fold})
+    assert len(scorer(out / "fraud.release").groups) == len(groups)
+
+
+def test_what_can_be_learnt_is_learnt_and_told(made: tuple[Path, dict[str, Any]]) -> None:
+    out, printed = made
+    told = {row["name"]: row["value"] for row in printed["rows"]}
+    assert told["auc"] > 0.9
+    assert "HDBSCAN alone: auc" in told
+    release = unpack((out / "fraud.release").read_bytes())
+    assert release.manifest.metrics["auc"] == pytest.approx(told["auc"], abs=1e-4)
+    assert release.manifest.created.tzinfo is not None
+
+
+def test_scores_are_probabilities_in_the_order_of_levels(made: tuple[Path, dict[str, Any]]) -> None:
+    found = scorer(made[0] / "fraud.release")
+    vectors = np.random.default_rng(1).normal(size=(600, len(FEATURES)))
+    vectors[::7, ::3] = np.nan
+    scores = found.score(vectors)
+    assert scores.probability.min() >= 0
+    assert scores.probability.max() <= 1
+    assert ((scores.anomaly >= 0) & (scores.anomaly <= 1)).all()
+    rank = ["low", "medium", "high", "critical"]
+    by_probability = [rank.index(scores.levels[place]) for place in np.argsort(scores.probability, kind="stable")]
+    assert by_probability == sorted(by_probability)
+    alone = found.score(vectors[5:6])
+    assert alone.probability[0] == pytest.approx(scores.probability[5], abs=1e-12)
+    assert len(found.reasons(vectors[5])) <= 3
+    assert found.behaviour(vectors[5])
+
+
+def test_evaluation_scores_every_account_quarter_by_a_model_that_has_not_seen_it(
+    made: tuple[Path, dict[str, Any]], folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out, printed = made
+    monkeypatch.setattr(evaluate_fraud, "UNSEEN", out / "unseen")
+    monkeypatch.setattr(evaluate_fraud, "SERVING", out / "fraud.release")
+    file = tmp_path / "scores.csv"
+    result = CliRunner().invoke(evaluate, ["fraud", "--data", str(folder), "--out", str(file), "--json"])
+    assert result.exit_code in (0, 1), result.output
+    with file.open(newline="") as text:
+        lines = list(csv.DictReader(text))
+    assert [*lines[0]] == ["address", "quarter", "n_tx", "score"]
+    transactions, _, _ = rows()
+    units = {(row["account"], quarter(row["ts"])) for row in transactions}
+    assert {(line["address"], line["quarter"]) for line in lines} == units
+    assert sum(int(line["n_tx"]) for line in lines) == len(transactions)
+    told = {row["name"]: row["value"] for row in json.loads(result.stdout.splitlines()[-1])["rows"]}
+    trained = {row["name"]: row["value"] for row in printed["rows"]}
+    assert told["account-quarter AUC, pooled"] == pytest.approx(trained["auc"], abs=1e-3)
+
+
+def test_trees_say_what_lightgbm_says_and_why() -> None:
+    chance = np.random.default_rng(3)
+    values = chance.normal(size=(800, 6))
+    values[chance.random(values.shape) < 0.1] = np.nan
+    flags = (np.nan_to_num(values[:, 0]) + np.nan_to_num(values[:, 1]) * np.isnan(values[:, 2]) > 0).astype(float)
+    settings = {
+        "objective": "binary",
+        "verbose": -1,
+        "max_depth": 5,
+        "seed": 1,
+        "num_threads": 1,
+        "zero_as_missing": False,
+    }
+    trained = lightgbm.train(settings, lightgbm.Dataset(values, flags), 30)
+    trees = Trees.of(training._boosted(trained.dump_model()), "boosted")
+    fresh = chance.normal(size=(300, 6))
+    fresh[chance.random(fresh.shape) < 0.2] = np.nan
+    assert np.abs(trees.sums(fresh) - trained.predict(fresh, raw_score=True)).max() < 1e-9
+    told = trained.predict(fresh[:20], pred_contrib=True)
+    paths = Paths.of(trees)
+    for row, expected in zip(fresh[:20], told, strict=True):
+        assert np.abs(paths.shapley(row) - expected[:-1]).max() < 1e-6
+
+
+def test_the_flat_forest_is_scikit_learns() -> None:
+    from sklearn.ensemble import IsolationForest
+
+    values = np.random.default_rng(4).normal(size=(500, 5)).astype(np.float32)
+    forest = IsolationForest(n_estimators=50, max_samples=256, random_state=2).fit(values)
+    trees = Trees.of(training.flattened(forest), "forest")
+    mean = trees.sums(values.astype(float)) / 50
+    scored = -(2.0 ** (-mean / training._average_path(256)))
+    assert np.abs(scored - forest.score_samples(values)).max() < 1e-6
+
+
+@pytest.mark.parametrize("name", ["boosted_left", "boosted_roots", "boosted_value", "cuts", "known", "behaviour_core"])
+def test_arrays_that_are_no_model_are_refused(made: tuple[Path, dict[str, Any]], name: str) -> None:
+    release = unpack((made[0] / "fraud.release").read_bytes())
+    from models.artefacts import read
+
+    arrays = read("npz", release.artefact)
+    broken = {**arrays, name: np.array([LEAF, 5_000_000])}
+    with pytest.raises((ValueError, KeyError)):
+        Scorer.of(release.manifest, broken)
+
+
+def test_a_move_of_history_is_a_move_of_the_stream() -> None:
+    move = WalletMove(kind="transaction", direction="in", transaction_hash="0x" + "ab" * 32, value_wei="5", status=0)
+    told = [Told(account(1), int(datetime(2020, 1, 1, tzinfo=UTC).timestamp()), move)]
+    ((unit, one),) = replay(told, lambda account: lambda address: 0.0).items()
+    assert (unit.quarter, one.transactions, one.profile.came.failed, one.profile.came.total) == ("2020Q1", 1, 1, 0.0)
