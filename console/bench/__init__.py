@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from console.bench import firehose, reply
+from console.bench import firehose, fraud, reply
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -16,3 +16,4 @@ def bench() -> None:
 
 app.command()(reply.reply)
 app.command()(firehose.firehose)
+app.command()(fraud.fraud)
