@@ -18,7 +18,7 @@ from agents.agent import Agent, Output, Record, Result, RowName, Rows
 from models.fraud.profile import FEATURES, features
 from models.fraud.scorer import FRAUD, Scorer, Scores
 from models.fraud.wallet import Memory, evidence, said
-from models.releases import Models
+from models.releases import Model, Models
 from tables.registry import PROFILES, ProfileRow
 from tables.rows import Row
 from topics.headers import cloud_event
@@ -104,7 +104,7 @@ def handle(batch: Sequence[Record], rows: Rows, models: Models) -> Result:
     for step in steps:
         hand, score = hands[step.key], _score(scores, step.vector)
         if score.level != hand.level:
-            result.outputs.append(_output(step, score, model.id))
+            result.outputs.append(_output(step, score, model))
             hand.level = score.level
         last[step.key] = step, score
     result.rows = [
@@ -122,7 +122,7 @@ def _score(scores: Scores | None, place: int) -> _Score:
     return _Score(level, round(float(scores.probability[place]), DIGITS), anomaly)
 
 
-def _output(step: _Step, score: _Score, model: str) -> Output:
+def _output(step: _Step, score: _Score, model: Model) -> Output:
     said = WalletRisk(
         id=step.key,
         revision=step.revision,
@@ -130,7 +130,8 @@ def _output(step: _Step, score: _Score, model: str) -> Output:
         chain_id=step.record.value.chain_id,
         address=_address(step.key),
         risk_level=score.level,
-        model=model,
+        model=model.id,
+        stale=model.stale,
         at=Judged(block_number=step.number, evidence=step.moves, probability=score.probability, anomaly=score.anomaly),
     )
     headers = cloud_event(f"{step.key}:{step.revision}", AGENT.name, "soba.risk.wallet", step.record.headers)

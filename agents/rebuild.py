@@ -17,7 +17,10 @@ from agents.releases import serving
 from agents.runtime import Outlet, Runner
 from base.settings import Settings
 from models.releases import Models
-from tables.registry import Table
+from tables.registry import PROFILES, Table
+
+SPANNING = (PROFILES,)
+"""Left out: their rows span blocks, and each is made from the one before it, which a worker would write at the same time."""
 
 
 class Ended(Exception):
@@ -87,13 +90,13 @@ class Rebuild:
 
 
 def owners(names: Iterable[str]) -> list[Agent]:
-    """The agents that own these tables, of all workers; every table that agents own when none is named.
+    """The agents that own these tables, of all workers; every table that is made of single blocks when none is named.
 
     Raises:
-        KeyError: no agent owns a table of this name.
+        KeyError: no agent owns a table of this name that is made of single blocks.
     """
     agents = [agent for worker in WORKERS.values() for agent in worker.agents()]
-    having = [agent for agent in agents if isinstance(agent, Agent) and agent.own]
+    having = [agent for agent in agents if isinstance(agent, Agent) and agent.own and not set(agent.own) & {*SPANNING}]
     named = list(names)
     for name in named:
         if not any(table.name == name for agent in having for table in agent.own):

@@ -19,23 +19,20 @@ import numpy as np
 import orjson
 import psutil
 import typer
-from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka import Consumer, Producer
 
-from agents.agent import Record
-from agents.validate import Validator
 from base.settings import ROOT
-from console.bench import events
 from console.bench.race import PEERS, Candidate, running, wait_for_work, window
 from console.bench.reply import RESULTS, percentile
-from console.bench.stage import Probe, Stage, end, say, stage
+from console.bench.stage import Stage, end, say, stage
+from console.bench.wallets import measure
 from console.figures import Figure, document, show
 from models.fraud.profile import FEATURES, IN, OUT, Move, Profile, features
 from models.fraud.scorer import FRAUD, Scorer
 from models.releases import load
 from topics import clients
 from topics.headers import get
-from topics.partition import partition
-from topics.registry import CHAIN_EVENTS, RISK_SCORES, SWAP_REQUESTS, WALLET_ACTIVITY
+from topics.registry import RISK_SCORES, SWAP_REQUESTS, WALLET_ACTIVITY
 from topics.releases import unpack
 
 REQUESTS = ROOT / "samples" / "fraud" / "requests.jsonl"
@@ -46,7 +43,7 @@ FAST = 30_000
 """Requests a second that nobody here exceeds: how much input a second of measuring needs."""
 SINGLE = 3_000
 WARM_UP_S = 3.0
-BLOCKS = 6_000
+ROUNDS = 6
 CLIENTS = 16
 
 
@@ -146,47 +143,7 @@ def latency(bench: Bench) -> None:
 
 def wallets(bench: Bench) -> None:
     """Views of blocks → every wallet in them updated and scored."""
-    _begin(bench.stage)
-    updates: dict[int, list[int]] = {}
-    bench.stage.fill(_views(bench.stage, updates), WALLET_ACTIVITY.name, "views")
-    sums = {number: np.concatenate([[0], np.cumsum(found)]) for number, found in updates.items()}
-
-    class Done(Probe):
-        """Counts wallet updates by what the worker has committed."""
-
-        def __init__(self) -> None:
-            self._consumer = Consumer(clients.consumer(bench.stage.settings, "FRAUD_DETECTION"))
-            self._where = [TopicPartition(WALLET_ACTIVITY.name, number) for number in sums]
-
-        def count(self) -> int:
-            found = self._consumer.committed(self._where, timeout=15)
-            return sum(int(sums[one.partition][max(0, one.offset)]) for one in found)
-
-    probe, available = Done(), sum(int(one[-1]) for one in sums.values())
-    with running(bench.stage, WORKER, "envelope", "wallets") as process:
-        made = window([process], probe, 1.0, bench.seconds, available)
-    probe.close()
-    bench.add("wallet updates from blocks, each scored", made.wall, "updates/s", "one core", ">= 15000", "40000")
-    bench.add("wallet updates from blocks, CPU", made.cpu, "updates/CPU-s")
-    bench.add("memory of the worker", made.memory[-1][1], "MB")
-
-
-def _views(stage: Stage, updates: dict[int, list[int]]) -> Iterator[tuple[str, bytes]]:
-    """What validate says of the bench's blocks to wallets; counts by partition how many wallets each record names."""
-    partitions = stage.settings.partitions
-    home = partition(b"1", partitions)
-    validator = Validator(home, partitions)
-    for place, block in enumerate(events.blocks(BLOCKS, faults=())):
-        record = Record(CHAIN_EVENTS.name, home, place, b"1", [], block.envelope(), None)
-        for output in validator.handle([record], time.time()).after:
-            if output.topic == WALLET_ACTIVITY.name and output.partition is not None:
-                updates.setdefault(output.partition, []).append(len(orjson.loads(output.value)["wallets"]))
-                yield _key_for(output.partition, partitions), output.value
-
-
-def _key_for(number: int, partitions: int) -> str:
-    """A key that goes to a partition."""
-    return next(key for key in map(str, range(1_000)) if partition(key.encode(), partitions) == number)
+    bench.figures += measure(bench.stage, ROUNDS)
 
 
 def _begin(stage: Stage) -> None:

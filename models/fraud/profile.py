@@ -291,6 +291,10 @@ def _share(part: float, whole: float) -> float:
 
 
 def _half(half: Half) -> list[float]:
+    return _known_half(half) if half.moves or half.tokens else _UNKNOWN_HALF
+
+
+def _known_half(half: Half) -> list[float]:
     n = half.moves
     return [
         math.log10(1 + n),
@@ -328,6 +332,8 @@ def _half(half: Half) -> list[float]:
     ]
 
 
+_UNKNOWN_HALF = _known_half(Half())
+"""Of a side on which nothing happened, as of most wallets that a block names."""
 _TOLD = ("mean", "spread", "low", "high")
 _HALF = (
     "moves", "failed", "zero", "calls", "plain", "round_limit", "sent_tokens", "approvals", "known", "famous", "tenths",

@@ -34,6 +34,10 @@ class Trees:
     """How many training rows came to a node."""
     roots: NDArray[np.int32]
     depth: int
+    asked: NDArray[np.intp]
+    """Which value a node asks for, of a row that has each feature twice."""
+    sides: NDArray[np.intp]
+    """Left and right of each node, one after the other."""
 
     @classmethod
     def of(cls, arrays: dict[str, Any], prefix: str) -> Trees:
@@ -61,16 +65,20 @@ class Trees:
             raise ValueError(f"{prefix}: a root is no node")
         feature, threshold, left, right, missing_left, value, cover, roots = found
         depth = _depth(left, right, leaf, roots)
-        return cls(feature, threshold, left, right, missing_left, value, cover, roots, depth)
+        asked = np.where(leaf, 0, 2 * feature.astype(np.intp) + ~missing_left)
+        sides = np.stack([left, right], axis=1).ravel().astype(np.intp)
+        return cls(feature, threshold, left, right, missing_left, value, cover, roots, depth, asked, sides)
 
-    def leaves(self, rows: Floats) -> NDArray[np.int32]:
+    def leaves(self, rows: Floats) -> NDArray[np.intp]:
         """(rows, trees): the leaf that each row, (rows, features), comes to in each tree."""
-        at = np.broadcast_to(self.roots, (len(rows), len(self.roots)))
-        line = np.arange(len(rows))[:, None]
+        unknown = np.isnan(rows)
+        # Of each feature twice, so that NaN is below all values where it goes left, and above all where it goes right.
+        seen = np.stack([np.where(unknown, -np.inf, rows), np.where(unknown, np.inf, rows)], axis=2).ravel()
+        line = np.arange(len(rows))[:, None] * (2 * rows.shape[1])
+        at = np.tile(self.roots.astype(np.intp), (len(rows), 1))
         for _ in range(self.depth):
-            seen = rows[line, self.feature[at]]
-            down = np.where(np.isnan(seen), self.missing_left[at], seen <= self.threshold[at])
-            at = np.where(down, self.left[at], self.right[at])
+            right = seen.take(line + self.asked.take(at)) > self.threshold.take(at)
+            at = self.sides.take(2 * at + right)
         return at
 
     def sums(self, rows: Floats) -> Floats:

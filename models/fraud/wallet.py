@@ -27,7 +27,7 @@ KEPT_BLOCKS = 64
 MOST = 16
 """Moves of a wallet that count of one block: a row of 64 full blocks then has about 110 kB. What is beyond is only a number."""
 
-BUSY = 8
+BUSY = 2
 """Blocks kept of a wallet from which on its row, while it is in a worker's memory, has its profiles ready."""
 
 Moves = Sequence[Move | TokenMove]

@@ -25,6 +25,7 @@ KINDS = {
     "validate": 3,
     "chain": 3,
     "language": 2,
+    "fraud": 2,
     "workers": 3,
     "facade": 3,
     "redis": 3,

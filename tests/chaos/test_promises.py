@@ -132,6 +132,7 @@ def arena(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Arena]:
         finally:
             crew.close()
         check_calm(arena.calm)
+        assert {one["risk_level"] for one in arena.calm["risk.scores"].values()} == {"medium", "high", "critical"}
         yield arena
         witness.close()
 

@@ -320,7 +320,7 @@ def test_an_agent_that_fails_ends_it_without_dead_letters(
 
 
 def test_mistakes_are_told(soba_there: Soba) -> None:
-    for name in ("block", "workers"):
+    for name in ("block", "workers", "profiles"):
         code, _, err = soba_there("tables", "rebuild", name)
         assert (
             code == 1

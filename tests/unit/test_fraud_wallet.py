@@ -214,3 +214,22 @@ def test_a_wallet_of_a_few_moves_takes_little_room() -> None:
     folded = taken([(1_000 * n, n, paid(n)) for n in range(5)])
     assert len(few.model_dump_json(exclude_none=True)) < 1_000
     assert len(folded.model_dump_json(exclude_none=True)) < 1_500
+
+
+def test_a_row_in_memory_says_what_a_row_read_back_says() -> None:
+    """What a busy wallet has ready is worked on with one batch; when that comes to nothing, the row is as it was."""
+    live: Known | None = None
+    stored: Known | None = None
+    for number in range(1, 200, 2):
+        said = Said(number, number, START + 12 * number, paid(number, 2))
+        for replaced in (False, True) if number % 10 == 1 else (False,):
+            gone = Memory(live)
+            gone.take(said._replace(moves=paid(number, 5)))
+            one, other = Memory(live), Memory(stored)
+            if replaced:
+                said = said._replace(revision=1_000 + number, moves=paid(number, 1))
+            assert one.take(said) == other.take(said) == "new"
+            assert one.scored == other.scored
+            live, stored = Known(**one.fields()), Known.model_validate_json(Known(**other.fields()).model_dump_json())
+            assert live.model_dump_json() == stored.model_dump_json()
+    assert live is not None and live.ready is not None

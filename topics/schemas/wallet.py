@@ -79,4 +79,6 @@ class WalletRisk(BaseModel, use_attribute_docstrings=True):
     address: str
     risk_level: Level
     model: str
+    stale: bool = False
+    """Whether the model has expired."""
     at: Judged

@@ -1,0 +1,46 @@
+"""Trees as arrays say what they say when each is walked by hand."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from models.fraud.profile import FEATURES
+from models.fraud.trees import Trees
+from tests.fraud import arrays, grown
+
+GROWN = grown(20, 4, seed=5)
+FLIPPED = arrays("t", GROWN)
+FLIPPED["t_missing_left"] = np.arange(len(FLIPPED["t_feature"])) % 3 == 0
+TREES = Trees.of(FLIPPED, "t")
+VALUES = st.sampled_from([math.nan, -math.inf, math.inf, 0.0, *TREES.threshold.tolist()]) | st.floats(-2, 3)
+
+
+def walked(row: Any) -> list[int]:
+    """The leaf of each tree, by the rules as they are written."""
+    out = []
+    for root in TREES.roots:
+        at = int(root)
+        while TREES.feature[at] >= 0:
+            value = row[TREES.feature[at]]
+            left = bool(TREES.missing_left[at]) if math.isnan(value) else value <= TREES.threshold[at]
+            at = int(TREES.left[at] if left else TREES.right[at])
+        out.append(at)
+    return out
+
+
+@given(st.lists(st.lists(VALUES, min_size=12, max_size=12), min_size=1, max_size=5))
+@settings(max_examples=60, deadline=None)
+def test_each_row_comes_to_the_leaf_that_a_walk_comes_to(given_rows: list[list[float]]) -> None:
+    rows = np.array([(one * len(FEATURES))[: len(FEATURES)] for one in given_rows])
+    assert TREES.leaves(rows).tolist() == [walked(row) for row in rows]
+
+
+def test_a_row_is_scored_the_same_alone_and_among_others_to_the_last_bit() -> None:
+    rows = np.random.default_rng(1).normal(0.7, 0.7, (300, len(FEATURES)))
+    together = TREES.sums(rows)
+    assert [TREES.sums(rows[place : place + 1])[0] for place in range(len(rows))] == together.tolist()
