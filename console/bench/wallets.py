@@ -48,7 +48,7 @@ def measure(place: Stage, rounds: int) -> list[Figure]:
 @contextmanager
 def _on(place: Stage) -> Iterator[None]:
     """This process as a worker would be: on one core, its garbage collected seldom."""
-    before, thresholds = os.sched_getaffinity(0), gc.get_threshold()
+    before, thresholds = os.sched_getaffinity(0) if place.own else set(), gc.get_threshold()
     if place.own:
         os.sched_setaffinity(0, {place.own[0]})
     gc.freeze()
@@ -58,7 +58,8 @@ def _on(place: Stage) -> Iterator[None]:
     finally:
         gc.set_threshold(*thresholds)
         gc.unfreeze()
-        os.sched_setaffinity(0, before)
+        if before:
+            os.sched_setaffinity(0, before)
 
 
 def _measured(place: Stage, name: str, rounds: int, chain_id: int, fresh: bool) -> Iterator[Figure]:
