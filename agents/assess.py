@@ -30,6 +30,9 @@ from topics.registry import RISK_SCORES, SWAP_REQUESTS
 from topics.schemas.requests import Fault
 from topics.schemas.risk import MOST_REQUESTS, REQUEST, Assessment, RiskAnswer, SwapRequest
 
+LONGEST_ID = 300
+"""Characters of a header `request_id`, which anybody may write; a longer one names nothing."""
+
 
 class _Element(NamedTuple):
     """One request of a record; `place` is None where it came alone."""
@@ -40,7 +43,8 @@ class _Element(NamedTuple):
 
 
 def _elements(record: Record) -> Iterator[_Element]:
-    id = record.header(REQUEST_ID) or f"{record.partition}:{record.offset}"
+    given = record.header(REQUEST_ID) or ""
+    id = given if 0 < len(given) <= LONGEST_ID else f"{record.partition}:{record.offset}"
     if not isinstance(record.value, list):
         yield _Element(id, None, record.value)
         return

@@ -1,4 +1,7 @@
-"""risk_alerts: risk.scores → alerts and the ALERTS table, of requests whose risk is high or critical."""
+"""risk_alerts: risk.scores → alerts and the ALERTS table, of requests whose risk is high or critical.
+
+Not of wallets: one in a hundred ordinary ones is high at any time, and of most of them nobody has asked.
+"""
 
 from __future__ import annotations
 

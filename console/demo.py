@@ -10,6 +10,7 @@ import urllib.request
 from dataclasses import dataclass, field
 from typing import Annotated, Any
 
+import orjson
 import psutil
 import typer
 from confluent_kafka import KafkaException, Producer
@@ -27,7 +28,8 @@ from facade.context import closed
 from facade.keys import STORE
 from ingest.raw import Malformed
 from topics import clients
-from topics.registry import CHAIN_EVENTS, MODEL_RELEASES
+from topics.headers import REQUEST_ID
+from topics.registry import CHAIN_EVENTS, MODEL_RELEASES, SWAP_REQUESTS
 
 app = typer.Typer()
 PACE_S = 0.5
@@ -64,7 +66,7 @@ def demo(
                 running.signals.wait()
             return problems
         finally:
-            _note_whose(running, len(sample.blocks) + len(sample.broken))
+            _note_whose(running, len(sample.blocks) + len(sample.broken) + len(sample.requests))
 
     problems = run(watched)
     if once and problems is None:
@@ -88,6 +90,7 @@ class _Run:
     producer: Producer
     blocks: list[str]
     broken: list[bytes]
+    requests: list[str]
     unsent: list[str] = field(default_factory=list)
 
     def send_next(self) -> None:
@@ -102,9 +105,19 @@ class _Run:
         while self.broken and len(self.broken) * len(sample.blocks) >= (len(self.blocks) + 1) * len(sample.broken):
             self._send(FALLBACK_KEY, self.broken.pop(0))
             self.screen.sent_events += 1
+        while self.requests and len(self.requests) * len(sample.blocks) >= (len(self.blocks) + 1) * len(
+            sample.requests
+        ):
+            self._ask(self.requests.pop(0))
 
     def _send(self, key: bytes, value: bytes) -> None:
         self.producer.produce(CHAIN_EVENTS.name, key=key, value=value, on_delivery=self._delivered)
+
+    def _ask(self, id: str) -> None:
+        value = self.screen.tally.sample.requests[id]
+        key = orjson.loads(value)["fromAddress"].encode()
+        headers: Any = [(REQUEST_ID, id.encode())]
+        self.producer.produce(SWAP_REQUESTS.name, key=key, value=value, headers=headers, on_delivery=self._delivered)
 
     def _delivered(self, error: Any, _: Any) -> None:
         if error is not None:
@@ -112,7 +125,7 @@ class _Run:
 
     @property
     def all_sent(self) -> bool:
-        return not self.blocks and not self.broken and len(self.producer) == 0
+        return not self.blocks and not self.broken and not self.requests and len(self.producer) == 0
 
 
 def _replay(running: System, sample: Sample, pace: float, began: float) -> list[str]:
@@ -131,13 +144,15 @@ def _replay(running: System, sample: Sample, pace: float, began: float) -> list[
             producer,
             [id for id in sample.blocks if id not in tally.blocks],
             [line for line in sample.broken if line not in tally.broken],
+            [id for id in sample.requests if id not in tally.assessed],
         )
-        stored, found_before = not run.blocks and not run.broken, bool(tally.findings)
+        stored, found_before = not run.blocks and not run.broken and not run.requests, bool(tally.findings)
         _announce(run, stored)
         with screen.shown():
             _watch_it(run, watch, pace, running.launcher)
     except KeyboardInterrupt:
-        _note_whose(running, len(sample.blocks) + len(sample.broken) - len(run.blocks) - len(run.broken))
+        given = len(sample.blocks) + len(sample.broken) + len(sample.requests)
+        _note_whose(running, given - len(run.blocks) - len(run.broken) - len(run.requests))
         raise
     finally:
         watch.close()
@@ -163,7 +178,9 @@ def _note_whose(running: System, sent: int) -> None:
     if {"kafka", "redis"} & set(running.launcher.away):
         return
     try:
-        given = records.spans(settings, dict.fromkeys((CHAIN_EVENTS.name, MODEL_RELEASES.name), settings.partitions))
+        given = records.spans(
+            settings, dict.fromkeys((CHAIN_EVENTS.name, SWAP_REQUESTS.name, MODEL_RELEASES.name), settings.partitions)
+        )
         with Redis.from_url(settings.redis_url) as redis:
             keys = redis.exists(STORE)
     except (KafkaException, RedisError):
@@ -180,6 +197,8 @@ def _announce(run: _Run, stored: bool) -> None:
         print(f"\nSome blocks are already there; sending the other {len(run.blocks)}.")
     else:
         print(f"\nReplaying {len(sample.blocks)} real Ethereum blocks into {CHAIN_EVENTS.name}.")
+    if run.requests:
+        print(f"{len(run.requests)} swap requests, made of real transactions, are assessed meanwhile.")
     if run.broken:
         print(f"{len(run.broken)} broken events go between them, on purpose (examples/{BROKEN.name}).")
     print(flush=True)
@@ -193,7 +212,7 @@ def _watch_it(run: _Run, watch: Watch, pace: float, launcher: Launcher) -> None:
         if now >= look_at:
             run.screen.away = launcher.away
             look_at = now + LOOK_S
-        if (run.blocks or run.broken) and now >= due:
+        if (run.blocks or run.broken or run.requests) and now >= due:
             run.send_next()
             due = now + pace
             news_at = now
@@ -217,6 +236,8 @@ def failures(tally: Tally) -> list[str]:
     if silent := len(sample.broken) - len(tally.broken):
         out.append(f"{silent} of the broken events were not rejected")
     out += [f"labelled sandwich not found in block {id}: {front} {back}" for id, front, back in tally.missing_labels]
+    if unjudged := len(sample.requests) - len(tally.assessed):
+        out.append(f"{unjudged} swap requests were not assessed")
     out += [f"no alert for finding {finding.id}" for finding in tally.quiet_findings]
     if refused := tally.rejected.total() - len(tally.broken):
         out.append(f"{refused} elements of the real blocks were refused (bin/soba dlq list)")

@@ -11,12 +11,14 @@ from collections import Counter, deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, get_args
 
 from console.demo_watch import News, Refused, Tally
 from topics.registry import CHAIN_EVENTS
 from topics.schemas.alerts import Alert
 from topics.schemas.mev import Finding
+from topics.schemas.risk import Assessment
+from topics.schemas.wallet import Level
 
 WINDOW_S = 3.0
 """Rates are over this long."""
@@ -76,6 +78,8 @@ class Screen:
             # The line of its finding names the transactions; the gain at the end must not be cut off for them.
             text = news.text if room is None else BETWEEN.sub("", news.text)
             return f"alert     {news.severity}: {text}"
+        if isinstance(news, Assessment):
+            return risk_of(news) if news.is_suspicious else None
         all_blocks = len(self.tally.sample.blocks)
         if news.place % LINE_EVERY == 0 or news.place == all_blocks:
             return f"blocks    {news.place} of {all_blocks} validated"
@@ -106,6 +110,7 @@ class Screen:
         table.add_row("rejected", reasons(tally.rejected) or "none yet")
         table.add_row("findings", f"{len(tally.found)} sandwiches")
         table.add_row("alerts", str(len(tally.standing_alerts)))
+        table.add_row("requests", f"{len(tally.assessed)} of {len(tally.sample.requests)} assessed: {levels(tally)}")
         if self.away:
             table.add_row("waiting", f"for {' and '.join(self.away)} to come back")
         # An alert says in many words what its finding said; anything else is short enough to stand whole.
@@ -117,6 +122,18 @@ def reasons(rejected: Counter[str]) -> str:
     """`7: amount_positive 1, ...`, empty where nothing was rejected."""
     parts = ", ".join(f"{reason} {count}" for reason, count in rejected.most_common())
     return f"{rejected.total():,}: {parts}" if parts else ""
+
+
+def levels(tally: Tally) -> str:
+    """`97 low, 2 medium, 1 critical`."""
+    counts: Counter[str] = Counter(one.risk_level for one in tally.assessed.values())
+    return ", ".join(f"{counts[level]} {level}" for level in get_args(Level) if counts[level]) or "none yet"
+
+
+def risk_of(one: Assessment) -> str:
+    """A suspicious swap request in one line."""
+    why = one.alerts[0].message if one.alerts else f"probability {one.probability or 0.0:.2f}"
+    return f"request   {one.risk_level}: {one.amount} from {one.from_address}: {why}"
 
 
 def line_of(finding: Finding, room: int | None = None) -> str:
@@ -157,7 +174,15 @@ def summary(screen: Screen, http: str, keyed: bool, first_finding_s: tuple[float
     room = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
     # The long list first: what scrolls away is what can be looked up.
     lines = ["", *(line_of(finding, room) for finding in found), "", title]
-    for name, text in (*rows, ("alerts", str(len(tally.standing_alerts)))):
+    rows += [
+        ("alerts", str(len(tally.standing_alerts))),
+        ("requests", f"{len(tally.assessed)} swap requests assessed: {levels(tally)}"),
+        (
+            "wallets",
+            f"{sum(level != 'low' for level in tally.risky.values())} of those in the blocks move as frauds do",
+        ),
+    ]
+    for name, text in rows:
         lines += _row(name, text, room)
     if first_finding_s is not None:
         replaying, starting = first_finding_s

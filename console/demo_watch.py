@@ -11,7 +11,7 @@ from pathlib import Path
 
 import orjson
 from confluent_kafka import Consumer, KafkaError, TopicPartition
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from base.settings import ROOT, Settings
 from console import records
@@ -20,13 +20,18 @@ from ingest.files import find_blocks, read_blocks
 from topics import clients
 from topics.codecs import encode
 from topics.headers import HANDLED_TYPE
-from topics.registry import ALERTS, CHAIN_BLOCKS, CHAIN_EVENTS, MEV_FINDINGS
+from topics.registry import ALERTS, CHAIN_BLOCKS, CHAIN_EVENTS, MEV_FINDINGS, RISK_SCORES
 from topics.schemas.alerts import Alert
 from topics.schemas.mev import Finding
+from topics.schemas.risk import Assessment, Risk
 
 BLOCKS = ROOT / "samples" / "blocks"
 BROKEN = ROOT / "examples" / "broken.jsonl"
-WATCHED = (CHAIN_BLOCKS.name, MEV_FINDINGS.name, ALERTS.name, CHAIN_EVENTS.dlq)
+REQUESTS = ROOT / "samples" / "fraud" / "requests.jsonl"
+EVERY = 5
+"""So many of the sample's swap requests are left out for each that is sent."""
+WATCHED = (CHAIN_BLOCKS.name, MEV_FINDINGS.name, ALERTS.name, RISK_SCORES.name, CHAIN_EVENTS.dlq)
+_RISK: TypeAdapter[Risk] = TypeAdapter(Risk)
 Pair = tuple[str, str, str]
 """A labelled sandwich: block, front and back transaction."""
 
@@ -49,6 +54,8 @@ class Sample:
     blocks: dict[str, Sent]
     broken: list[bytes]
     labels: frozenset[Pair]
+    requests: dict[str, bytes]
+    """Swap requests, by the id that each is sent with."""
 
     @property
     def events(self) -> int:
@@ -56,8 +63,8 @@ class Sample:
         return sum(block.events for block in self.blocks.values()) + len(self.broken)
 
 
-def load(folder: Path = BLOCKS, broken: Path = BROKEN) -> Sample:
-    """Decode the sample blocks.
+def load(folder: Path = BLOCKS, broken: Path = BROKEN, requests: Path = REQUESTS) -> Sample:
+    """Decode the sample blocks, and read what else is sent.
 
     Raises ingest.raw.Malformed when the folder holds none.
     """
@@ -67,7 +74,10 @@ def load(folder: Path = BLOCKS, broken: Path = BROKEN) -> Sample:
         id = f"{block.chain_id}:{block.number}"
         blocks[id] = Sent(id, block.chain_id, block.number, len(block.events), encode(block))
     with broken.open("rb") as lines:
-        return Sample(blocks, [line for _, line in lines_of(lines)], frozenset(_labels(folder)))
+        refused = [line for _, line in lines_of(lines)]
+    asked = requests.read_bytes().splitlines()[::EVERY]
+    named = {f"demo-{number}": line for number, line in enumerate(asked)}
+    return Sample(blocks, refused, frozenset(_labels(folder)), named)
 
 
 def _labels(folder: Path) -> Iterator[Pair]:
@@ -114,6 +124,10 @@ class Tally:
     letters: dict[str, Refused] = field(default_factory=dict)
     """What else was refused, by the id of the dead letter."""
     first_finding_at: float | None = None
+    assessed: dict[str, Assessment] = field(default_factory=dict)
+    """Of the sample's swap requests, by id."""
+    risky: dict[str, str] = field(default_factory=dict)
+    """Wallets whose level is above low, and which it is."""
 
     @property
     def valid(self) -> int:
@@ -178,6 +192,8 @@ class Tally:
             return self._finding(record.value)
         if record.topic == ALERTS.name:
             return self._alert(record.value)
+        if record.topic == RISK_SCORES.name:
+            return self._risk(_RISK.validate_json(record.value))
         return self._letter(record)
 
     def _block(self, record: records.Seen) -> Validated | None:
@@ -211,6 +227,16 @@ class Tally:
         self.alerts[alert.id] = alert
         return alert if before is None else None
 
+    def _risk(self, risk: Risk) -> Assessment | None:
+        if not isinstance(risk, Assessment):
+            self.risky[risk.id] = risk.risk_level
+            return None
+        if risk.id not in self.sample.requests:
+            return None
+        before = self.assessed.get(risk.id)
+        self.assessed[risk.id] = risk
+        return risk if before is None else None
+
     def _of_sample(self, chain_id: int, number: int | None, revision: int, before: Finding | Alert | None) -> bool:
         """Whether a result is of a sample block and not older than what is held of it."""
         return f"{chain_id}:{number}" in self.sample.blocks and (before is None or before.revision <= revision)
@@ -227,7 +253,7 @@ class Tally:
         return letter if before is letter else None
 
 
-News = Validated | Finding | Alert | Refused
+News = Validated | Finding | Alert | Refused | Assessment
 
 
 class Watch:

@@ -1,111 +1,259 @@
-"""`soba bench fraud`: how many wallets a second are updated and scored, on one core."""
+"""`soba bench fraud`: how fast the worker `fraud` scores swap requests and wallets, as it runs in production, on one core."""
 
 from __future__ import annotations
 
-import gc
 import json
-import os
+import socket
+import subprocess
+import sys
+import threading
 import time
 from collections.abc import Iterator
-from typing import Annotated, NamedTuple
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from http.client import HTTPConnection
+from itertools import islice
+from typing import Annotated, Any
 
+import numpy as np
 import orjson
+import psutil
 import typer
+from confluent_kafka import Consumer, Producer
 
-from agents import profiles
-from agents.activity import Activity
-from agents.agent import Record
-from agents.app import READ_AHEAD
-from agents.releases import shipped
-from agents.runtime import Outlet, Runner
 from base.settings import ROOT
-from console.bench.stage import Stage, say, stage
+from console.bench.race import PEERS, Candidate, running, wait_for_work, window
+from console.bench.reply import RESULTS, percentile
+from console.bench.stage import Stage, end, say, stage
+from console.bench.wallets import measure
 from console.figures import Figure, document, show
-from ingest.files import read_blocks
-from models.chain import views
-from models.fraud.scorer import FRAUD
-from topics import codecs
-from topics.registry import WALLET_ACTIVITY
+from models.fraud.profile import FEATURES, IN, OUT, Move, Profile, features
+from models.fraud.scorer import FRAUD, Scorer
+from models.releases import load
+from topics import clients
+from topics.headers import get
+from topics.registry import RISK_SCORES, SWAP_REQUESTS, WALLET_ACTIVITY
+from topics.releases import unpack
 
-RESULTS = ROOT / "benchmarks" / "results"
-SAMPLES = ROOT / "samples" / "blocks"
-FIRST, FIRST_TIME, SLOT_S = 20_000_000, 1_750_000_000, 12
-WARM_UP = 2
-"""Times that the sample goes by before it counts."""
+REQUESTS = ROOT / "samples" / "fraud" / "requests.jsonl"
+WORKER = Candidate("fraud", "Soba", command=("-m", "console", "worker", "fraud"), topic=RISK_SCORES.name, judges=False)
+GROUPS = ("FRAUD_DETECTION.assess", "FRAUD_DETECTION")
+OFFERED = 2_000
+FAST = 30_000
+"""Requests a second that nobody here exceeds: how much input a second of measuring needs."""
+SINGLE = 3_000
+WARM_UP_S = 3.0
+ROUNDS = 6
+CLIENTS = 16
+
+
+@dataclass
+class Bench:
+    """What rows are measured with, and what they found."""
+
+    stage: Stage
+    seconds: float
+    requests: list[bytes]
+    figures: list[Figure] = field(default_factory=list)
+
+    def add(self, name: str, value: float, unit: str, reference: str = "", pass_: str = "", aim: str = "") -> None:
+        """Note a figure."""
+        digits = 0 if abs(value) >= 1000 else 3
+        self.figures.append(Figure(name, round(value, digits), unit, reference or None, pass_ or None, aim or None))
+
+    def request(self, number: int) -> tuple[str, bytes]:
+        """The `number`th request with its key, from a wallet of its own."""
+        told = orjson.loads(self.requests[number % len(self.requests)])
+        sender = f"0x{number:040x}" if number % 2 else told["fromAddress"]
+        return sender, orjson.dumps({**told, "fromAddress": sender})
+
+
+def single(bench: Bench) -> None:
+    """Features and model of one wallet, in process."""
+    scorer: Scorer = load(unpack(FRAUD.shipped.read_bytes()), FRAUD).loaded
+    profiles = [_profile(number) for number in range(200)]
+    took = []
+    for number in range(SINGLE):
+        began = time.perf_counter()
+        scorer.score(np.array([features(profiles[number % len(profiles)])]))
+        took.append((time.perf_counter() - began) * 1000)
+    bench.add("features and model, one wallet, p99", percentile(took, 0.99), "ms", "", "< 5", "1")
+    bench.add("features and model, one wallet, p50", percentile(took, 0.5), "ms")
+    vectors = np.array([features(one) for one in profiles] * 10)
+    began = time.perf_counter()
+    scorer.score(vectors)
+    bench.add("model, 2,000 wallets at once", len(vectors) / (time.perf_counter() - began), "wallets/s")
+    assert vectors.shape[1] == len(FEATURES)
+
+
+def _profile(number: int) -> Profile:
+    profile = Profile()
+    for turn in range(2 + number % 40):
+        side, peer = (IN, OUT)[turn % 2], f"0x{(number * 7 + turn) % 97:040x}"
+        profile.move(
+            Move(1_700_000_000 + turn * 977, side, peer, 10**17 * (turn + 1), 21_000, 21_000, 1.1, 3, "0x", False, 5.0)
+        )
+    return profile
+
+
+def requests(bench: Bench) -> None:
+    """swap.requests → risk.scores and rows, end to end."""
+    count = int(FAST * (bench.seconds + WARM_UP_S))
+    _begin(bench.stage)
+    bench.stage.fill((bench.request(number) for number in range(count)), SWAP_REQUESTS.name, "swap requests")
+    with bench.stage.probe(RISK_SCORES.name) as probe, running(bench.stage, WORKER, "single", "requests") as process:
+        made = window([process], probe, 1.0, bench.seconds, count)
+    bench.add("swap requests to scores and rows", made.wall, "requests/s", "one core", ">= 5000", "10000")
+    bench.add("swap requests to scores and rows, CPU", made.cpu, "requests/CPU-s")
+    with _service(bench) as port:
+        beside = _asked(bench, port)
+    bench.add("a FastAPI service with the same model", beside, "requests/s", "one core, HTTP")
+    bench.add("Soba to the FastAPI service", made.wall / beside, "x")
+
+
+def latency(bench: Bench) -> None:
+    """From a request's place in a schedule to its score in a reader's hand."""
+    warm, count = int(OFFERED * WARM_UP_S), int(OFFERED * (WARM_UP_S + bench.seconds))
+    made = [bench.request(number) for number in range(count)]
+    _begin(bench.stage)
+    producer = Producer({**clients.producer(bench.stage.settings), "linger.ms": 0})
+    reader = _Reader(bench.stage)
+    with running(bench.stage, WORKER, "single", "latency") as process, bench.stage.probe(RISK_SCORES.name) as probe:
+        reader.start()
+        producer.produce(SWAP_REQUESTS.name, made[0][1], made[0][0], headers=[("request_id", b"first")])
+        producer.flush()
+        wait_for_work([process], probe)
+        due: dict[str, float] = {}
+        began = time.perf_counter() + 0.1
+        for place, (key, value) in enumerate(made):
+            at = due[str(place)] = began + place / OFFERED
+            while (early := at - time.perf_counter()) > 0:
+                time.sleep(early)
+            producer.produce(SWAP_REQUESTS.name, value, key, headers=[("request_id", str(place).encode())])
+            producer.poll(0)
+        producer.flush()
+        reader.wait_for(count + 1)
+        reader.stop.set()
+        reader.join()
+    took = [(reader.at[id] - at) * 1000 for id, at in islice(due.items(), warm, None) if id in reader.at]
+    for part, pass_, aim in ((0.5, "", ""), (0.99, "< 50", "25")):
+        bench.add(f"{OFFERED:,} requests/s, p{part * 100:.0f}", percentile(took, part), "ms", "", pass_, aim)
+    bench.add("requests without a score", count - warm - len(took), "requests", "", "= 0")
+
+
+def wallets(bench: Bench) -> None:
+    """Views of blocks → every wallet in them updated and scored."""
+    bench.figures += measure(bench.stage, ROUNDS)
+
+
+def _begin(stage: Stage) -> None:
+    stage.fresh(SWAP_REQUESTS.name, RISK_SCORES.name, WALLET_ACTIVITY.name, SWAP_REQUESTS.dlq)
+    for group in GROUPS:
+        stage.forget(group)
+
+
+class _Reader(threading.Thread):
+    """Notes when each score is there."""
+
+    def __init__(self, stage: Stage) -> None:
+        super().__init__(daemon=True)
+        self.stop = threading.Event()
+        self.at: dict[str, float] = {}
+        self._config = clients.consumer(stage.settings, "bench.scores")
+
+    def run(self) -> None:
+        consumer = Consumer(self._config)
+        consumer.subscribe([RISK_SCORES.name])
+        while not self.stop.is_set():
+            for message in consumer.consume(1_000, 0.02):
+                if message.error() is None:
+                    headers: Any = message.headers() or []
+                    id = (get(headers, "ce_id") or b"").decode().rpartition(":")[0]
+                    self.at.setdefault(id, time.perf_counter())
+        consumer.close()
+
+    def wait_for(self, many: int) -> None:
+        """Until so many are there, or for a while."""
+        give_up_at = time.monotonic() + 15
+        while len(self.at) < many and time.monotonic() < give_up_at:
+            time.sleep(0.05)
+
+
+@contextmanager
+def _service(bench: Bench) -> Iterator[int]:
+    """The FastAPI service, on the core of what is measured."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = int(free.getsockname()[1])
+    command = [sys.executable, str(PEERS / "fastapi_fraud.py"), str(port)]
+    process = subprocess.Popen(
+        command, cwd=ROOT, env=bench.stage.environment(PYTHONPATH=str(ROOT)), preexec_fn=bench.stage.pin()
+    )
+    try:
+        give_up_at = time.monotonic() + 30
+        while not _listens(port) and time.monotonic() < give_up_at:
+            time.sleep(0.05)
+        yield port
+    finally:
+        end(process)
+
+
+def _listens(port: int) -> bool:
+    with suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+        return True
+    return False
+
+
+def _asked(bench: Bench, port: int) -> float:
+    """Requests a second that it answers to `CLIENTS` callers, each with one connection."""
+    bodies = [bench.request(number)[1] for number in range(2_000)]
+    stop, counts = threading.Event(), [0] * CLIENTS
+
+    def ask(which: int) -> None:
+        connection = HTTPConnection("127.0.0.1", port)
+        place = which
+        while not stop.is_set():
+            connection.request("POST", "/assess", bodies[place % len(bodies)], {"content-type": "application/json"})
+            answer = connection.getresponse()
+            assert answer.status == 200, answer.read()
+            answer.read()
+            counts[which] += 1
+            place += CLIENTS
+
+    threads = [threading.Thread(target=ask, args=(which,), daemon=True) for which in range(CLIENTS)]
+    for thread in threads:
+        thread.start()
+    time.sleep(1.0)
+    first, began = sum(counts), time.perf_counter()
+    time.sleep(bench.seconds)
+    rate = (sum(counts) - first) / (time.perf_counter() - began)
+    stop.set()
+    for thread in threads:
+        thread.join()
+    say(f"FastAPI: {rate:,.0f} requests/s")
+    return rate
+
+
+ROWS = {"single": single, "requests": requests, "latency": latency, "wallets": wallets}
 
 
 def fraud(
-    rounds: Annotated[int, typer.Option(min=1, help="How often the 30 sample blocks go by.")] = 6,
+    rows: Annotated[str, typer.Option(help=f"Which, by comma: {', '.join(ROWS)}.")] = ",".join(ROWS),
+    seconds: Annotated[float, typer.Option(min=1, help="How long each is measured.")] = 10,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
     keep: Annotated[bool, typer.Option(help="Keep the result in benchmarks/results.")] = False,
 ) -> None:
-    """Views of real blocks through the agent `profiles` and its runtime, to rows in a real Redis and levels in a real Kafka.
-
-    One process on a core of its own, the servers on the others. Once each wallet comes back with every round of the sample, after
-    six minutes of chain time; once it is another wallet each time, but for the ten busiest.
-    """
-    with stage() as place:
-        if place.own:
-            os.sched_setaffinity(0, {place.own[0]})
-        gc.freeze()
-        gc.set_threshold(100_000, 20, 100)  # as the worker does
-        figures = [
-            *_measured(place, "wallets that come back", rounds, chain_id=1, fresh=False),
-            *_measured(place, "wallets never seen", rounds, chain_id=2, fresh=True),
-        ]
+    """Swap requests and wallets scored a second, and how long one takes; docs/models/fraud.md says how."""
+    names = [name.strip() for name in rows.split(",") if name.strip()]
+    if unknown := [name for name in names if name not in ROWS]:
+        raise typer.BadParameter(f"{', '.join(unknown)}: choose of {', '.join(ROWS)}", param_hint="--rows")
+    with stage() as there:
+        bench = Bench(there, seconds, REQUESTS.read_bytes().splitlines())
+        for name in names:
+            say(f"{time.strftime('%H:%M:%S')} {name}")
+            ROWS[name](bench)
     if keep:
         RESULTS.mkdir(parents=True, exist_ok=True)
-        used = {"rounds": rounds, "batch": READ_AHEAD, "model": shipped(FRAUD).id}
-        (RESULTS / "fraud.json").write_text(json.dumps({**document(figures), "settings": used}, indent=1) + "\n")
-    raise typer.Exit(show(figures, as_json))
-
-
-def _measured(place: Stage, name: str, rounds: int, chain_id: int, fresh: bool) -> Iterator[Figure]:
-    model = shipped(FRAUD)
-    outlet = Outlet(place.settings, Activity())
-    outlet.models = lambda: {FRAUD.name: model}
-    runner = Runner(profiles.AGENT, outlet)
-    values = list(_views(WARM_UP + rounds, chain_id, fresh))
-    warm = len(values) * WARM_UP // (WARM_UP + rounds)
-    wallets, moves = sum(one.wallets for one in values[warm:]), sum(one.moves for one in values[warm:])
-    records = [Record(WALLET_ACTIVITY.name, 0, at, b"0", [], one.raw, None) for at, one in enumerate(values)]
-    _run(runner, records[:warm])
-    say(f"{name}: {wallets:,} updates of {moves:,} moves")
-    wall, cpu = time.perf_counter(), time.process_time()
-    _run(runner, records[warm:])
-    wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
-    yield Figure(name, round(wallets / wall), "wallet updates/s", None, ">= 15000", ">= 40000")
-    yield Figure(f"{name}: moves", round(moves / wall), "moves/s")
-    yield Figure(f"{name}: of processor time", round(cpu / wallets * 1e6, 1), "µs/update")
-
-
-def _run(runner: Runner, records: list[Record]) -> None:
-    for start in range(0, len(records), READ_AHEAD):
-        runner.process(records[start : start + READ_AHEAD])
-
-
-class _View(NamedTuple):
-    """A value of wallet.activity, and what it holds."""
-
-    raw: bytes
-    wallets: int
-    moves: int
-
-
-def _views(rounds: int, chain_id: int, fresh: bool) -> Iterator[_View]:
-    """The sample's blocks as one chain, again and again."""
-    blocks = [orjson.loads(codecs.encode(found.block)) for found in read_blocks(SAMPLES)]
-    seen: dict[str, int] = {}
-    for block in blocks:
-        for key in views.activity({**block, "chain_id": chain_id}):
-            seen[key] = seen.get(key, 0) + 1
-    busy = set(sorted(seen, key=lambda key: -seen[key])[:10])
-    for number in range(rounds * len(blocks)):
-        head = {"chain_id": chain_id, "number": FIRST + number, "revision": number}
-        block = {**blocks[number % len(blocks)], **head, "timestamp": FIRST_TIME + SLOT_S * number}
-        (value,) = views.wallet_records(block, (), lambda _: 0).values()
-        if fresh:
-            mark = f"{number // len(blocks):04x}"
-            told = value["wallets"].items()
-            value["wallets"] = {key if key in busy else key[:-4] + mark: moves for key, moves in told}
-        yield _View(orjson.dumps(value), len(value["wallets"]), sum(map(len, value["wallets"].values())))
+        told = {**document(bench.figures), "settings": {"rows": names, "seconds": seconds, "cores": psutil.cpu_count()}}
+        (RESULTS / "fraud.json").write_text(json.dumps(told, indent=1) + "\n")
+    raise typer.Exit(show(bench.figures, as_json))

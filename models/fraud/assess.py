@@ -11,11 +11,12 @@ import math
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
 from models.fraud import lists, reasons, requests
+from models.fraud.behaviour import in_words
 from models.fraud.profile import IN, OUT, Move, Profile, Side, features
 from models.fraud.scorer import LEVELS, Scorer
 from models.mev.routers import ROUTERS
@@ -63,9 +64,9 @@ class _Side:
 
     address: str
     known: Known | None
-    is_wallet: bool
-    """Whether it is judged by behaviour."""
     listed: list[str]
+    unjudged: Literal["protocol", "contract", "not_an_address"] | None = None
+    """What it is, where it is nothing that behaviour tells of."""
     vector: list[float] | None = None
     """What the model sees of it; None where it has seen it before, or where there is none."""
     probability: float | None = None
@@ -90,12 +91,17 @@ def _sides(case: Case, scorer: Scorer | None, model: str, now: float) -> list[_S
     for address, side, known in ((request.from_address, OUT, case.sender), (request.to_address, IN, case.receiver)):
         if address is None:
             continue
-        well_formed = requests.is_address(address) is not None
-        one = _Side(
-            address, known, well_formed and address not in ROUTERS, lists.naming(address) if well_formed else []
-        )
+        is_address = requests.is_address(address) is not None
+        one = _Side(address, known, lists.naming(address) if is_address else [])
         found.append(one)
-        if scorer is None or not one.is_wallet:
+        if not is_address:
+            one.unjudged = "not_an_address"
+        elif address in ROUTERS:
+            one.unjudged = "protocol"
+        elif known is None and side == IN and requests.is_call(request):
+            # What is called is a contract: judged as a wallet by one call, nearly all of them would be suspicious.
+            one.unjudged = "contract"
+        if scorer is None or one.unjudged:
             continue
         if known is not None and known.model == model and known.probability is not None:
             one.probability, one.anomaly = known.probability, known.anomaly
@@ -110,7 +116,6 @@ def _sides(case: Case, scorer: Scorer | None, model: str, now: float) -> list[_S
 def _first_contact(request: SwapRequest, side: Side, scorer: Scorer, now: float) -> Profile:
     """A wallet of which nothing is known but this request."""
     peer = request.to_address if side == OUT else request.from_address
-    call = request.token_pair is not None if request.contract_interaction is None else request.contract_interaction
     profile = Profile()
     profile.move(
         Move(
@@ -122,7 +127,7 @@ def _first_contact(request: SwapRequest, side: Side, scorer: Scorer, now: float)
             gas_used=None,
             gas_price=None,  # against the market of its day, which a request does not tell
             price_digits=0,
-            selector="0x00000000" if call else "0x",
+            selector="0x00000000" if requests.is_call(request) else "0x",
             failed=False,
             fame=0.0 if peer is None else scorer.fame(peer),
         )
@@ -147,10 +152,10 @@ class _Judge:
 
     def party(self, side: _Side) -> Party:
         """The judgement on one party."""
-        if not side.is_wallet:
-            known: Literal["protocol", "not_an_address"] = "protocol" if side.address in ROUTERS else "not_an_address"
-            level: Level = "critical" if side.listed else "low"
-            return Party(address=side.address, known=known, evidence=0, level=level, lists=side.listed)
+        level: Level
+        if side.unjudged:
+            level = "critical" if side.listed else "low"
+            return Party(address=side.address, known=side.unjudged, evidence=0, level=level, lists=side.listed)
         level = "low" if side.probability is None else self.level(side.probability)
         return Party(
             address=side.address,
@@ -160,18 +165,21 @@ class _Judge:
             probability=side.probability,
             anomaly=None if level == "low" else side.anomaly,
             lists=side.listed,
-            reasons=[] if level == "low" else self._reasons(side),
+            **({} if level == "low" else self._explained(side)),
         )
 
-    def _reasons(self, side: _Side) -> list[Reason]:
+    def _explained(self, side: _Side) -> dict[str, Any]:
+        """Why a party is judged as it is, which costs more than all the rest."""
         if side.vector is None and side.known is not None and (profile := side.known.read()) is not None:
             side.vector = features(profile)
         if side.vector is None or self._scorer is None:
-            return []
-        return [
+            return {}
+        vector = np.array(side.vector)
+        reasons = [
             Reason(feature=one.feature, value=None if math.isnan(one.value) else one.value, adds=one.adds)
-            for one in self._scorer.reasons(np.array(side.vector))
+            for one in self._scorer.reasons(vector)
         ]
+        return {"reasons": reasons, "behaviour": self._scorer.behaviour(vector)}
 
     def risk(self, party: Party) -> float | None:
         """Of dealing with a party; None where nothing judges it."""
@@ -186,14 +194,14 @@ def _assessed(case: Case, sides: Sequence[_Side], judge: _Judge, model: str, sta
     risks = [judge.risk(party) for party in parties]
     names = ("sender", "receiver")
     alerts = reasons.of_request(request)
-    if case.sender is not None and sides[0].is_wallet and reasons.is_large(request):
+    if case.sender is not None and not sides[0].unjudged and reasons.is_large(request):
         alerts += _young(request, case.sender, now)
     raised = max((judge.floor(alert.severity) for alert in alerts), default=0.0)
     for name, side, party in zip(names, sides, parties, strict=False):
         alerts += _of_party(name, party, judge)
         # A wallet that the model finds ordinary is not read for what a person would look for.
         if (
-            side.is_wallet
+            not side.unjudged
             and side.known is not None
             and (party.probability is None or judge.level(party.probability) != "low")
         ):
@@ -245,7 +253,9 @@ def _of_party(name: str, party: Party, judge: _Judge) -> list[Warned]:
         said = f"the {name} is on a public list: {', '.join(party.lists)}"
         found.append(Warned(code=f"{name}_listed", severity="critical", message=said, value=party.address))
     if party.probability is not None and (level := judge.level(party.probability)) != "low":
-        by = ", ".join(one.feature if one.value is None else f"{one.feature} {one.value:.4g}" for one in party.reasons)
+        by = "; ".join(
+            in_words(one.feature) + ("" if one.value is None else f" {one.value:.4g}") for one in party.reasons
+        )
         said = f"the {name} moves as frauds do, probability {party.probability:.3f} on {party.evidence} moves; foremost {by}"
         found.append(Warned(code=f"{name}_behaviour", severity=level, message=said, value=party.probability))
     return found
@@ -254,6 +264,7 @@ def _of_party(name: str, party: Party, judge: _Judge) -> list[Warned]:
 _SAID = {
     "first_contact": "no move of this wallet is known: it is judged by this request alone",
     "protocol": ROUTER,
+    "contract": "a contract of which no move is known: nothing of it is judged but whether a list names it",
     "not_an_address": "it is abbreviated: nothing is known of it, and nothing of it is judged",
 }
 

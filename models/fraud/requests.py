@@ -23,6 +23,8 @@ MOST_ETHER = 130_000_000
 """More than there is: about 120 million since 2022."""
 MOST_TOKENS = 1e33
 """More than any token has units of 18 decimals that people trade: the largest supplies are near 1e18."""
+MOST_UNKNOWN = 20
+"""Unknown fields that are told of: there may be as many as fit into a record."""
 MOST_POOLS = 100
 """No swap through more pools fits a block."""
 LARGE: dict[str, float] = {
@@ -198,7 +200,7 @@ def unknown_values(request: SwapRequest, context: Context) -> Faults:
 
 def unknown_fields(request: SwapRequest, context: Context) -> Faults:
     """unknown_field (warning): not part of the schema."""
-    return rules.unknown_fields(request, context)
+    return rules.unknown_fields(request, context)[:MOST_UNKNOWN]
 
 
 WARNINGS: tuple[Rule, ...] = (abbreviated, pair_known, amount_there, unknown_values, unknown_fields)
@@ -219,6 +221,12 @@ def warnings(request: SwapRequest, now: float) -> list[Fault]:
 def is_hash(text: str | None) -> bool:
     """Whether a transaction can be looked up by it."""
     return text is not None and _is_hash(text) is not None
+
+
+def is_call(request: SwapRequest) -> bool:
+    """Whether the receiver is a contract: as the request says, else a swap is one."""
+    said = request.contract_interaction
+    return request.token_pair is not None if said is None else said
 
 
 def wei(request: SwapRequest) -> int:

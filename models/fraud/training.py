@@ -34,14 +34,16 @@ KNOWN = 2
 """An address is known that at least so many wallets dealt with."""
 PAST_ENDS = "2020Q1"
 """What the models of the past may not have seen, nor later."""
-ROUNDS, PAST_ROUNDS = 300, 200
+ROUNDS, PAST_ROUNDS = 450, 300
 ISOLATION_TREES = 100
+ODDS = 12.0
+"""Log-odds beyond this are not told apart."""
 LIFE = timedelta(days=365)
 SEED = 7
 
 BOOSTING = {
     "objective": "binary",
-    "learning_rate": 0.07,
+    "learning_rate": 0.04,
     "num_leaves": 31,
     "max_depth": 7,
     "min_child_samples": 20,
@@ -151,8 +153,8 @@ class Seen:
         return np.array([unit.quarter for unit in self.units])
 
 
-def boost(seen: Seen, rows: NDArray[np.bool_], rounds: int) -> dict[str, NDArray[Any]]:
-    """Boosted trees (LightGBM) trained on some units, as arrays.
+def boost(seen: Seen, rows: NDArray[np.bool_], rounds: int, early: Iterable[int]) -> dict[str, NDArray[Any]]:
+    """Boosted trees (LightGBM) trained on some units, also as they looked after `early` transactions, as arrays.
 
     A campaign counts by the root of its account-quarters: the largest, of a thousand accounts, would else be what is learnt.
     """
@@ -161,9 +163,9 @@ def boost(seen: Seen, rows: NDArray[np.bool_], rounds: int) -> dict[str, NDArray
     sizes = Counter(seen.groups)
     weights = np.array([sizes[group] ** -0.5 for group in seen.groups])
     parts, labels, heavy = [seen.vectors[rows]], [seen.fraud[rows]], [weights[rows]]
-    for mark, vectors in seen.early.items():
+    for mark in early:
         there = rows & (seen.transactions >= mark)
-        parts.append(vectors[there])
+        parts.append(seen.early[mark][there])
         labels.append(seen.fraud[there])
         heavy.append(EARLY_WEIGHT * weights[there])
     data = lightgbm.Dataset(np.vstack(parts), np.concatenate(labels).astype(float), weight=np.concatenate(heavy))
@@ -245,15 +247,15 @@ def _average_path(rows: int) -> float:
 
 
 def calibrate(odds: Floats, fraud: NDArray[np.bool_], weights: Floats) -> dict[str, NDArray[Any]]:
-    """What log-odds of unseen accounts mean: isotonic regression, the middles of its steps joined by lines."""
-    from sklearn.isotonic import IsotonicRegression
+    """What log-odds of unseen accounts mean: Platt's sigmoid (1999), tabled.
 
-    order = np.argsort(odds, kind="stable")
-    rising = IsotonicRegression(y_min=1e-4, y_max=1 - 1e-4).fit(odds[order], fraud[order], weights[order])
-    level = rising.predict(odds[order])
-    starts = np.flatnonzero(np.diff(level, prepend=-1.0))
-    middles = [float(np.average(part)) for part in np.split(odds[order], starts[1:])]
-    return {"known": np.array(middles), "calibrated": level[starts]}
+    Isotonic regression fits no better here, and its steps make equal what the trees tell apart.
+    """
+    from sklearn.linear_model import LogisticRegression
+
+    fitted = LogisticRegression(C=1e3).fit(odds[:, None], fraud, weights)
+    known = np.linspace(-ODDS, ODDS, 481)
+    return {"known": known, "calibrated": fitted.predict_proba(known[:, None])[:, 1]}
 
 
 def cuts(probability: Floats, fraud: NDArray[np.bool_]) -> Floats:
@@ -297,7 +299,7 @@ def train(history: Sequence[Told], labels: Labels, version: str, made_by: str, n
             rows &= seen.quarters < PAST_ENDS
         say(f"{name}: trees from {rows.sum():,} account-quarters")
         made[name] = {
-            **boost(seen, rows, PAST_ROUNDS if past else ROUNDS),
+            **(boost(seen, rows, PAST_ROUNDS, ()) if past else boost(seen, rows, ROUNDS, EARLY)),
             **isolate(seen.vectors[rows & ~seen.fraud]),
             **behaviour.fit(seen.vectors[rows], seen.fraud[rows], SEED),
             **popularity.arrays(),

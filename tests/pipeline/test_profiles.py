@@ -97,6 +97,8 @@ class Fraud:
                 for message in reader.consume(500, timeout=1):
                     assert message.error() is None
                     seen += 1
+                    if b'"kind":"wallet"' not in (message.value() or b""):
+                        continue
                     one = WalletRisk.model_validate_json(message.value() or b"")
                     said = found.setdefault(one.address, [])
                     if one.chain_id == chain and (told := (one.status, one.risk_level, one.revision)) not in said:

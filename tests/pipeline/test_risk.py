@@ -20,7 +20,7 @@ from facade.routes.risk import EXAMPLE
 from tables.registry import PROFILES
 from tables.rows import Row
 from tests.conftest import wait_for
-from tests.contract.facade import assessing, failed, new_chain, serving, write
+from tests.contract.facade import assessing, failed, new_chain, serving, working, write
 from tests.pipeline.system import reading
 from tests.tiny_fraud import profile_row, wallet
 from tests.unit.test_fraud_assess import SANCTIONED
@@ -35,15 +35,16 @@ ASSESS = "/api/python/fraud/assess-risk"
 def away(settings: Settings) -> Settings:
     """A Redis of one's own, so that heartbeats of this worker are not for tests of health to find."""
     create(settings)
-    address = f"{settings.redis_url.rpartition('/')[0]}/5"
+    address = f"{settings.redis_url.rpartition('/')[0]}/11"
     return settings.model_copy(update={"redis_url": address, "rate_limit_per_minute": 100_000})
 
 
 @pytest.fixture(scope="module")
 def http(away: Settings, tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
-    """A facade, and the fraud worker behind it."""
+    """A facade, and behind it the worker that assesses and the one that makes alerts."""
     folder = tmp_path_factory.mktemp("fraud")
-    with assessing(away, folder) as worker, serving(away) as client:
+    alerting = working("language", away, folder / "language.log")
+    with assessing(away, folder) as worker, alerting, serving(away) as client:
         wait_for(lambda: _ready(client, worker, folder / "worker.log"), 60)
         yield client
 
@@ -93,9 +94,8 @@ def test_what_profiles_know_is_used_and_looked_up(http: httpx.Client, store: red
     assert (of_sender["profile"], of_sender["assessments"]) == (None, [said])
     of_receiver = http.get(f"/api/risk/wallets/{receiver.upper().replace('X', 'x')}?chainId={chain}").json()["data"]
     assert (of_receiver["profile"]["risk_level"], of_receiver["profile"]["moves"]) == ("high", 20)
-    (alert,) = http.get(f"/api/alerts?chainId={chain}&kind=risk.request&since={time.time() - 60}").json()["data"][
-        "alerts"
-    ]
+    listed = f"/api/alerts?chainId={chain}&kind=risk.request&since={time.time() - 60}"
+    (alert,) = wait_for(lambda: http.get(listed).json()["data"]["alerts"], 30)
     assert (alert["severity"], alert["entity"], alert["source"]) == ("critical", f"{chain}:{receiver}", said["id"])
 
 

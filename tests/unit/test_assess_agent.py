@@ -11,6 +11,7 @@ from pydantic import TypeAdapter
 
 from agents import assess, risk_alerts
 from agents.agent import Record, Result, RowName
+from agents.runtime import check_sizes
 from models.alerts import CATALOGUE
 from models.fraud.assess import RULES
 from models.fraud.scorer import FRAUD
@@ -108,6 +109,14 @@ def test_the_same_id_twice_in_a_batch_is_assessed_once() -> None:
     result = run(record(FIT, 4, ASKED), record(FIT, 5, ASKED))
     assert len(result.rows) == len(result.outputs) == 1
     assert [answer.value.repeated for answer in result.answers if isinstance(answer.value, RiskAnswer)] == [False, True]
+
+
+def test_whatever_anybody_writes_beside_a_request_fits_the_record_about_it() -> None:
+    many = {f"field_{number}": 0 for number in range(50_000)}
+    result = run(record({**FIT, **many}, 3, [("request_id", b"x" * 70_000)]))
+    check_sizes(result)
+    (one,) = scores(result)
+    assert (one.id, len(one.warnings)) == ("1:3", 5 + 20)
 
 
 def test_one_hash_may_be_named_by_many_requests() -> None:

@@ -30,7 +30,7 @@ BROKEN = b'{"event_type": "airdrop"}'
 @pytest.fixture
 def tally() -> Tally:
     block = Sent("1:17", 1, 17, events=3, value=b"{}")
-    return Tally(Sample({"1:17": block}, [BROKEN], frozenset({("1:17", FRONT, BACK)})))
+    return Tally(Sample({"1:17": block}, [BROKEN], frozenset({("1:17", FRONT, BACK)}), {"demo-0": b"{}"}))
 
 
 def record(topic: str, value: Any, more: headers.Headers | None = None, partition: int = 1) -> Seen:
@@ -63,6 +63,27 @@ def alert(status: str = "final", revision: int = 5) -> Seen:
     return record("alerts", value)
 
 
+def assessment(id: str = "demo-0", level: str = "critical") -> Seen:
+    value: dict[str, Any] = {"kind": "request", "id": id, "revision": 4, "status": "final", "chain_id": 1, "model": "m"}
+    value |= {"from_address": "0x1", "amount": "1.5", "risk_score": 0.97, "risk_level": level, "is_suspicious": True}
+    value |= {"alerts": [], "evidence": 1, "unknown": {}, "warnings": [], "processed_at": 5.0}
+    value["sender"] = {"address": "0x1", "known": "first_contact", "evidence": 1, "level": level}
+    return record("risk.scores", value)
+
+
+def wallet(level: str) -> Seen:
+    value: dict[str, Any] = {
+        "kind": "wallet",
+        "id": "1:0x1",
+        "revision": 4,
+        "status": "final",
+        "chain_id": 1,
+        "model": "m",
+    }
+    value |= {"address": "0x1", "risk_level": level, "at": {"block_number": 1, "evidence": 2}}
+    return record("risk.scores", value)
+
+
 def letter(value: bytes, offset: int = 6, index: str | None = None) -> Seen:
     more = headers.dead_letter(
         topic="chain.events",
@@ -78,13 +99,13 @@ def letter(value: bytes, offset: int = 6, index: str | None = None) -> Seen:
 
 
 def test_nothing_fails_once_everything_came_out(tally: Tally) -> None:
-    assert len(demo.failures(tally)) == 3  # the block, the broken event, the label
-    for one in (block(), finding(), alert(), letter(BROKEN)):
+    assert len(demo.failures(tally)) == 4  # the block, the broken event, the label, the request
+    for one in (block(), finding(), alert(), letter(BROKEN), assessment()):
         assert tally.take(one) is not None
     assert demo.failures(tally) == []
     assert (tally.valid, tally.rejected.total(), len(tally.standing_alerts)) == (3, 1, 1)
     assert tally.first_finding_at is not None
-    for one in (block(), finding(), alert(), letter(BROKEN, offset=9)):
+    for one in (block(), finding(), alert(), letter(BROKEN, offset=9), assessment(), assessment("another")):
         assert tally.take(one) is None  # no news
     assert tally.rejected.total() == 1
 
@@ -112,7 +133,7 @@ def test_a_note_that_letters_were_replayed_is_no_letter(tally: Tally) -> None:
 
 
 def test_a_lost_event_a_retraction_and_a_missing_alert_fail(tally: Tally) -> None:
-    for one in (block(events=2), letter(BROKEN), finding()):
+    for one in (block(events=2), letter(BROKEN), finding(), assessment()):
         tally.take(one)
     assert demo.failures(tally) == ["no alert for finding f1", "1 events are neither valid nor rejected"]
     tally.take(alert())
@@ -123,11 +144,26 @@ def test_a_lost_event_a_retraction_and_a_missing_alert_fail(tally: Tally) -> Non
     assert demo.failures(tally)[0].startswith("labelled sandwich not found in block 1:17")
 
 
+def test_requests_are_told_by_level_and_risky_wallets_counted(tally: Tally, capsys: pytest.CaptureFixture[str]) -> None:
+    screen = Screen(tally)
+    news = tally.take(assessment())
+    assert news is not None
+    screen.tell(news)
+    assert "request   critical: 1.5 from 0x1: probability 0.00" in capsys.readouterr().out
+    tally.take(wallet("high"))
+    text = summary(screen, "http://x", False, None, False)
+    assert "1 swap requests assessed: 1 critical" in text
+    assert "1 of those in the blocks move as frauds do" in text
+    tally.take(wallet("low"))
+    assert "0 of those in the blocks" in summary(screen, "http://x", False, None, False)
+
+
 def test_the_samples_are_whole() -> None:
     sample = load()
     assert len(sample.blocks) == 30
     assert len(sample.labels) == 18
     assert len(sample.broken) == 7
+    assert len(sample.requests) == 100
     assert all(json.loads(one.value)["status"] == "complete" for one in sample.blocks.values())
 
 

@@ -73,6 +73,8 @@ def test_who_is_paid_by_many_is_the_counterpartys_risk_and_not_the_senders() -> 
     assert (one.evidence, one.receiver.known) == (20, "profile")
     (reason,) = one.receiver.reasons
     assert reason.feature == "in_peers" and reason.adds == about(0.9 * 4)
+    assert one.receiver.behaviour and one.sender.behaviour is None
+    assert "foremost peers (in) 1.3" in next(alert.message for alert in one.alerts)
     assert codes(one) == {"receiver_behaviour": "high", "receiver_many_to_one": "low", "receiver_round_values": "low"}
 
 
@@ -174,6 +176,17 @@ def test_a_router_is_nobody_to_judge() -> None:
     one = assessed(receiver=wallet(50), toAddress=ROUTER)
     assert one.receiver is not None and (one.receiver.known, one.receiver.probability) == ("protocol", None)
     assert (one.risk_level, one.risk_to_sender) == ("low", None)
+
+
+@pytest.mark.parametrize("more", [{"tokenPair": "ETH/USDC"}, {"contractInteraction": True}])
+def test_a_contract_of_which_nothing_is_known_is_no_wallet_to_judge(more: dict[str, Any]) -> None:
+    one = assessed(**more)
+    assert one.receiver is not None and (one.receiver.known, one.receiver.evidence) == ("contract", 0)
+    assert (one.risk_to_sender, one.sender.known, one.evidence) == (None, "first_contact", 1)
+    assert one.unknown["toAddress"].startswith("a contract of which no move is known")
+    assert codes(assessed(receiver=wallet(20), **more)), "of one that is known its moves tell"
+    payment = assessed(tokenPair="ETH/USDC", contractInteraction=False)
+    assert payment.receiver is not None and payment.receiver.known == "first_contact"
 
 
 def test_a_contract_creation_has_no_receiver() -> None:

@@ -86,8 +86,8 @@ class Party(Result):
     """One side of a request, judged by what it did itself: who pays a fraud is not one."""
 
     address: str
-    known: Literal["profile", "first_contact", "protocol", "not_an_address"]
-    """By its past, by this request alone, or not at all: a router that everybody uses, an abbreviated identifier."""
+    known: Literal["profile", "first_contact", "protocol", "contract", "not_an_address"]
+    """By its past, by this request alone, or not at all: a router that everybody uses, an unknown contract, an abbreviation."""
     evidence: Uint64
     """How many moves the judgement rests on, this request included on first contact."""
     level: Level
@@ -99,6 +99,8 @@ class Party(Result):
     """Public lists that name the address."""
     reasons: list[Reason] = []
     """What raises `probability` most; from `medium` up."""
+    behaviour: str | None = None
+    """The kind of wallet that it is like, in words (HDBSCAN); from `medium` up."""
 
 
 class Assessment(Result):
