@@ -72,7 +72,7 @@ def test_workers_say_with_what_they_start_what_is_theirs_and_what_they_restored(
     for name, agents in (
         ("validate", ["validate", "verdicts"]),
         ("chain", ["mev", "blocks"]),
-        ("language", ["alerts"]),
+        ("language", ["alerts", "risk_alerts"]),
     ):
         lines = system.lines(name)
         (start,) = [line for line in lines if line["message"] == f"worker {name} starts"]

@@ -238,3 +238,17 @@ def test_a_hub_makes_a_row_that_fits() -> None:
     row = runtime.row(ANN)
     assert row is not None and row.moves == 16 * 79
     assert len(runtime.stored[PROFILES, ANN]) < 128_000
+
+
+def test_a_row_of_other_fields_begins_anew_and_is_still_replaced() -> None:
+    runtime = Runtime()
+    runtime.run(activity(1, 5, {ANN: 3}))
+    row = runtime.row(ANN)
+    assert row is not None
+    old = row.model_copy(update={"layout": row.layout ^ 1})
+    assert current(old) is None
+    runtime.stored[PROFILES, ANN] = b"%0*d" % (VERSION_DIGITS, 5) + old.model_dump_json(exclude_none=True).encode()
+    result = runtime.run(activity(2, 6, {ANN: 1}))
+    row = runtime.row(ANN)
+    assert row is not None and (row.moves, row.revision, row.level) == (1, 6, "low")
+    assert told(result) == [(ANN, "retracted", "low")]
