@@ -17,10 +17,11 @@ from agents.releases import serving
 from agents.runtime import Outlet, Runner
 from base.settings import Settings
 from models.releases import Models
-from tables.registry import PROFILES, Table
+from tables.registry import PROFILES, RISK, Table
 
-SPANNING = (PROFILES,)
-"""Left out: their rows span blocks, and each is made from the one before it, which a worker would write at the same time."""
+LEFT_OUT = (PROFILES, RISK)
+"""Rows of profiles span blocks, and each is made from the one before it, which a worker would write at the same time. Those of risk
+say what was known at their time; made again they would say something else of the same request."""
 
 
 class Ended(Exception):
@@ -90,13 +91,13 @@ class Rebuild:
 
 
 def owners(names: Iterable[str]) -> list[Agent]:
-    """The agents that own these tables, of all workers; every table that is made of single blocks when none is named.
+    """The agents that own these tables, of all workers; every table that records alone make when none is named.
 
     Raises:
-        KeyError: no agent owns a table of this name that is made of single blocks.
+        KeyError: no agent owns a table of this name that records alone make.
     """
     agents = [agent for worker in WORKERS.values() for agent in worker.agents()]
-    having = [agent for agent in agents if isinstance(agent, Agent) and agent.own and not set(agent.own) & {*SPANNING}]
+    having = [agent for agent in agents if isinstance(agent, Agent) and agent.own and not set(agent.own) & {*LEFT_OUT}]
     named = list(names)
     for name in named:
         if not any(table.name == name for agent in having for table in agent.own):
@@ -105,5 +106,5 @@ def owners(names: Iterable[str]) -> list[Agent]:
 
 
 def tables_of(agents: Iterable[Agent]) -> list[Table]:
-    """All tables of these agents: those of one agent are made together."""
-    return [table for agent in agents for table in agent.own]
+    """All tables of these agents, once each: those of one agent are made together."""
+    return list(dict.fromkeys(table for agent in agents for table in agent.own))

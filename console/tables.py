@@ -88,7 +88,7 @@ def _owners(names: list[str]) -> list[Agent]:
     try:
         return owners(names)
     except KeyError as error:
-        have = ", ".join(dict.fromkeys(table.name for table in tables_of(owners([]))))
+        have = ", ".join(table.name for table in tables_of(owners([])))
         raise LocalError(f"no table {error.args[0]} is made from topics; these are: {have}") from None
 
 
