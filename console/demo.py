@@ -105,8 +105,8 @@ class _Run:
         while self.broken and len(self.broken) * len(sample.blocks) >= (len(self.blocks) + 1) * len(sample.broken):
             self._send(FALLBACK_KEY, self.broken.pop(0))
             self.screen.sent_events += 1
-        while self.requests and len(self.requests) * len(sample.blocks) >= (len(self.blocks) + 1) * len(
-            sample.requests
+        while self.requests and (
+            not self.blocks or len(self.requests) * len(sample.blocks) > len(self.blocks) * len(sample.requests)
         ):
             self._ask(self.requests.pop(0))
 
