@@ -174,13 +174,11 @@ def summary(screen: Screen, http: str, keyed: bool, first_finding_s: tuple[float
     room = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
     # The long list first: what scrolls away is what can be looked up.
     lines = ["", *(line_of(finding, room) for finding in found), "", title]
+    above = sum(level != "low" for level in tally.risky.values())
     rows += [
         ("alerts", str(len(tally.standing_alerts))),
         ("requests", f"{len(tally.assessed)} swap requests assessed: {levels(tally)}"),
-        (
-            "wallets",
-            f"{sum(level != 'low' for level in tally.risky.values())} of those in the blocks move as frauds do",
-        ),
+        ("wallets", f"{above} of those in the blocks score medium or higher, as 5 % of ordinary ones do"),
     ]
     for name, text in rows:
         lines += _row(name, text, room)

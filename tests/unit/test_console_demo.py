@@ -153,7 +153,7 @@ def test_requests_are_told_by_level_and_risky_wallets_counted(tally: Tally, caps
     tally.take(wallet("high"))
     text = summary(screen, "http://x", False, None, False)
     assert "1 swap requests assessed: 1 critical" in text
-    assert "1 of those in the blocks move as frauds do" in text
+    assert "1 of those in the blocks score medium or higher" in text
     tally.take(wallet("low"))
     assert "0 of those in the blocks" in summary(screen, "http://x", False, None, False)
 
