@@ -50,7 +50,7 @@ SLOW_S = 5.0
 """A batch that Kafka has not acknowledged by then is worth a word."""
 CONSECUTIVE_ERRORS = 10
 ERRORS_IN_WINDOW, WINDOW = 100, 10_000
-CACHED_ROWS = 20_000
+CACHED_ROWS = 5_000
 PARTITION_BY_KEY = -1
 BESIDE_VALUE = DEAD_LETTER_ROOM // 2
 """Bytes of key and headers that a record may have: half of what a topic takes beside its largest value."""
