@@ -7,7 +7,6 @@ to the original within 1e-6.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import factorial
 from typing import Any
 
 import numpy as np
@@ -99,7 +98,7 @@ def _depth(left: NDArray[Any], right: NDArray[Any], leaf: NDArray[Any], roots: N
 
 @dataclass(frozen=True, slots=True)
 class Paths:
-    """Every leaf of trees, and what its path asks of each feature on it; (leaves, features on a path), shorter ones filled up."""
+    """Every leaf of trees, and what its path asks of each feature on it; (features on a path, leaves), shorter ones filled up."""
 
     value: Floats
     feature: NDArray[np.int32]
@@ -123,9 +122,9 @@ class Paths:
         rows = [[*path.items(), *[nothing] * (longest - len(path))] for _, path in ends]
 
         def column(place: int, kind: Any) -> NDArray[Any]:
-            return np.array([[asked[place] for _, asked in row] for row in rows], kind)
+            return np.ascontiguousarray(np.array([[asked[place] for _, asked in row] for row in rows], kind).T)
 
-        features = np.array([[feature for feature, _ in row] for row in rows], np.int32)
+        features = np.ascontiguousarray(np.array([[feature for feature, _ in row] for row in rows], np.int32).T)
         values = np.array([value for value, _ in ends])
         return cls(values, features, column(0, float), column(1, float), column(2, bool), column(3, float))
 
@@ -133,23 +132,20 @@ class Paths:
         """(features,): how far each feature of `row` moves the sum of all trees from its mean over the training rows.
 
         Path-dependent TreeSHAP (Lundberg et al. 2018, arXiv 1802.03888), for all leaves at once. A set of a path's features
-        leads to its leaf by the product of `share` where a feature is not known and of `kept` where it is; sums of such
-        products over all sets of one size are the coefficients of a polynomial.
+        leads to its leaf by the product of `share` where a feature is not known and of `kept` where it is. Shapley's weighted sum
+        over all sets of the others is the integral from 0 to 1 of the product of `share + t (kept - share)` (Owen 1972), a
+        polynomial for which Gauss's points are exact.
         """
         seen = row[self.feature]
-        kept = np.where(np.isnan(seen), self.missing, (seen > self.above) & (seen <= self.up_to)).astype(float)
-        out, many = np.zeros(len(row)), kept.shape[1]
-        for one in range(many):
-            ways = np.zeros((len(kept), many))
-            ways[:, 0] = 1.0
-            for size, other in enumerate(place for place in range(many) if place != one):
-                known = ways[:, : size + 1] * kept[:, other, None]
-                ways[:, : size + 1] *= self.share[:, other, None]
-                ways[:, 1 : size + 2] += known
-            weights = [factorial(known) * factorial(many - 1 - known) / factorial(many) for known in range(many)]
-            moved = ways @ np.array(weights) * (kept[:, one] - self.share[:, one]) * self.value
-            out += np.bincount(self.feature[:, one], moved, len(row))
-        return out
+        kept = np.where(np.isnan(seen), self.missing, (seen > self.above) & (seen <= self.up_to))
+        apart = kept - self.share
+        points, weights = np.polynomial.legendre.leggauss((len(kept) + 1) // 2)
+        moved = np.zeros_like(apart)
+        for point, weight in zip((points + 1) / 2, weights / 2, strict=True):
+            ways = self.share + point * apart
+            moved += (weight * ways.prod(axis=0) * self.value) / ways
+        found: Floats = np.bincount(self.feature.ravel(), (moved * apart).ravel(), len(row)).astype(float)
+        return found
 
 
 def _walk(
