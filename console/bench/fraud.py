@@ -27,6 +27,7 @@ from console.bench.reply import RESULTS, percentile
 from console.bench.stage import Stage, end, say, stage
 from console.bench.wallets import measure
 from console.figures import Figure, document, show
+from console.local.errors import LocalError
 from models.fraud.profile import FEATURES, IN, OUT, Move, Profile, features
 from models.fraud.scorer import FRAUD, Scorer
 from models.releases import load
@@ -136,6 +137,8 @@ def latency(bench: Bench) -> None:
         reader.stop.set()
         reader.join()
     took = [(reader.at[id] - at) * 1000 for id, at in islice(due.items(), warm, None) if id in reader.at]
+    if not took:
+        raise LocalError("no score came in time")
     for part, pass_, aim in ((0.5, "", ""), (0.99, "< 50", "25")):
         bench.add(f"{OFFERED:,} requests/s, p{part * 100:.0f}", percentile(took, part), "ms", "", pass_, aim)
     bench.add("requests without a score", count - warm - len(took), "requests", "", "= 0")
@@ -251,7 +254,11 @@ def fraud(
         bench = Bench(there, seconds, REQUESTS.read_bytes().splitlines())
         for name in names:
             say(f"{time.strftime('%H:%M:%S')} {name}")
-            ROWS[name](bench)
+            try:
+                ROWS[name](bench)
+            except LocalError as error:  # the other rows are worth having
+                say(f"{name}: {error}")
+                bench.add(f"{name}: could not be measured", 1, "rows", "", "= 0")
     if keep:
         RESULTS.mkdir(parents=True, exist_ok=True)
         told = {**document(bench.figures), "settings": {"rows": names, "seconds": seconds, "cores": psutil.cpu_count()}}
