@@ -111,7 +111,9 @@ def test_failures_are_named_by_line(soba: Soba, tmp_path: Path, entity: str) -> 
     assert out == "alerts: 2 of 3 lines acknowledged\n"
     assert "line 2: too large" in err
     assert f"warning: 1 line is not JSON; {file} is read as one record a line\n" in err
-    assert "warning: alerts is written by alerts and risk_alerts only; its readers take for real what is sent here" in err
+    assert (
+        "warning: alerts is written by alerts and risk_alerts only; its readers take for real what is sent here" in err
+    )
     (row,) = rows(soba("produce", "alerts", file, "--json")[1])
     assert row["failed"][0]["line"] == 2
     assert (row["lines"], row["acknowledged"], row["without_key"], row["not_json"]) == (3, 2, 1, 1)

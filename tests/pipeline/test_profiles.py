@@ -26,6 +26,7 @@ from tests.contract.facade import new_chain, validating
 from tests.unit.wire import ALICE, BOB, TIME, transaction
 from topics.admin import create
 from topics.clients import consumer, producer
+from topics.partition import partition
 from topics.schemas.wallet import Kept, WalletRisk
 
 pytestmark = pytest.mark.pipeline
@@ -48,6 +49,15 @@ def blocks(chain: int) -> list[bytes]:
     gone = {**fifth, "status": "removed", "transactions": [], "events": []}
     fewer = {**seventh, "transactions": seventh["transactions"][:1]}
     return [orjson.dumps(one) for one in [*out[:-1], gone, fewer, out[-1]]]
+
+
+def chain_apart(settings: Settings) -> int:
+    """A new chain on which Alice and the last wallet lie in two partitions: both through, all is through."""
+    while True:
+        chain = new_chain()
+        alice, last = (partition(f"{chain}:{one}".encode(), settings.partitions) for one in (ALICE, LAST))
+        if alice != last or settings.partitions == 1:
+            return chain
 
 
 def send(settings: Settings, chain: int, values: list[bytes]) -> None:
@@ -134,7 +144,7 @@ def worker(settings: Settings, child_env: dict[str, str], tmp_path: Path) -> Ite
 def test_blocks_become_profiles_and_a_kill_and_a_second_telling_change_nothing(
     settings: Settings, worker: Fraud
 ) -> None:
-    calm, killed = new_chain(), new_chain()
+    calm, killed = chain_apart(settings), chain_apart(settings)
     send(settings, calm, blocks(calm))
     wait_for(lambda: worker.done(calm), 60)
     alice = worker.row(calm, ALICE)
@@ -161,7 +171,7 @@ def test_blocks_become_profiles_and_a_kill_and_a_second_telling_change_nothing(
     assert worker.state(killed) == worker.state(calm) == {ALICE: "critical", BOB: "critical"}
     # Told again, the fifth block is back for a moment; a chain that comes after it shows when all is through.
     send(settings, killed, values)
-    marker = new_chain()
+    marker = chain_apart(settings)
     send(settings, marker, blocks(marker))
     wait_for(lambda: worker.done(marker), 60)
     wait_for(lambda: {address: plain(worker.row(killed, address)) for address in addresses} == wanted, 60)
