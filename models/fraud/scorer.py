@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, get_args
 from zlib import crc32
 
 import numpy as np
@@ -19,9 +19,9 @@ from models.fraud.profile import FEATURES
 from models.fraud.trees import Floats, Paths, Trees
 from models.releases import Served
 from topics.schemas.models import Feature, Manifest
+from topics.schemas.wallet import Level
 
-Level = Literal["low", "medium", "high", "critical"]
-LEVELS: tuple[Level, ...] = ("low", "medium", "high", "critical")
+LEVELS: tuple[Level, ...] = get_args(Level)
 BATCH = 256
 """Rows scored together: what their nodes take then still fits a processor's cache."""
 

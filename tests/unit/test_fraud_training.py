@@ -26,7 +26,7 @@ from models.fraud.replay import Told, quarter, replay
 from models.fraud.scorer import FRAUD, Scorer
 from models.fraud.training import FOLDS, Label, Popularity, dealings, fold_of
 from models.fraud.trees import LEAF, Paths, Trees
-from models.fraud.wallet import Windows, moves_of
+from models.fraud.wallet import HOP_S, Windows, moves_of
 from models.releases import load
 from topics.releases import unpack
 from topics.schemas.chain import WalletMove
@@ -161,25 +161,21 @@ def test_a_folder_without_the_files_is_told_what_it_needs(tmp_path: Path) -> Non
 
 
 def test_what_training_sees_of_a_wallet_is_what_serving_sees(history: tuple[list[Told], dict[str, Label]]) -> None:
-    """Both replay the same moves, one by account and quarter, the other as the agent does; features are equal."""
-    told, _ = history
+    """Both tell the same moves, one by account and quarter, the other in windows as the agent does; features are equal."""
+    told = [one for one in history[0] if one.time // HOP_S == BEGIN // HOP_S + 1]  # one window, within one quarter
     replayed = replay(told, lambda account: lambda address: 3.0)
-    (unit, _) = max(replayed.items(), key=lambda item: item[1].transactions)
-    windows, level = Windows(), None
-    mine = []
+    windows: dict[str, Windows] = {}
+    level = None
     for one in told:
         if one.move.gas_price_wei:  # the market of the history, which blocks tell in the stream
             paid = np.log2(one.move.gas_price_wei)
             level = paid if level is None else level + max(-0.05, min(0.05, paid - level))
-        if one.account == unit.account and quarter(one.time) == unit.quarter:
-            mine.append(moves_of(one.move, one.time, round(2.0 ** (level or 0.0)), lambda address: 3.0))
-    for move in mine:
-        windows.add([move])
-    assert windows.scored is not None
-    if windows.old is None:  # all within one span of 45 days, or the window that began with it
-        assert repr(features(windows.scored)) == repr(features(replayed[unit].profile))
-    else:
-        assert windows.scored is windows.old
+        market = None if level is None else round(2.0**level)
+        windows.setdefault(one.account, Windows()).add([moves_of(one.move, one.time, market, lambda address: 3.0)])
+    assert len(replayed) == len(windows) > 20
+    for (account, _), seen in replayed.items():
+        served = windows[account].scored
+        assert served is not None and repr(features(served)) == repr(features(seen.profile))
 
 
 def test_popularity_does_not_count_a_wallets_own_campaign(history: tuple[list[Told], dict[str, Label]]) -> None:
