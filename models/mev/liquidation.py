@@ -37,7 +37,7 @@ def _finding(view: View, hash: str, event: Liquidation, at: int) -> Finding:
     place = event.log_index if event.log_index is not None else f"loan{at}"
     facts = [Fact("liquidation_event", 0.4)]
     if liquidator in attackers:
-        facts.append(Fact("own_contract", 0.1))
+        facts.append(Fact("liquidator_named", 0.1))
     case = Case(
         kind="liquidation",
         name=f"{hash}:{place}",
