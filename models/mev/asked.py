@@ -51,7 +51,10 @@ class Asked:
 def read(question: DetectMev) -> list[Asked]:
     """The target first, then what stood around it as far as it may be in one block with it; reverted ones did nothing."""
     target, *others = (_asked(place, told) for place, told in enumerate(_told(question)))
-    return [target, *(one for one in others if _near(target, one) and question.surrounding_txs[one.place - 1].status != 0)]
+    return [
+        target,
+        *(one for one in others if _near(target, one) and question.surrounding_txs[one.place - 1].status != 0),
+    ]
 
 
 def _told(question: DetectMev) -> list[AskedTransaction]:
@@ -175,14 +178,18 @@ def _order(swaps: list[Asked]) -> tuple[list[Asked], str] | None:
     None where nothing tells on which side of the target another one stood.
     """
     target = swaps[0]
-    ways = (("places", lambda one: one.index), ("times", lambda one: one.time), ("gas prices", lambda one: _falling(one.gas)))
+    ways = (
+        ("places", lambda one: one.index),
+        ("times", lambda one: one.time),
+        ("gas prices", lambda one: _falling(one.gas)),
+    )
     for name, way in ways:
         keys = [way(one) for one in swaps]
         if any(key is None for key in keys):
             continue
         beside = [way(one) for one in swaps if one.key != target.key]
         if way(target) not in beside:
-            ordered = sorted(swaps, key=lambda one: (way(one), one.log_index or 0, one.place))  # noqa: B023
+            ordered = sorted(swaps, key=lambda one: (way(one), one.log_index or 0, one.place))
             return ordered, name
     return None
 

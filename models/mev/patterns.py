@@ -91,7 +91,9 @@ def _sandwich(front: Asked, victim: Asked, back: Asked) -> Iterator[Pattern]:
     if (alike := _amounts(front, back)) is not None:
         told.add(0.15, f"front and back match in amount within {100 // MATCH} %: {alike[0]:f} and {alike[1]:f}")
     if first and second and "gas prices" not in (first[1], second[1]):
-        told.add(0.1, f"one stood before and one behind the third, by their {' and '.join(sorted({first[1], second[1]}))}")
+        told.add(
+            0.1, f"one stood before and one behind the third, by their {' and '.join(sorted({first[1], second[1]}))}"
+        )
     elif first and second:
         told.add(0.0, "their order is inferred from gas prices alone")
     else:
@@ -146,7 +148,9 @@ def _copied(target: Asked, others: list[Asked]) -> Iterator[Pattern]:
         ):
             continue
         told = Pattern("frontrun", {"front": front, "victim": target})
-        told.add(0.1, f"another transaction of the very same amount, {front.amount:f}, stood before it, by their {order[1]}")
+        told.add(
+            0.1, f"another transaction of the very same amount, {front.amount:f}, stood before it, by their {order[1]}"
+        )
         told.add(0.1, f"it paid more for gas: {front.gas:f} and {target.gas:f} gwei")
         if front.direction and target.direction:
             told.add(0.05, "both sold the same token")
@@ -164,7 +168,12 @@ def _amounts(front: Asked, back: Asked) -> tuple[Decimal, Decimal] | None:
     else:
         pairs = [(front.amount, back.amount)]
     for one, other in pairs:
-        if one is not None and other is not None and min(one, other) > 0 and abs(one - other) * MATCH <= max(one, other):
+        if (
+            one is not None
+            and other is not None
+            and min(one, other) > 0
+            and abs(one - other) * MATCH <= max(one, other)
+        ):
             return one, other
     return None
 

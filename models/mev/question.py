@@ -63,10 +63,12 @@ def _of_table(target: Asked, blocks: Mapping[int, tuple[str, Sequence[Finding]]]
             "findings": found,
         }
         return _said(one.confidence, [where], "table", one.model, one).model_copy(update=more)
-    status = blocks[target.block][0] if target.block in blocks else None
+    status, _ = blocks.get(-1 if target.block is None else target.block, ("unknown", ()))
     if status not in LOOKED_THROUGH:
         return None
-    evidence = [f"the mev agent has looked through block {target.block} ({status}) and names this transaction in no finding"]
+    evidence = [
+        f"the mev agent has looked through block {target.block} ({status}) and names this transaction in no finding"
+    ]
     return _said(LOOKED_THROUGH[status], evidence, "table", MODEL)
 
 
@@ -92,7 +94,9 @@ def _of_detectors(question: DetectMev, asked: Sequence[Asked]) -> MevAnswer | No
         "roles": {name: [made.names[hash].name for hash in hashes] for name, hashes in _parts(one) if hashes},
         "profit": [_in_units(gain) for gain in one.profit],
     }
-    return _said(_less(min(one.confidence, MOST_MADE), made), evidence, "detector", one.model, one).model_copy(update=more)
+    return _said(_less(min(one.confidence, MOST_MADE), made), evidence, "detector", one.model, one).model_copy(
+        update=more
+    )
 
 
 def _less(confidence: float, made: Made) -> float:
@@ -143,7 +147,8 @@ def _gain(found: Pattern) -> list[Gain]:
 
 def _in_units(gain: TokenAmount) -> Gain:
     units = Decimal(gain.amount_raw).scaleb(-SCALE)
-    return Gain(token=gain.token, amount=f"{units.normalize():f}")
+    symbol = gain.token if gain.token.startswith("0x") else gain.token.upper()
+    return Gain(token=symbol, amount=f"{units.normalize():f}")
 
 
 def _likeliest(found: Iterable[Finding]) -> Finding:

@@ -39,7 +39,7 @@ MOST_UNKNOWN = 20
 def _at_most(most: Decimal, expected: str) -> AfterValidator:
     def check(value: str) -> str:
         if not 0 <= Decimal(value) <= most:
-            raise PydanticCustomError("range", f"outside 0 to {most:.0e}", {"expected": expected})  # type: ignore[misc]
+            raise PydanticCustomError("range", f"outside 0 to {most:.0e}", {"expected": expected})
         return value
 
     return AfterValidator(check)
