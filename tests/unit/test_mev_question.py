@@ -121,7 +121,7 @@ def test_a_copied_trade_that_paid_more_is_a_front_run() -> None:
 def test_the_detectors_judge_a_block_made_of_what_is_told() -> None:
     victim, front, back = bundle()
     told = said(victim, front, back)
-    assert (told.mev_type, told.basis, told.role, told.model) == ("sandwich", "detector", "victim", "sandwich/1")
+    assert (told.mev_type, told.basis, told.role) == ("sandwich", "detector", "victim")
     assert told.confidence == 0.85
     assert [gain.model_dump(exclude_none=True) for gain in told.profit] == [{"token": "ETH", "amount": "0.3"}]
     assert said(front, victim, back).role == "front"
