@@ -1,4 +1,4 @@
-"""Read blocks of a chain: by number for their hashes, and their receipts by hash, since a number may mean another block a moment later."""
+"""Read blocks of a chain: by number, and their receipts by hash, since a number may mean another block a moment later."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ async def read_blocks(endpoint: Endpoint, numbers: Sequence[int]) -> list[Raw]:
         blocks.append(block)
     if not blocks:
         raise Behind(f"does not have block {numbers[0]} yet")
-    found = []
+    found: list[Raw] = []
     for block, receipts in zip(blocks, await _receipts(endpoint, blocks), strict=True):
         if not _complete(block, receipts):
             if not found:
@@ -85,7 +85,9 @@ async def read_head(endpoint: Endpoint) -> int:
 
 def _check(block: Any, number: int) -> None:
     """Raises NodeError unless it is a block of that number with the fields that link it to others."""
-    named = isinstance(block, dict) and all(isinstance(block.get(name), str) for name in ("hash", "parentHash", "number"))
+    named = isinstance(block, dict) and all(
+        isinstance(block.get(name), str) for name in ("hash", "parentHash", "number")
+    )
     if not named or not isinstance(block.get("transactions"), list):
         raise NodeError(f"answered no block where block {number} is wanted")
     if block["number"].lower() != hex(number):

@@ -1,7 +1,7 @@
 """One node by JSON-RPC over HTTP: batches of calls, and what went wrong told apart by what to do about it.
 
-web3.py formats each field of each answer, which takes 10 to 300 times as long as the parsing (its issues 2176, 3575 and 3858); blocks
-and receipts are read here as they come.
+web3.py formats each field of each answer, which takes 10 to 300 times as long as the parsing (its issues 2176, 3575 and
+3858); blocks and receipts are read here as they come.
 """
 
 from __future__ import annotations
@@ -17,9 +17,17 @@ import orjson
 
 TIMEOUT_S = 30.0
 RATE_CODES = frozenset({-32005, -32017, -32029, 429})
-_RATE = re.compile(r"too many requests|rate.?limit|request limit|compute units|(capacity|quota) (was |is )?exceeded", re.I)
-_LARGE = re.compile(r"(batch|response|request|content|result|payload).{0,30}too (large|big|long)|batch.{0,20}limit|entity too large", re.I)
-_UNKNOWN = re.compile(r"method.{0,60}(not|unknown|unsupported)|unknown method|unsupported method|not (supported|available|whitelisted)", re.I)
+_RATE = re.compile(
+    r"too many requests|rate.?limit|request limit|compute units|(capacity|quota) (was |is )?exceeded", re.I
+)
+_LARGE = re.compile(
+    r"(batch|response|request|content|result|payload).{0,30}too (large|big|long)|batch.{0,20}limit|entity too large",
+    re.I,
+)
+_UNKNOWN = re.compile(
+    r"method.{0,60}(not|unknown|unsupported)|unknown method|unsupported method|not (supported|available|whitelisted)",
+    re.I,
+)
 
 
 class NodeError(Exception):
@@ -149,7 +157,9 @@ class Endpoint:
         except TimeoutError:
             raise NodeError(f"no answer within {self.timeout_s:g} s") from None
         except (aiohttp.ClientError, OSError) as error:
-            raise NodeError(f"{type(error).__name__}: {getattr(error, 'strerror', None) or 'connection failed'}") from None
+            raise NodeError(
+                f"{type(error).__name__}: {getattr(error, 'strerror', None) or 'connection failed'}"
+            ) from None
         try:
             value = orjson.loads(data)
         except orjson.JSONDecodeError:
