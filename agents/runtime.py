@@ -15,7 +15,6 @@ What can fail, and what happens:
 from __future__ import annotations
 
 import logging
-import os
 import threading
 import time
 from collections import OrderedDict, deque
@@ -34,7 +33,7 @@ from agents.activity import Activity
 from agents.agent import Agent, DeadLetter, Output, Record, Result, RowName, Rows, no_rows
 from agents.trouble import NotTaken, Troubles, explained
 from base import metrics, tracing
-from base.exits import EXIT_DEAD_LETTERS, EXIT_FAILING
+from base.exits import EXIT_DEAD_LETTERS, EXIT_FAILING, end_now
 from base.settings import Settings
 from base.wording import wording
 from models.releases import Models
@@ -71,8 +70,7 @@ class TooLarge(ValueError):
 def leave(code: int, why: str) -> NoReturn:
     """End the process at once. Nothing is flushed or acknowledged: what was confirmed stands, the rest is read again."""
     log.error("%s; ending with exit code %d", why, code)
-    logging.shutdown()
-    os._exit(code)
+    end_now(code)
 
 
 @dataclass(slots=True)
