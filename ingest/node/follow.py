@@ -216,8 +216,8 @@ class Follower:
         if gone and len(gone) == len(blocks):
             raise NoAncestor(
                 f"none of the blocks {blocks[0].number} to {blocks[-1].number} that were sent is on the nodes' chain: it is "
-                f"another chain with the id {self._cursor.chain_id}, or was reorganised deeper than {len(blocks)} blocks; to take it as it "
-                f"is now, delete {self._path} and say by --from where to begin"
+                f"another of the same id, or was reorganised deeper than {len(blocks)} blocks; to take it as it is now, delete "
+                f"{self._path} and say by --from where to begin"
             )
         if gone:
             await self._take_back(gone)
