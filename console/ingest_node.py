@@ -26,6 +26,7 @@ from ingest.node.follow import Follower, NoAncestor
 from ingest.node.heads import Heads
 from ingest.node.nodes import Nodes, WrongChain
 from ingest.node.outlet import KafkaGone, Outlet
+from ingest.node.rpc import TIMEOUT_S
 from topics.admin import cluster_id
 from topics.registry import CHAIN_EVENTS
 
@@ -56,6 +57,9 @@ def node(
     pending: Annotated[
         bool, typer.Option("--pending", help="Pending swaps to swap.requests, too (takes --ws).")
     ] = False,
+    timeout: Annotated[
+        float, typer.Option(min=0.1, metavar="SECONDS", help="How long an answer may take.")
+    ] = TIMEOUT_S,
 ) -> None:
     """Follow any EVM chain: every block, complete and in order, to chain.events; reorganisations are taken back.
 
@@ -68,7 +72,7 @@ def node(
     records.known(CHAIN_EVENTS.name, there)
     _log(settings)
     try:
-        asyncio.run(_follow(settings, rpc, ws, first, confirmations, chain_id, pending))
+        asyncio.run(_follow(settings, rpc, ws, first, confirmations, chain_id, pending, timeout))
     except (WrongChain, NoAncestor, cursor.Unusable) as error:
         log.error("%s", error)
         raise typer.Exit(EXIT_MISFIT) from None
@@ -85,13 +89,14 @@ async def _follow(
     confirmations: int,
     chain_id: int | None,
     pending: bool,
+    timeout: float,
 ) -> None:
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stopping.set)
     async with aiohttp.ClientSession() as session:
-        nodes = Nodes(urls, session, chain_id)
+        nodes = Nodes(urls, session, chain_id, timeout)
         if not await _until(stopping, asyncio.create_task(nodes.check())):
             return
         path = settings.data_dir / "ingest" / f"{await asyncio.to_thread(cluster_id, settings)}-{nodes.chain_id}.json"

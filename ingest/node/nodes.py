@@ -16,7 +16,7 @@ from ingest.node.rpc import Call, Endpoint, NodeError, Refused
 log = logging.getLogger("soba.ingest")
 
 FIRST_REST_S = 0.25
-LONGEST_REST_S = 30.0
+LONGEST_REST_S = 15.0
 T = TypeVar("T")
 
 
@@ -28,7 +28,7 @@ class Nodes:
     """The nodes in the order in which they are preferred."""
 
     def __init__(
-        self, urls: Sequence[str], session: aiohttp.ClientSession, chain_id: int | None = None, timeout_s: float = 30.0
+        self, urls: Sequence[str], session: aiohttp.ClientSession, chain_id: int | None, timeout_s: float
     ) -> None:
         self.endpoints = [Endpoint(url, session, timeout_s) for url in urls]
         self._chain_id = chain_id
