@@ -24,7 +24,7 @@ from models.fraud.profile import FEATURES, features
 from models.fraud.replay import AccountQuarter, Replayed, Told, quarter, replay
 from models.fraud.scorer import FRAUD, Scorer
 from models.fraud.training import PAST_ENDS, Label, fold_of
-from models.fraud.trees import Floats
+from models.fraud.walk import Floats
 from models.releases import Refused, load
 from topics.releases import unpack
 
@@ -99,8 +99,8 @@ def judge(history: Sequence[Told], labels: Mapping[str, Label], by: Judges) -> J
     )
     for scorer in {id(one): one for one in scorers.values()}.values():
         mine = np.array([place for place, unit in enumerate(units) if scorers[unit.account] is scorer])
-        last = scorer.score(_vectors([features(replayed[units[place]].profile) for place in mine]))
-        judged.probability[mine], judged.anomaly[mine] = last.probability, last.anomaly
+        last = _vectors([features(replayed[units[place]].profile) for place in mine])
+        judged.probability[mine], judged.anomaly[mine] = scorer.score(last).probability, scorer.anomaly(last)
         judged.single[mine] = scorer.score(_vectors([_first(replayed[units[place]]) for place in mine])).probability
     return judged
 
