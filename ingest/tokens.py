@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ingest.facts import NATIVE
+from topics.schemas.native import ZERO
 
 DECIMALS: dict[int, dict[str, int]] = {
     1: {
@@ -36,7 +36,7 @@ DECIMALS: dict[int, dict[str, int]] = {
     },
 }
 """chain id → token, lower case → decimals."""
-NATIVE_DECIMALS = {NATIVE: 18}
+NATIVE_DECIMALS = {ZERO: 18}
 """Of the native coin of every EVM chain."""
 
 

@@ -6,9 +6,10 @@ what that lends; the collateral is counted, and handed over, in shares of its ow
 
 from __future__ import annotations
 
-from ingest.facts import NATIVE, Answers, Family, PoolFacts, Question, Wanted, address_of, call
+from ingest.facts import Answers, Family, PoolFacts, Question, Wanted, address_of, call
 from ingest.protocols.base import Context, Decoder, Fields, Undecoded, address, word, words
 from ingest.raw import Log
+from topics.schemas.native import ZERO
 
 COMPTROLLERS = {
     "0x3d9819210a31b4961b30ef54be2aed79b9c9cd3b": "compound_v2",
@@ -17,7 +18,7 @@ COMPTROLLERS = {
 }
 """Who runs the markets → protocol; one that is not here is called `compound_v2_fork`."""
 LENT: dict[str, str] = {
-    "0x4ddc2d193948926d02f9b1fe9e1daa0718270ed5": NATIVE,
+    "0x4ddc2d193948926d02f9b1fe9e1daa0718270ed5": ZERO,
     "0x5d3a536e4d6dbd6114cc1ead35777bab948e3643": "0x6b175474e89094c44da98b954eedeac495271d0f",  # DAI
     "0x39aa39c021dfbae8fac545936693ac917d5e7563": "0xa0b86991c6218b36c1d19d4a2e9eb0ce3606eb48",  # USDC
     "0xf650c3d88d12db855b8bf7d11be6c55a4e07dcc9": "0xdac17f958d2ee523a2206206994597c13d831ec7",  # USDT
@@ -62,7 +63,7 @@ def _read(wanted: Wanted, answers: Answers) -> PoolFacts | None:
     if comptroller is None:
         return None
     # A market of the native coin has no underlying().
-    return PoolFacts(protocol=COMPTROLLERS.get(comptroller, "compound_v2_fork"), token0=underlying or NATIVE)
+    return PoolFacts(protocol=COMPTROLLERS.get(comptroller, "compound_v2_fork"), token0=underlying or ZERO)
 
 
 DECODERS: dict[str, Decoder] = {

@@ -13,9 +13,10 @@ from typing import Any
 
 from eth_hash.auto import keccak
 
-from ingest.facts import NATIVE, Answers, Family, PoolFacts, Question, Request, Wanted, address_of, call, native
+from ingest.facts import Answers, Family, PoolFacts, Question, Request, Wanted, address_of, call, native
 from ingest.protocols.base import Context, Decoder, Fields, Undecoded, listed, parts, party, word, words
 from ingest.raw import Log
+from topics.schemas.native import ZERO
 
 MAX_COINS = 8
 META_REGISTRY = "0xf98b45fa17de75fb1ad0e7afd971b0ca00e379fc"
@@ -25,8 +26,8 @@ _WETH, _WBTC = "0xc02aaa39b223fe8d0a0e5c4f27ead9083c756cc2", "0x2260fac5e5542a77
 _USDC, _USDT = "0xa0b86991c6218b36c1d19d4a2e9eb0ce3606eb48", "0xdac17f958d2ee523a2206206994597c13d831ec7"
 POOLS: dict[str, tuple[str, ...]] = {
     "0xbebc44782c7db0a1a60cb6fe97d0b483032ff1c7": ("0x6b175474e89094c44da98b954eedeac495271d0f", _USDC, _USDT),
-    "0xdc24316b9ae028f1497c275eb9192a3ea0f67022": (NATIVE, "0xae7ab96520de3a18e5e111b5eaab095312d7fe84"),  # stETH
-    "0xc5424b857f758e906013f3555dad202e4bdb4567": (NATIVE, "0x5e74c9036fb86bd7ecdcb084a0673efc32ea31cb"),  # sETH
+    "0xdc24316b9ae028f1497c275eb9192a3ea0f67022": (ZERO, "0xae7ab96520de3a18e5e111b5eaab095312d7fe84"),  # stETH
+    "0xc5424b857f758e906013f3555dad202e4bdb4567": (ZERO, "0x5e74c9036fb86bd7ecdcb084a0673efc32ea31cb"),  # sETH
     "0xd51a44d3fae010294c616388b506acda1bfaae46": (_USDT, _WBTC, _WETH),
     "0x7f86bf177dd4f3494b841a37e810a34dd56c829b": (_USDC, _WBTC, _WETH),
     "0xf5f5b97624542d72a9e06f04804bf81baa15e2b4": (_USDT, _WBTC, _WETH),

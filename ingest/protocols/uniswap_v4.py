@@ -15,7 +15,7 @@ from typing import Any
 from eth_hash.auto import keccak
 
 from ingest.deployments import MAX_CANDIDATES, Pool
-from ingest.facts import NATIVE, Answers, Family, PoolFacts, Question, Request, Wanted, call
+from ingest.facts import Answers, Family, PoolFacts, Question, Request, Wanted, call
 from ingest.protocols.base import (
     Context,
     Decoder,
@@ -28,6 +28,7 @@ from ingest.protocols.base import (
     words,
 )
 from ingest.raw import Log
+from topics.schemas.native import ZERO
 
 INITIALIZE = "0xdd466e674ea557f56295e2d0218a125ea4b4f0f6f3307b95f85e6110838d6438"
 PLAIN = ((3000, 60), (500, 10), (10000, 200), (100, 1))
@@ -100,7 +101,7 @@ def initialize(log: Log, context: Context) -> Undecoded:
 
 def _find(log: Log, context: Context) -> Pool | None:
     id, manager = log.topics[1].lower(), log.address.lower()
-    facts = context.pools.facts.pools.get(id) or plain_pool(id, context.pools.touching(log, manager) | {NATIVE})
+    facts = context.pools.facts.pools.get(id) or plain_pool(id, context.pools.touching(log, manager) | {ZERO})
     if facts is None:
         context.pools.want("uniswap_v4", id, manager)
         return None

@@ -12,11 +12,11 @@ import pytest
 
 from base.settings import ROOT
 from ingest.decode import assemble, decode
-from ingest.facts import NATIVE
 from ingest.files import find_blocks, read, read_blocks
 from ingest.raw import Malformed, parse
 from tests.unit.raw_logs import USDC, WETH
 from topics.schemas.chain import Block, Liquidation, Swap
+from topics.schemas.native import ZERO
 
 SAMPLES = ROOT / "samples" / "blocks"
 FILES = find_blocks(SAMPLES)
@@ -83,7 +83,7 @@ def test_every_labelled_liquidation_is_decoded_exactly() -> None:
     wanted = Counter[tuple[Any, ...]]()
     for file in FILES:
         seen = [one for one in labels(file)["liquidations"] if one["visible_in_logs"]]
-        wanted.update(tuple(one[name] if one[name] != ETHER else NATIVE for name in LIQUIDATION) for one in seen)
+        wanted.update(tuple(one[name] if one[name] != ETHER else ZERO for name in LIQUIDATION) for one in seen)
         told.update(
             (
                 one.transaction_hash,

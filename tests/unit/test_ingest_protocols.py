@@ -8,7 +8,6 @@ import pytest
 from eth_hash.auto import keccak
 
 from ingest.decode import decode
-from ingest.facts import NATIVE
 from ingest.protocols import (
     BY_TOPIC,
     PROTOCOLS,
@@ -30,6 +29,7 @@ from ingest.protocols import (
 )
 from ingest.protocols.uniswap_v4 import POSITION_MANAGERS
 from tests.unit.raw_logs import ALICE, BOB, USDC, WETH, event, log, raw, topic0, undecoded
+from topics.schemas.native import ZERO
 
 U = "uint256"
 SIGNATURES: dict[Any, list[str]] = {
@@ -134,12 +134,12 @@ MANAGER = next(iter(POSITION_MANAGERS))
 
 
 def test_v4_swap_signs_are_the_swappers_and_native_is_the_zero_address() -> None:
-    id, _ = v4_key(NATIVE, USDC, 3000, 60, "0x00")
-    facts = {id: {"protocol": "uniswap_v4", "token0": NATIVE, "token1": USDC}}
+    id, _ = v4_key(ZERO, USDC, 3000, 60, "0x00")
+    facts = {id: {"protocol": "uniswap_v4", "token0": ZERO, "token1": USDC}}
     # The swapper paid 1 ether (negative) and took 2,000 USDC.
     swap = told(V4_SWAP, [id, ALICE], [-(10**18), 2_000_000_000, 2**96, 77, -5, 3000], MANAGER, pools=facts)
     assert swap == {
-        "event_type": "swap", "protocol": "uniswap_v4", "pool": id, "sender": ALICE, "token_in": NATIVE, "token_out": USDC,
+        "event_type": "swap", "protocol": "uniswap_v4", "pool": id, "sender": ALICE, "token_in": ZERO, "token_out": USDC,
         "amount_in_raw": str(10**18), "amount_out_raw": "2000000000", "amount_in": "1", "amount_out": "2000",
         "sqrt_price_x96": str(2**96), "liquidity": "77", "tick": -5,
     }  # fmt: skip
@@ -148,12 +148,12 @@ def test_v4_swap_signs_are_the_swappers_and_native_is_the_zero_address() -> None
 
 
 def test_v4_pool_without_hooks_is_proven_by_what_its_transaction_moved() -> None:
-    id, _ = v4_key(NATIVE, USDC, 500, 10, "0x00")
+    id, _ = v4_key(ZERO, USDC, 500, 10, "0x00")
     moves = log(USDC, TRANSFER, [MANAGER, ALICE], [7])
     *_, swap = decode(raw(moves, log(MANAGER, V4_SWAP, [id, ALICE], [-3, 7, 1, 1, 1, 500]))).block.events
-    assert swap.model_dump()["token_in"] == NATIVE
+    assert swap.model_dump()["token_in"] == ZERO
     # Another pool of the same tokens, with hooks, is not taken for it.
-    hooked, _ = v4_key(NATIVE, USDC, 500, 10, CAROL)
+    hooked, _ = v4_key(ZERO, USDC, 500, 10, CAROL)
     decoded = decode(raw(moves, log(MANAGER, V4_SWAP, [hooked, ALICE], [-3, 7, 1, 1, 1, 500])))
     assert decoded.undecoded == {"unknown_pool": 1}
 
@@ -190,7 +190,7 @@ COINS = {POOL: {"protocol": "curve", "tokens": [USDC, "0x" + "EE" * 20, WETH], "
 def test_curve_exchange_by_number(signature: str, extra: int) -> None:
     swap = told(signature, [BOB], [0, 2_000_000, 1, 10**15, *[9] * extra], pools=COINS)
     assert swap == {
-        "event_type": "swap", "protocol": "curve", "pool": POOL, "sender": BOB.lower(), "token_in": USDC, "token_out": NATIVE,
+        "event_type": "swap", "protocol": "curve", "pool": POOL, "sender": BOB.lower(), "token_in": USDC, "token_out": ZERO,
         "amount_in_raw": "2000000", "amount_out_raw": str(10**15), "amount_in": "2", "amount_out": "0.001",
     }  # fmt: skip
     assert undecoded(log(POOL, signature, [BOB], [0, 5, 1, 0, *[9] * extra]), pools=COINS) == {"one_sided": 1}
@@ -209,7 +209,7 @@ def test_curve_liquidity() -> None:
     three = told(f"AddLiquidity(address,{U}[3],{U}[3],{U},{U})", [BOB], [1, 0, 3, 9, 9, 9, 9, 9], pools=COINS)
     assert three == {
         "event_type": "mint", "protocol": "curve", "pool": POOL, "sender": BOB.lower(), "owner": BOB.lower(),
-        "tokens": [USDC, NATIVE, WETH], "amounts_raw": ["1", "0", "3"],
+        "tokens": [USDC, ZERO, WETH], "amounts_raw": ["1", "0", "3"],
     }  # fmt: skip
     two = told(f"RemoveLiquidity(address,{U}[2],{U})", [BOB], [4, 5, 9], pools=COINS)
     assert (two["event_type"], two["amount0_raw"], two["amount1_raw"]) == ("burn", "4", "5")
@@ -217,7 +217,7 @@ def test_curve_liquidity() -> None:
     listed = told(
         f"RemoveLiquidityImbalance(address,{U}[],{U}[],{U},{U})", [BOB], [0x80, 0x100, 7, 7, 3, 1, 2, 3, 0], pools=COINS
     )
-    assert (listed["tokens"], listed["amounts_raw"]) == ([USDC, NATIVE, WETH], ["1", "2", "3"])
+    assert (listed["tokens"], listed["amounts_raw"]) == ([USDC, ZERO, WETH], ["1", "2", "3"])
 
 
 def test_curve_one_coin_by_number_or_by_what_left_the_pool() -> None:
@@ -301,7 +301,7 @@ def test_aave_liquidations() -> None:
     first = event(
         log(next(iter(aave.LENDING_POOLS)), SIGNATURES[aave][1], ["0x" + "ee" * 20, USDC, BOB], [5, 7, 1, ALICE, 0, 99])
     )
-    assert (first["protocol"], first["token_out"], first["from_address"]) == ("aave_v1", NATIVE, ALICE)
+    assert (first["protocol"], first["token_out"], first["from_address"]) == ("aave_v1", ZERO, ALICE)
 
 
 def test_compound_v2_liquidation_names_the_ctoken_that_was_seized() -> None:

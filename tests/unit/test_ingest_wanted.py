@@ -12,13 +12,14 @@ from eth_hash.auto import keccak
 
 from ingest.decode import Decoded, assemble
 from ingest.deployments import DEPLOYMENTS, PairFamily, create2
-from ingest.facts import NATIVE, Facts, Request, Wanted, selector
+from ingest.facts import Facts, Request, Wanted, selector
 from ingest.protocols import QUESTIONS, learn, requests
 from ingest.protocols.uniswap_v4 import POSITION_MANAGERS
 from ingest.raw import parse
 from tests.unit.raw_logs import ALICE, BOB, USDC, V2_PAIR, V3_POOL, WETH, log, raw
 from tests.unit.test_ingest_decode import V2_SWAP, V3_SWAP
 from tests.unit.test_ingest_protocols import POOL, V4_INITIALIZE, V4_SWAP, U, v4_key
+from topics.schemas.native import ZERO
 
 UNI_V2_FACTORY = "0x5c69bee701ef814a2b6a3edd4b1652cb9cc5aa6f"
 UNI_V3_FACTORY = "0x1f98431c8ad98523631ae4a59f267346ea31f984"
@@ -146,7 +147,7 @@ def test_curve_coins_by_either_kind_of_number(coins: str, underlying: str) -> No
     before, after, _ = ask(raw(swap, deep), node)
     assert before.undecoded == {"unknown_pool": 2}
     assert [(one["token_in"], one["token_out"]) for one in after.block.model_dump()["events"]] == [
-        (USDC, NATIVE), (ALICE, WETH),
+        (USDC, ZERO), (ALICE, WETH),
     ]  # fmt: skip
 
 
@@ -209,7 +210,7 @@ def test_lending_markets() -> None:
     found = events(borrow, contract(cream))
     assert (found["protocol"], found["token_in"], found["amount_in_raw"]) == ("cream", WETH, "5")
     ether = events(borrow, contract({"comptroller()": told(ALICE)}))
-    assert (ether["protocol"], ether["token_in"]) == ("compound_v2_fork", NATIVE)
+    assert (ether["protocol"], ether["token_in"]) == ("compound_v2_fork", ZERO)
     assert "token_in" not in events(borrow, contract({"underlying()": told(WETH)}))
     absorb = raw(log(POOL, "AbsorbDebt(address,address,uint256,uint256)", [ALICE, BOB], [5, 9]))
     assert events(absorb, contract({"baseToken()": told(WETH)}))["token_in"] == WETH
