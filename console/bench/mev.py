@@ -116,9 +116,6 @@ def _inspected() -> list[dict[str, Any]] | None:
 @contextmanager
 def _workers(there: Stage, tag: str) -> Iterator[list[psutil.Process]]:
     """The production workers validate and chain, on cores of their own where there are enough."""
-    there.fresh(*TOPICS)
-    for group in GROUPS:
-        there.forget(group)
     with ExitStack() as stack:
         yield [
             stack.enter_context(running(there, candidate, "envelope", f"{tag}-{candidate.name}", number))
@@ -126,18 +123,22 @@ def _workers(there: Stage, tag: str) -> Iterator[list[psutil.Process]]:
         ]
 
 
-def _there(bench: Bench) -> Stage:
+def _begin(bench: Bench) -> Stage:
+    """Nothing of an earlier run is left: neither outputs, from which a restart would take up its work, nor offsets."""
     assert bench.stage is not None
+    bench.stage.fresh(*TOPICS)
+    for group in GROUPS:
+        bench.stage.forget(group)
     return bench.stage
 
 
 def flow(bench: Bench) -> None:
     """chain.events → chain.blocks → mev.findings and rows, by both workers, as fast as they go."""
-    there = _there(bench)
+    there = _begin(bench)
     of_cycle, transactions, found = cycle()
     count = -(-int(FAST * (bench.seconds + WARM_UP_S)) // of_cycle) * of_cycle
+    there.fill(((str(CHAIN), one.value) for one in blocks(count)), CHAIN_EVENTS.name, "blocks")
     with _workers(there, "flow") as processes, there.probe(MEV_FINDINGS.name) as probe:
-        there.fill(((str(CHAIN), one.value) for one in blocks(count)), CHAIN_EVENTS.name, "blocks")
         made = window(processes, probe, of_cycle / found, bench.seconds, count, warm_up=1.0)
     bench.add("chain.events to mev.findings", made.wall, "blocks/s", "validate and chain", ">= 100")
     bench.add(
@@ -148,7 +149,7 @@ def flow(bench: Bench) -> None:
 
 def latency(bench: Bench) -> None:
     """From a block's place in a schedule to the last of its findings in a reader's hand."""
-    there = _there(bench)
+    there = _begin(bench)
     warm, count = int(OFFERED * WARM_UP_S), int(OFFERED * (WARM_UP_S + bench.seconds))
     first, *sent = blocks(count + 1)
     with (
