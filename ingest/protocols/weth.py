@@ -6,6 +6,7 @@ that the log does not name. The other party of a deposit is the wrapper itself, 
 
 from __future__ import annotations
 
+from ingest.facts import Family, Question
 from ingest.protocols.base import Context, Decoder, Fields, Undecoded, party, word, words
 from ingest.raw import Log
 from topics.schemas.native import WRAPPERS
@@ -43,3 +44,4 @@ DECODERS: dict[str, Decoder] = {
     "0xe1fffcc4923d04b559f4d29a8bfc6cda04eb5b0d3c460751c2402c5c5cc9109c": deposit,
     "0x7fcf532c15f0a6db0bd6d0e038bea71d30d808c7d98cb3bf7268a95bf5081b65": withdrawal,
 }
+QUESTIONS: dict[Family, Question] = {}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal
 
 from models.mev.costs import builder_payment, gas_cost
@@ -40,14 +40,13 @@ class Case:
     protocols: Iterable[str | None]
     profit: Mapping[str, int]
     facts: Sequence[Fact]
+    model: str
     front: Sequence[str] = ()
     victims: Sequence[str] = ()
     back: Sequence[str] = ()
     path: Sequence[Step] = ()
     losses: Sequence[Loss] = ()
     borrower: str | None = None
-    related: Sequence[str] = ()
-    model: str = field(default="")
 
 
 def make(view: View, case: Case) -> Finding:
@@ -80,7 +79,6 @@ def make(view: View, case: Case) -> Finding:
         prices=valued[1] if valued else [],
         gas_cost_wei=_told(gas_cost(view, case.own)),
         builder_payment_wei=_told(paid),
-        related=list(case.related),
         confidence=round(min(1.0, max(0.0, 0.5 + sum(fact.weight for fact in case.facts))), 2),
         evidence=[fact.name for fact in case.facts],
         model=case.model,

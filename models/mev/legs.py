@@ -21,6 +21,8 @@ SHARED_FROM_RECIPIENTS = 3
 
 Direction = tuple[str, str]
 """(token sold, token bought)."""
+ANY: Direction = ("", "")
+"""Of liquidity added on both sides."""
 
 
 @dataclass(slots=True)
@@ -54,6 +56,8 @@ class Legs:
     """A block's legs by pool, each list in block order, and the addresses that many people traded through."""
 
     by_pool: dict[str, list[Leg]]
+    adds: dict[str, list[Leg]]
+    """Liquidity added, by pool: nobody's front or back, but somebody may be caught in it. It holds no swaps."""
     shared: frozenset[str]
 
 
@@ -74,7 +78,24 @@ def read_legs(view: View) -> Legs:
                 by_pool[trade.pool].append(leg)
                 users.saw(leg, trade.swap, view.nobody)
             leg.add(trade)
-    return Legs(dict(by_pool), users.shared())
+    return Legs(dict(by_pool), _adds(view), users.shared())
+
+
+def _adds(view: View) -> dict[str, list[Leg]]:
+    adds: dict[str, list[Leg]] = defaultdict(list)
+    for event in view.liquidity:
+        if event.event_type != "mint" or event.pool is None:
+            continue
+        hash, pool = event.transaction_hash.lower(), event.pool.lower()
+        # Added on one side only, it moves the price as a sale of that token would.
+        only0, only1 = event.amount1_raw == "0", event.amount0_raw == "0"
+        token0, token1 = (event.token0 or "").lower(), (event.token1 or "").lower()
+        direction = (token0, token1) if only0 else (token1, token0) if only1 else ANY
+        signer = view.signer(hash)
+        named = (signer, view.called(hash), event.owner, event.sender)
+        actors = frozenset(one.lower() for one in named if one) - view.nobody
+        adds[pool].append(Leg(view.places[hash], hash, pool, event.protocol, direction, signer, actors))
+    return adds
 
 
 def _actors(swap: Swap, transaction: Transaction | None, nobody: frozenset[str]) -> tuple[str | None, frozenset[str]]:

@@ -25,7 +25,8 @@ def victim_losses(history: History, pool: str, attackers: Collection[str], victi
 
     `attackers` are the hashes of the attacker's transactions.
     """
-    if victims[0].protocol not in FEE_30_BP:
+    victims = [leg for leg in victims if leg.swaps]
+    if not victims or victims[0].protocol not in FEE_30_BP:
         return []
     start = min(history.first[hash] for hash in attackers if hash in history.first)
     reserves = _before(history.events, start)

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from models.mev.base import Case, Fact, make
 from models.mev.legs import Leg, read_legs
 from models.mev.loss import victim_losses
-from models.mev.rounds import Round, find_rounds, matches
+from models.mev.rounds import Round, find_rounds, same
 from models.mev.view import View
 from topics.schemas.mev import Finding
 
@@ -78,7 +78,7 @@ def _closes(one: Round) -> bool:
         )
     ]
     bought, sold, paid, got = (total[0] for total in sums)
-    return matches(bought, sold) or matches(paid, got)
+    return same(bought, sold) or same(paid, got)
 
 
 def _hashes(legs: Iterable[Leg]) -> list[str]:

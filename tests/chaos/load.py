@@ -14,7 +14,7 @@ import orjson
 from confluent_kafka import KafkaError, Message, Producer
 
 from base.settings import Settings
-from models.mev import detect
+from models import mev
 from tests.chaos.events import FIRST_TIME, IN_PIECES, alone, block_hash, records, samples
 from topics.clients import producer
 from topics.partition import partition
@@ -60,8 +60,8 @@ def events_in(value: bytes) -> int:
 def _sandwich() -> dict[str, Any]:
     """The smallest part of a real block that still holds its sandwich."""
     block = samples()["12412732"]
-    finding = next(one for one in detect(Block.model_validate(block)) if one.kind == "sandwich")
-    named = {*finding.named()}
+    (finding,) = (one for one in mev.detect(Block.model_validate(block)) if one.kind == "sandwich")
+    named = set(finding.named())
     return {
         "status": "complete",
         "events": [event for event in block["events"] if event["transaction_hash"] in named],

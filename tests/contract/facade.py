@@ -89,17 +89,18 @@ def failed(answer: httpx.Response, status: int, code: str) -> dict[str, Any]:
 @contextlib.contextmanager
 def working(name: str, settings: Settings, log: Path, **more: str) -> Iterator[subprocess.Popen[bytes]]:
     """A real worker, with `more` in its environment."""
-    with _child(["-m", "console", "worker", name], settings, log, **more) as worker:
+    with child(["-m", "console", "worker", name], settings, log, **more) as worker:
         yield worker
 
 
 def assessing(settings: Settings, folder: Path) -> contextlib.AbstractContextManager[subprocess.Popen[bytes]]:
     """A real fraud worker with the model of tests/fraud.py; it logs to `worker.log` in `folder`."""
-    return _child(["-m", "tests.pipeline.fraud_worker", str(folder)], settings, folder / "worker.log")
+    return child(["-m", "tests.pipeline.fraud_worker", str(folder)], settings, folder / "worker.log")
 
 
 @contextlib.contextmanager
-def _child(argv: list[str], settings: Settings, log: Path, **more: str) -> Iterator[subprocess.Popen[bytes]]:
+def child(argv: list[str], settings: Settings, log: Path, **more: str) -> Iterator[subprocess.Popen[bytes]]:
+    """Python with these arguments against the servers of `settings`, ended in order."""
     environment = settings.environment(
         brokers=settings.brokers, redis_url=settings.redis_url, data_dir=settings.data_dir, worker_port=0
     )
