@@ -21,6 +21,7 @@ from faust.app import BootStrategy
 from agents.activity import Activity
 from agents.agent import Agent, Partitioned
 from agents.consume import ConsumeFeed
+from agents.lists import listing
 from agents.pulse import Pulse
 from agents.releases import serving
 from agents.runtime import Outlet
@@ -162,8 +163,9 @@ def build(worker: Worker, settings: Settings) -> Any:
     activity = Activity()
     outlet = Outlet(settings, activity)
     threads = []
-    if releases := serving(agents, settings, outlet):
-        app.service(releases)
+    for told in (serving(agents, settings, outlet), listing(agents, settings, outlet)):
+        if told is not None:
+            app.service(told)
     for agent in agents:
         if _streamed(agent):
             threads.append(attach(app, agent, outlet))

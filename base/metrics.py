@@ -87,3 +87,5 @@ MODEL_EXPIRES = Gauge(
 RELEASES_REFUSED = Counter(
     "soba_model_releases_refused_total", "Releases that this worker did not take.", ["model", "reason"]
 )
+LISTED = Gauge("soba_listed_addresses", "Addresses on operators' lists, as this worker knows them.", ["list"])
+LISTS_REFUSED = Counter("soba_lists_refused_total", "Records of the topic lists that this worker did not take.")

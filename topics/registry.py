@@ -11,7 +11,7 @@ from typing import Any
 
 from topics import releases
 from topics.headers import ASKED, BLOCK, QUESTION, RESULT, TAKEN_IN, Header
-from topics.schemas import alerts, chain, mev, models, requests, risk
+from topics.schemas import alerts, chain, lists, mev, models, requests, risk
 
 MIB = 1024 * 1024
 OTHERS = ("any producer", "consumers")
@@ -154,6 +154,15 @@ MODEL_RELEASES = Topic(
     headers=releases.HEADERS,
     content_type=releases.CONTENT.decode(),
 )
+LISTS = Topic(
+    "lists",
+    key="list:chain_id:address",
+    schema=lists.Listed,
+    writers=("operators",),
+    readers=("workers",),
+    doc="Addresses that operators list, one record each; `*` in a key is every chain. An empty value takes one off.",
+    retention=None,
+)
 
 TOPICS: dict[str, Topic] = {
     topic.name: topic
@@ -168,6 +177,7 @@ TOPICS: dict[str, Topic] = {
         ALERTS,
         REQUESTS_DATA,
         MODEL_RELEASES,
+        LISTS,
     )
 }
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 from zlib import crc32
 
 import numpy as np
@@ -19,9 +19,8 @@ from models.fraud.profile import FEATURES
 from models.fraud.trees import Floats, Paths, Trees
 from models.releases import Served
 from topics.schemas.models import Feature, Manifest
-from topics.schemas.wallet import Level
+from topics.schemas.wallet import LEVELS, Level
 
-LEVELS: tuple[Level, ...] = get_args(Level)
 BATCH = 256
 """Rows scored together: what their nodes take then still fits a processor's cache."""
 
