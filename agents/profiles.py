@@ -20,7 +20,7 @@ from agents.agent import Agent, Output, Record, Result, RowName, Rows
 from models.fraud import wallet_rules
 from models.fraud.lists import Lists
 from models.fraud.profile import FEATURES, Profile, features
-from models.fraud.scorer import FRAUD, Scorer, Scores
+from models.fraud.scorer import FRAUD, Scorer
 from models.fraud.wallet import Memory, evidence, said
 from models.releases import Model, Models
 from tables.registry import PROFILES, ProfileRow
@@ -51,6 +51,10 @@ class _Score(NamedTuple):
     """The higher one of the model's and what the alerts amount to."""
     probability: float | None
     anomaly: float | None
+
+
+_NONE = _Score("low", None, None)
+"""Of a wallet of which nothing is known."""
 
 
 class _Step(NamedTuple):
@@ -106,7 +110,7 @@ def handle(batch: Sequence[Record], rows: Rows, models: Models, lists: Lists) ->
                 vectors.extend(features(profile))
     if not steps:
         return result
-    scores = scorer.score(np.frombuffer(vectors).reshape(-1, len(FEATURES))) if vectors else None
+    scores = _scored(scorer, vectors)
     last: dict[str, tuple[_Step, _Score]] = {}
     for step in steps:
         hand, score = hands[step.key], _score(scores, step)
@@ -129,15 +133,27 @@ def _alerts(profile: Profile, chain_id: int, address: str, lists: Lists) -> list
     return found
 
 
-def _score(scores: Scores | None, step: _Step) -> _Score:
-    place = step.vector
-    if scores is None or place == UNJUDGED:
-        return _Score("low", None, None)
-    level = scores.levels[place]
-    anomaly = None if level == "low" else round(float(scores.anomaly[place]), DIGITS)
-    if step.alerts:
-        level = wallet_rules.worst([level, *(alert.severity for alert in step.alerts)])
-    return _Score(level, round(float(scores.probability[place]), DIGITS), anomaly)
+def _scored(scorer: Scorer, vectors: array[float]) -> list[_Score]:
+    """How the model judges each vector; how unusual it is only where its level is not low."""
+    if not vectors:
+        return []
+    rows = np.frombuffer(vectors).reshape(-1, len(FEATURES))
+    scores = scorer.score(rows)
+    rank: list[float | None] = [None] * len(rows)
+    if bad := [place for place, level in enumerate(scores.levels) if level != "low"]:
+        for place, one in zip(bad, np.round(scorer.anomaly(rows[bad]), DIGITS).tolist(), strict=True):
+            rank[place] = one
+    return list(map(_Score, scores.levels, np.round(scores.probability, DIGITS).tolist(), rank))
+
+
+def _score(scores: Sequence[_Score], step: _Step) -> _Score:
+    """How a step is judged, by the model and by its alerts."""
+    if step.vector == UNJUDGED:
+        return _NONE
+    score = scores[step.vector]
+    if not step.alerts:
+        return score
+    return score._replace(level=wallet_rules.worst([score.level, *(alert.severity for alert in step.alerts)]))
 
 
 def _output(step: _Step, score: _Score, model: Model, lists: Lists) -> Output:

@@ -39,9 +39,11 @@ from base.wording import wording
 from models.fraud.lists import SHIPPED, Lists
 from models.releases import Models
 from tables import rows as table_rows
+from tables.rows import Answer
 from topics import clients
-from topics.headers import REQUEST_ID, dead_letter
+from topics.headers import REPLY_TO, REQUEST_ID, dead_letter
 from topics.registry import DEAD_LETTER_ROOM, DEAD_LETTER_SUFFIX, max_bytes
+from topics.schemas.requests import NotAnswered
 
 log = logging.getLogger("soba.runtime")
 
@@ -361,7 +363,7 @@ class Runner:
 
 
 def refuse_for_error(agent: str, record: Record, error: Exception, outlet: Outlet, limit: DeadLetterLimit) -> None:
-    """Dead-letter a record that our code fails on, unless that happens too often.
+    """Dead-letter a record that our code fails on, unless that happens too often; who waits for its answer is told so.
 
     Raises:
         Stopped: the worker stops.
@@ -373,7 +375,10 @@ def refuse_for_error(agent: str, record: Record, error: Exception, outlet: Outle
     outlet.activity.failed += 1
     if limit.error():
         outlet.end(EXIT_DEAD_LETTERS, f"{agent}: too many records fail in our own code, the last with {detail}")
-    outlet.give(agent, Result(dead_letters=[DeadLetter(record, HANDLER_ERROR, "", detail, record.raw)]))
+    result = Result(dead_letters=[DeadLetter(record, HANDLER_ERROR, "", detail, record.raw)])
+    if (asked := record.header(REQUEST_ID)) and (reply_to := record.header(REPLY_TO)):
+        result.answers.append(Answer(asked, reply_to, NotAnswered()))
+    outlet.give(agent, result)
 
 
 def check_sizes(result: Result) -> None:
