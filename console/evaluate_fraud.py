@@ -19,11 +19,12 @@ from numpy.typing import NDArray
 from base.settings import ROOT
 from console.figures import Figure
 from console.local.errors import LocalError
+from models.fraud.campaigns import Label, fold_of
 from models.fraud.measure import auc, ece, figures_of
 from models.fraud.profile import FEATURES, features
 from models.fraud.replay import AccountQuarter, Replayed, Told, quarter, replay
 from models.fraud.scorer import FRAUD, Scorer
-from models.fraud.training import PAST_ENDS, Label, fold_of
+from models.fraud.training import PAST_ENDS
 from models.fraud.trees import Floats
 from models.releases import Refused, load
 from topics.releases import unpack

@@ -11,26 +11,27 @@ import pytest
 from models.fraud import lists, requests
 from models.fraud.assess import LISTED, RULES, Case, Known, assess
 from models.fraud.profile import IN, OUT, Profile
+from models.fraud.scorer import Scorer
 from models.fraud.wallet import evidence
 from models.mev.routers import ROUTERS
-from tests.tiny_fraud import CUTS, move, scorer, wallet
+from tests.fraud import CUTS, PAID_BY_MANY, model, move, release, wallet
 from tests.unit.test_fraud_requests import ALICE, BOB, EXAMPLE, NOW, request
 from topics.schemas.risk import Assessment
 
-SCORER = scorer()
+SCORER: Scorer = model(release([PAID_BY_MANY])).loaded
 SANCTIONED = "0x01e2919679362dfbc9ee1644ba9c6da6d6245bb1"
 ROUTER = min(ROUTERS - {"0x" + "0" * 40})
 
 
 def assessed(
-    sender: Profile | None = None, receiver: Profile | None = None, model: Any = SCORER, **more: Any
+    sender: Profile | None = None, receiver: Profile | None = None, by: Any = SCORER, **more: Any
 ) -> Assessment:
     one = request(**{"toAddress": BOB, **more})
     assert requests.errors(one, NOW) == []
     known = [
         None if profile is None else Known(evidence(profile), partial(copy, profile)) for profile in (sender, receiver)
     ]
-    (found,) = assess([Case("1", 7, one, *known)], model, "fraud/tiny", False, NOW)
+    (found,) = assess([Case("1", 7, one, *known)], by, "fraud/tiny", False, NOW)
     return Assessment.model_validate_json(found.model_dump_json(exclude_none=True))
 
 
@@ -45,7 +46,7 @@ def codes(one: Assessment) -> dict[str, str]:
 
 @pytest.mark.parametrize("model", [SCORER, None])
 def test_the_documented_example_is_low_and_says_how_little_is_known(model: Any) -> None:
-    one = assessed(model=model, **EXAMPLE)
+    one = assessed(by=model, **EXAMPLE)
     assert (one.risk_level, one.alerts, one.is_suspicious, one.evidence) == ("low", [], False, 0)
     assert one.unknown.keys() == {"fromAddress", "toAddress"}
     assert one.sender.known == "not_an_address" and one.probability is None and one.model == RULES
@@ -59,7 +60,7 @@ def test_both_ends_of_the_example_may_be_the_same_abbreviation() -> None:
 def test_first_contact_is_judged_by_the_request_alone_and_says_so() -> None:
     one = assessed()
     assert (one.sender.known, one.sender.evidence, one.evidence) == ("first_contact", 1, 1)
-    assert one.sender.probability == one.probability == about(0.05)
+    assert one.sender.probability == one.probability == about(0.0)
     assert "first" not in codes(one) and one.unknown["fromAddress"].startswith("no move of this wallet is known")
     assert (one.model, one.risk_level, one.sender.reasons) == ("fraud/tiny", "low", [])
 
@@ -67,12 +68,12 @@ def test_first_contact_is_judged_by_the_request_alone_and_says_so() -> None:
 def test_who_is_paid_by_many_is_the_counterpartys_risk_and_not_the_senders() -> None:
     one = assessed(receiver=wallet(20))
     assert one.receiver is not None
-    assert (one.risk_level, one.is_suspicious, one.risk_score) == ("high", True, about(0.7))
+    assert (one.risk_level, one.is_suspicious, one.risk_score) == ("high", True, about(0.75))
     assert (one.sender.level, one.receiver.level) == ("low", "high"), "a victim is not a fraudster"
-    assert (one.risk_to_sender, one.risk_to_receiver) == (about(0.7), about(0.05))
+    assert (one.risk_to_sender, one.risk_to_receiver) == (about(0.75), about(0.0))
     assert (one.evidence, one.receiver.known) == (20, "profile")
     (reason,) = one.receiver.reasons
-    assert reason.feature == "in_peers" and reason.adds == about(0.9 * 4)
+    assert reason.feature == "in_peers" and reason.adds == about(3.0)
     assert one.receiver.behaviour and one.sender.behaviour is None
     assert "foremost peers (in) 1.3" in next(alert.message for alert in one.alerts)
     assert codes(one) == {"receiver_behaviour": "high", "receiver_many_to_one": "low", "receiver_round_values": "low"}
@@ -80,7 +81,7 @@ def test_who_is_paid_by_many_is_the_counterpartys_risk_and_not_the_senders() -> 
 
 def test_the_senders_past_is_the_receivers_risk() -> None:
     one = assessed(sender=wallet(20))
-    assert (one.risk_to_receiver, one.risk_to_sender) == (about(0.7), about(0.05))
+    assert (one.risk_to_receiver, one.risk_to_sender) == (about(0.75), about(0.0))
     assert "sender_behaviour" in codes(one)
 
 
@@ -88,12 +89,12 @@ def test_the_senders_past_is_the_receivers_risk() -> None:
 @pytest.mark.parametrize("side", ["sender", "receiver"])
 def test_a_listed_address_is_critical_and_its_behaviour_stays_apart(side: str, model: Any) -> None:
     more: dict[str, Any] = {"fromAddress": SANCTIONED} if side == "sender" else {"toAddress": SANCTIONED}
-    one = assessed(model=model, **more)
+    one = assessed(by=model, **more)
     party = one.sender if side == "sender" else one.receiver
     assert party is not None
     assert (one.risk_level, one.is_suspicious, codes(one)) == ("critical", True, {f"{side}_listed": "critical"})
     assert one.risk_score >= LISTED and (party.lists, party.level) == (["ofac"], "critical")
-    assert party.probability == (None if model is None else about(0.05))
+    assert party.probability == (None if model is None else about(0.0))
 
 
 def test_the_lists_are_sorted_and_whole() -> None:
@@ -115,7 +116,7 @@ def test_a_wallet_that_the_model_has_judged_is_not_read_again() -> None:
     )  # fmt: skip
     assert one.receiver is not None and two.receiver is not None
     assert (one.receiver.probability, one.receiver.evidence, one.receiver.known) == (0.04, 20, "profile")
-    assert two.receiver.probability == about(0.7), "by another model: judged anew"
+    assert two.receiver.probability == about(0.75), "by another model: judged anew"
     high = Known(20, partial(wallet, 20), "fraud/tiny", 0.7, 0.25)
     (one,) = assess([Case("1", 1, request(toAddress=BOB), None, high)], SCORER, "fraud/tiny", False, NOW)
     assert one.receiver is not None and one.receiver.reasons and one.receiver.anomaly == 0.25
@@ -143,7 +144,7 @@ def test_without_a_model_the_rules_answer() -> None:
 def test_what_the_request_says_of_itself(more: dict[str, Any], code: str, level: str) -> None:
     one = assessed(**more)
     assert (codes(one), one.risk_level) == ({code: level}, level)
-    floor = 0.05 if level == "low" else CUTS[("medium", "high").index(level)]
+    floor = 0.0 if level == "low" else CUTS[("medium", "high").index(level)]
     assert one.risk_score == about(floor)
 
 
@@ -161,7 +162,7 @@ def test_a_wallet_that_empties_itself_at_once() -> None:
     for number in range(6):
         profile.move(move(IN, f"0x{number:040x}", 1_700_000_000 + number * 10_000, 10**18 + number))
         profile.move(move(OUT, BOB, 1_700_000_060 + number * 10_000, 99 * 10**16))
-    found = codes(assessed(receiver=profile, model=None))
+    found = codes(assessed(receiver=profile, by=None))
     assert found == {"receiver_fast_drain": "low"}
 
 
@@ -169,7 +170,7 @@ def test_two_wallets_that_pay_each_other() -> None:
     profile = Profile()
     for number in range(12):
         profile.move(move((IN, OUT)[number % 2], BOB, 1_700_000_000 + number * 10_000, 10**17 + 7 * number))
-    assert codes(assessed(sender=profile, model=None)) == {"sender_wash": "low"}
+    assert codes(assessed(sender=profile, by=None)) == {"sender_wash": "low"}
 
 
 def test_a_router_is_nobody_to_judge() -> None:

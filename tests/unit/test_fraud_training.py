@@ -20,11 +20,12 @@ from console import evaluate_fraud, fraud_data
 from console.evaluate import app as evaluate
 from console.local.errors import LocalError
 from console.train import app as train_app
-from models.fraud import training
+from models.fraud import fit, training
+from models.fraud.campaigns import FOLDS, Label, fold_of
+from models.fraud.popularity import Popularity, dealings
 from models.fraud.profile import FEATURES, features
 from models.fraud.replay import Told, quarter, replay
 from models.fraud.scorer import FRAUD, Scorer
-from models.fraud.training import FOLDS, Label, Popularity, dealings, fold_of
 from models.fraud.trees import LEAF, Paths, Trees
 from models.fraud.wallet import HOP_S, Windows, moves_of
 from models.releases import load
@@ -119,7 +120,7 @@ def made(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, 
     with pytest.MonkeyPatch.context() as few:
         few.setattr(training, "ROUNDS", 10)
         few.setattr(training, "PAST_ROUNDS", 10)
-        few.setattr(training, "ISOLATION_TREES", 10)
+        few.setattr(fit, "ISOLATION_TREES", 10)
         result = CliRunner().invoke(train_app, ["fraud", "--data", str(folder), "--out", str(out), "--json"])
     assert result.exit_code == 0, result.output
     return out, json.loads(result.stdout.splitlines()[-1])
@@ -264,7 +265,7 @@ def test_trees_say_what_lightgbm_says_and_why() -> None:
         "zero_as_missing": False,
     }
     trained = lightgbm.train(settings, lightgbm.Dataset(values, flags), 30)
-    trees = Trees.of(training._boosted(trained.dump_model()), "boosted")
+    trees = Trees.of(fit._boosted(trained.dump_model()), "boosted")
     fresh = chance.normal(size=(300, 6))
     fresh[chance.random(fresh.shape) < 0.2] = np.nan
     assert np.abs(trees.sums(fresh) - trained.predict(fresh, raw_score=True)).max() < 1e-9
@@ -279,9 +280,9 @@ def test_the_flat_forest_is_scikit_learns() -> None:
 
     values = np.random.default_rng(4).normal(size=(500, 5)).astype(np.float32)
     forest = IsolationForest(n_estimators=50, max_samples=256, random_state=2).fit(values)
-    trees = Trees.of(training.flattened(forest), "forest")
+    trees = Trees.of(fit.flattened(forest), "forest")
     mean = trees.sums(values.astype(float)) / 50
-    scored = -(2.0 ** (-mean / training._average_path(256)))
+    scored = -(2.0 ** (-mean / fit._average_path(256)))
     assert np.abs(scored - forest.score_samples(values)).max() < 1e-6
 
 
