@@ -25,6 +25,7 @@ from agents.pulse import Pulse
 from agents.releases import serving
 from agents.runtime import Outlet
 from agents.stream import attach
+from agents.watch import watching
 from base import tracing
 from base.exits import EXIT_FAILING, GRACE_S, end_within
 from base.logs import log_name, setup_logging
@@ -162,8 +163,9 @@ def build(worker: Worker, settings: Settings) -> Any:
     activity = Activity()
     outlet = Outlet(settings, activity)
     threads = []
-    if releases := serving(agents, settings, outlet):
-        app.service(releases)
+    for service in (serving(agents, settings, outlet), watching(agents, settings, outlet)):
+        if service is not None:
+            app.service(service)
     for agent in agents:
         if _streamed(agent):
             threads.append(attach(app, agent, outlet))

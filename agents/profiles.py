@@ -2,7 +2,7 @@
 
 A wallet is judged by all that its row then knows, its newest block included and nothing after it. The vectors of a whole batch are
 scored at once, one for each block of a wallet, so that what is told does not depend on how blocks were batched. risk.scores hears
-of a wallet only when its level changes.
+of a wallet only when its level changes. A sample of the wallets is counted in the table `drift`.
 """
 
 from __future__ import annotations
@@ -14,12 +14,13 @@ from typing import NamedTuple
 
 import numpy as np
 
+from agents import drift
 from agents.agent import Agent, Output, Record, Result, RowName, Rows
 from models.fraud.profile import FEATURES, features
 from models.fraud.scorer import FRAUD, Scorer, Scores
 from models.fraud.wallet import Memory, evidence, said
 from models.releases import Model, Models
-from tables.registry import PROFILES, ProfileRow
+from tables.registry import DRIFT, PROFILES, ProfileRow
 from tables.rows import Row
 from topics.headers import cloud_event
 from topics.registry import RISK_SCORES, WALLET_ACTIVITY
@@ -61,8 +62,9 @@ class _Step(NamedTuple):
 
 
 def keys(batch: Sequence[Record]) -> list[RowName]:
-    """The rows of the batch's wallets, once each."""
-    return [(PROFILES, key) for key in dict.fromkeys(key for record in batch for key in record.value.wallets)]
+    """The rows of the batch's wallets, once each, and the counts that they may add to."""
+    wallets = dict.fromkeys(key for record in batch for key in record.value.wallets)
+    return [*((PROFILES, key) for key in wallets), *drift.keys(batch)]
 
 
 def handle(batch: Sequence[Record], rows: Rows, models: Models) -> Result:
@@ -99,7 +101,8 @@ def handle(batch: Sequence[Record], rows: Rows, models: Models) -> Result:
                 vectors.extend(features(profile))
     if not steps:
         return result
-    scores = scorer.score(np.frombuffer(vectors).reshape(-1, len(FEATURES))) if vectors else None
+    table = np.frombuffer(vectors).reshape(-1, len(FEATURES)) if vectors else None
+    scores = None if table is None else scorer.score(table)
     last: dict[str, tuple[_Step, _Score]] = {}
     for step in steps:
         hand, score = hands[step.key], _score(scores, step.vector)
@@ -111,6 +114,9 @@ def handle(batch: Sequence[Record], rows: Rows, models: Models) -> Result:
         Row(PROFILES, key, step.revision, _row(step, score, hands[key].memory, model.id))
         for key, (step, score) in last.items()
     ]
+    if table is not None and scores is not None:
+        judged = [(step.key, step.record, step.vector) for step in steps if step.vector != UNJUDGED]
+        result.rows += drift.counted(judged, rows, table, scores.probability, model)
     return result
 
 
@@ -162,4 +168,4 @@ def _hand(row: object) -> _Hand:
     return _Hand(Memory(None), -1, "low")
 
 
-AGENT = Agent("profiles", WALLET_ACTIVITY, handle, keys, own=(PROFILES,), models=(FRAUD,))
+AGENT = Agent("profiles", WALLET_ACTIVITY, handle, keys, own=(PROFILES, DRIFT), models=(FRAUD,))

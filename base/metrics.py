@@ -87,3 +87,12 @@ MODEL_EXPIRES = Gauge(
 RELEASES_REFUSED = Counter(
     "soba_model_releases_refused_total", "Releases that this worker did not take.", ["model", "reason"]
 )
+MODEL_PSI = Gauge(
+    "soba_model_psi",
+    "How far the wallets of the last seven days are from those of training, by the population stability index: of each feature, "
+    "and of the score; left out while there are fewer than 500 of them. Of the whole system, whichever worker is asked.",
+    ["model", "feature"],
+)
+MODEL_PSI_WALLETS = Gauge(
+    "soba_model_psi_wallets", "The wallets that soba_model_psi is made of: one in 64, once a day.", ["model"]
+)

@@ -17,6 +17,7 @@ import typer
 from base.health import CHECK_S
 from base.settings import get_settings
 from console import releases
+from console.drift import drift
 from console.local.errors import LocalError
 from console.releases import Book, Entry, Standing
 from models.releases import compare, is_expired
@@ -228,6 +229,9 @@ def release(
     releases.put(settings, [*rows, *((key, None, []) for key in gone)])
     print(f"released {manifest.id} in place of {champion.id}: {result.said}")
     print("workers take it between two batches: bin/soba models list")
+
+
+app.command()(drift)
 
 
 @app.command()

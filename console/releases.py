@@ -15,7 +15,7 @@ from agents.releases import accept, shipped
 from base.settings import Settings
 from console import records
 from console.local.errors import LocalError
-from models.releases import Refused, Served
+from models.releases import Model, Refused, Served
 from topics import clients
 from topics.headers import Headers
 from topics.registry import MODEL_RELEASES
@@ -53,11 +53,16 @@ class Book:
 class Standing:
     """What a worker of this Soba serves that starts now."""
 
-    manifest: Manifest
+    model: Model
     entry: Entry | None
     """The release it comes from; None: it is the shipped one."""
     refused: str
     """Why the record under the model's name does not serve; empty where it does, or where there is none."""
+
+    @property
+    def manifest(self) -> Manifest:
+        """Of the model."""
+        return self.model.manifest
 
 
 def served() -> dict[str, Served]:
@@ -111,10 +116,10 @@ def standing(one: Served, entry: Entry | None) -> Standing:
     refused = ""
     if entry is not None:
         try:
-            return Standing(accept(entry.value, one, entry.at).manifest, entry, "")
+            return Standing(accept(entry.value, one, entry.at), entry, "")
         except Refused as error:
             refused = str(error)
-    return Standing(shipped(one).manifest, None, refused)
+    return Standing(shipped(one), None, refused)
 
 
 def usable(value: bytes, one: Served) -> Manifest:

@@ -13,6 +13,7 @@ import numpy as np
 
 from agents.agent import Agent
 from agents.app import WORKERS
+from models.fraud import drift
 from models.fraud.behaviour import AXES, NEIGHBOURS
 from models.fraud.packed import LAYOUT, pack
 from models.fraud.profile import FEATURES, IN, OUT, Move, Profile
@@ -89,6 +90,7 @@ def release(boosted: Sequence[Node] = (), version: str = "tiny", **manifest: Any
         "famous": np.array([7, 9]),
         "wallets": np.array([3, 4]),
         "cuts": np.array(CUTS),
+        **drift.fit(np.random.default_rng(1).normal(0.7, 0.7, (400, len(FEATURES))), np.linspace(0.0, 1.0, 400)),
     }
     with io.BytesIO() as file:
         np.savez(file, **found)

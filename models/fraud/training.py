@@ -6,7 +6,6 @@ kind, trained without that account's fold, say of it; calibration and cuts come 
 
 from __future__ import annotations
 
-import io
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -18,7 +17,8 @@ from zlib import crc32
 import numpy as np
 from numpy.typing import NDArray
 
-from models.fraud import behaviour
+from models.artefacts import npz
+from models.fraud import behaviour, drift
 from models.fraud.campaigns import FOLDS, Labels, fold_of
 from models.fraud.fit import SEED, boost, calibrate, cuts, isolate
 from models.fraud.measure import ece, figures_of
@@ -57,7 +57,7 @@ def train(history: Sequence[Told], labels: Labels, version: str, made_by: str, n
     groups = sorted({labels[account].group for account, _, _ in history})
     before = [told for told in history if quarter(told.time) < PAST_ENDS]
     past_pairs = dealings(before)
-    data_hash = _hash(history, labels)
+    data_hash = hash_of(history, labels)
     window = Window(
         first=datetime.fromtimestamp(history[0].time, UTC), last=datetime.fromtimestamp(history[-1].time, UTC)
     )
@@ -82,7 +82,8 @@ def train(history: Sequence[Told], labels: Labels, version: str, made_by: str, n
     return _finish(made, seen_by, _Facts(version, made_by, now, data_hash, window), say)
 
 
-def _hash(history: Iterable[Told], labels: Labels) -> str:
+def hash_of(history: Iterable[Told], labels: Labels) -> str:
+    """What a release says of the data that it was trained and measured on."""
     digest = sha256()
     for account, time, move in history:
         label = labels[account]
@@ -122,10 +123,12 @@ def _finish(made: dict[str, dict[str, NDArray[Any]]], seen_by: dict[str, Seen], 
     for kind, name in (("fold", "fraud"), ("past", "past")):
         counted = np.ones(len(folds), bool) if kind == "fold" else seen.quarters >= PAST_ENDS
         odds, first, lengths, unusual = (np.full(len(folds), np.nan) for _ in range(4))
+        vectors = np.empty_like(seen.vectors)
         for fold in range(FOLDS):
             mine, arrays = folds == fold, made[f"{kind}-{fold}"]
             unseen = seen_by[f"{kind}-{fold}"]
             trees, forest = Trees.of(arrays, "boosted"), Trees.of(arrays, "forest")
+            vectors[mine] = unseen.vectors[mine]
             odds[mine] = trees.sums(unseen.vectors[mine])
             first[mine] = trees.sums(unseen.early[1][mine])
             lengths[mine] = forest.sums(np.nan_to_num(unseen.vectors[mine]))
@@ -142,6 +145,7 @@ def _finish(made: dict[str, dict[str, NDArray[Any]]], seen_by: dict[str, Seen], 
             made[name if fold < 0 else f"{kind}-{fold}"]["cuts"] = cuts(probability[others], seen.fraud[others])
         told = figures_of(seen.fraud[counted], probability[counted], seen.quarters[counted], seen.transactions[counted])
         if kind == "fold":
+            made[name] |= drift.fit(vectors, probability)
             done.figures |= told
             single = figures_of(seen.fraud, first, seen.quarters, seen.transactions)
             done.figures |= {"single_auc": single["auc"], "ece": ece(seen.fraud, probability)}
@@ -168,9 +172,7 @@ def _rank(score: Floats) -> Floats:
 
 
 def _release(name: str, arrays: dict[str, NDArray[Any]], figures: dict[str, float], facts: _Facts) -> Release:
-    buffer = io.BytesIO()
-    np.savez_compressed(buffer, **arrays)  # type: ignore[arg-type]
-    artefact = buffer.getvalue()
+    artefact = npz(arrays)
     manifest = Manifest(
         name=FRAUD.name,
         version=facts.version if name == "fraud" else f"{facts.version}-{name}",

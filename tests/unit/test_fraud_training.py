@@ -6,7 +6,9 @@ import csv
 import json
 import os
 import random
+import shutil
 from datetime import UTC, datetime
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,7 @@ from console import evaluate_fraud, fraud_data
 from console.evaluate import app as evaluate
 from console.local.errors import LocalError
 from console.train import app as train_app
+from models.artefacts import npz, read
 from models.fraud import fit, training
 from models.fraud.campaigns import FOLDS, Label, fold_of
 from models.fraud.popularity import Popularity, dealings
@@ -29,8 +32,9 @@ from models.fraud.scorer import FRAUD, Scorer
 from models.fraud.trees import LEAF, Paths, Trees
 from models.fraud.wallet import HOP_S, Windows, moves_of
 from models.releases import load
-from topics.releases import unpack
+from topics.releases import pack, unpack
 from topics.schemas.chain import WalletMove
+from topics.schemas.models import Release
 
 try:
     import lightgbm
@@ -234,8 +238,7 @@ def test_evaluation_scores_every_account_quarter_by_a_model_that_has_not_seen_it
     made: tuple[Path, dict[str, Any]], folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     out, printed = made
-    monkeypatch.setattr(evaluate_fraud, "UNSEEN", out / "unseen")
-    monkeypatch.setattr(evaluate_fraud, "SERVING", out / "fraud.release")
+    monkeypatch.setattr(evaluate_fraud, "FOLDER", out)
     file = tmp_path / "scores.csv"
     result = CliRunner().invoke(evaluate, ["fraud", "--data", str(folder), "--out", str(file), "--json"])
     assert result.exit_code in (0, 1), result.output
@@ -286,11 +289,51 @@ def test_the_flat_forest_is_scikit_learns() -> None:
     assert np.abs(scored - forest.score_samples(values)).max() < 1e-6
 
 
+def test_a_release_is_told_what_it_was_trained_on_without_another_word_of_it(
+    made: tuple[Path, dict[str, Any]], folder: Path, tmp_path: Path
+) -> None:
+    """The model and what it says stay; the reference is that which training itself writes."""
+    trained = unpack((made[0] / "fraud.release").read_bytes())
+    arrays = read("npz", trained.artefact)
+    bare = {name: array for name, array in arrays.items() if not name.startswith("reference_")}
+    artefact = npz(bare)
+    manifest = trained.manifest.model_copy(update={"version": "bare", "sha256": sha256(artefact).hexdigest()})
+    shutil.copytree(made[0] / "unseen", tmp_path / "unseen")
+    file = tmp_path / "fraud.release"
+    file.write_bytes(pack(Release(manifest, artefact)))
+    assert scorer(file).reference is None
+    vectors = np.random.default_rng(2).normal(size=(50, len(FEATURES)))
+    said = scorer(file).score(vectors)
+
+    told = CliRunner().invoke(train_app, ["reference", "--data", str(folder), "--out", str(tmp_path)])
+    assert told.exit_code == 0, told.output
+    after = unpack(file.read_bytes())
+    assert after.manifest.version == "bare.1"
+    now = scorer(file)
+    assert (now.score(vectors).probability == said.probability).all()
+    assert (now.score(vectors).anomaly == said.anomaly).all() and now.score(vectors).levels == said.levels
+    rewritten = read("npz", after.artefact)
+    assert rewritten.keys() == arrays.keys()
+    assert all(np.array_equal(rewritten[name], arrays[name], equal_nan=True) for name in bare)
+    edges, reference = rewritten["reference_edges"], now.reference
+    assert reference is not None and np.allclose(edges, arrays["reference_edges"])
+    assert np.abs(reference.counts - arrays["reference_counts"]).sum() <= 4, (
+        "a score on an edge may fall on either side"
+    )
+
+
+def test_a_release_is_not_told_of_other_data(made: tuple[Path, dict[str, Any]], folder: Path, tmp_path: Path) -> None:
+    for name in (fraud_data.TRANSACTIONS, fraud_data.TRANSFERS):
+        (tmp_path / name).write_bytes((folder / name).read_bytes())
+    labels = (folder / fraud_data.LABELS).read_text()
+    (tmp_path / fraud_data.LABELS).write_text(labels.replace("g0-1", "g9-1"))
+    told = CliRunner().invoke(train_app, ["reference", "--data", str(tmp_path), "--out", str(made[0])])
+    assert isinstance(told.exception, LocalError) and "was not trained on" in str(told.exception)
+
+
 @pytest.mark.parametrize("name", ["boosted_left", "boosted_roots", "boosted_value", "cuts", "known", "behaviour_core"])
 def test_arrays_that_are_no_model_are_refused(made: tuple[Path, dict[str, Any]], name: str) -> None:
     release = unpack((made[0] / "fraud.release").read_bytes())
-    from models.artefacts import read
-
     arrays = read("npz", release.artefact)
     broken = {**arrays, name: np.array([LEAF, 5_000_000])}
     with pytest.raises((ValueError, KeyError)):
