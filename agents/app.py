@@ -6,11 +6,11 @@
 from __future__ import annotations
 
 import asyncio
+import faulthandler
 import gc
 import importlib
 import io
 import logging
-import sys
 from dataclasses import dataclass
 from typing import Any, TypeGuard
 
@@ -27,7 +27,7 @@ from agents.runtime import Outlet
 from agents.stream import attach
 from agents.watch import watching
 from base import tracing
-from base.exits import EXIT_FAILING, GRACE_S, end_within
+from base.exits import EXIT_FAILING, GRACE_S, end_now, end_within
 from base.logs import log_name, setup_logging
 from base.settings import Settings, chosen, get_settings
 from base.version import version
@@ -190,6 +190,7 @@ def run(name: str) -> None:
         KeyError: there is no such worker.
     """
     worker, settings = WORKERS[name], get_settings()
+    faulthandler.enable()  # a crash in a native library tells the stacks of our threads
     setup_logging(worker.service, settings.log_level)
     tracing.start(log_name(worker.service), settings.otel_endpoint)
     told = {"version": version(), "agents": [agent.name for agent in worker.agents()], "settings": chosen(settings)}
@@ -203,6 +204,7 @@ def run(name: str) -> None:
     # does by default, took a quarter of validate's time. What stands now stays for good and is not looked through at all.
     gc.freeze()
     gc.set_threshold(100_000, 20, 100)
+    code = EXIT_FAILING
     try:
         process.execute_from_commandline()
     except SystemExit as ended:
@@ -211,7 +213,9 @@ def run(name: str) -> None:
             logging.getLogger("soba.runtime").critical(
                 "the worker could not go on as Faust ran it (code %s); why is told above", ended.code
             )
-            sys.exit(EXIT_FAILING)
-        raise
-    finally:
-        tracing.stop()
+        else:
+            code = 0
+    except Exception:
+        log.exception("the worker could not go on")
+    tracing.stop()
+    end_now(code)

@@ -72,7 +72,7 @@ def _pointers(key: str, block: Block, findings: Sequence[Finding]) -> tuple[Poin
     if not findings:
         return ()
     chain, number = block.chain_id, block.number
-    hashes = {hash for one in findings for hash in (*one.front, *one.victims, *one.back)}
+    hashes = {hash for one in findings for hash in one.named()}
     addresses = {address for one in findings for address in one.attackers}
     pools = {pool for one in findings for pool in one.pools}
     return (

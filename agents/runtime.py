@@ -15,7 +15,6 @@ What can fail, and what happens:
 from __future__ import annotations
 
 import logging
-import os
 import threading
 import time
 from collections import OrderedDict, deque
@@ -34,14 +33,16 @@ from agents.activity import Activity
 from agents.agent import Agent, DeadLetter, Output, Record, Result, RowName, Rows, no_rows
 from agents.trouble import NotTaken, Troubles, explained
 from base import metrics, tracing
-from base.exits import EXIT_DEAD_LETTERS, EXIT_FAILING
+from base.exits import EXIT_DEAD_LETTERS, EXIT_FAILING, end_now
 from base.settings import Settings
 from base.wording import wording
 from models.releases import Models
 from tables import rows as table_rows
+from tables.rows import Answer
 from topics import clients
-from topics.headers import REQUEST_ID, dead_letter
+from topics.headers import REPLY_TO, REQUEST_ID, dead_letter
 from topics.registry import DEAD_LETTER_ROOM, DEAD_LETTER_SUFFIX, max_bytes
+from topics.schemas.requests import NotAnswered
 
 log = logging.getLogger("soba.runtime")
 
@@ -71,8 +72,7 @@ class TooLarge(ValueError):
 def leave(code: int, why: str) -> NoReturn:
     """End the process at once. Nothing is flushed or acknowledged: what was confirmed stands, the rest is read again."""
     log.error("%s; ending with exit code %d", why, code)
-    logging.shutdown()
-    os._exit(code)
+    end_now(code)
 
 
 @dataclass(slots=True)
@@ -358,7 +358,7 @@ class Runner:
 
 
 def refuse_for_error(agent: str, record: Record, error: Exception, outlet: Outlet, limit: DeadLetterLimit) -> None:
-    """Dead-letter a record that our code fails on, unless that happens too often.
+    """Dead-letter a record that our code fails on, unless that happens too often; who waits for its answer is told so.
 
     Raises:
         Stopped: the worker stops.
@@ -370,7 +370,10 @@ def refuse_for_error(agent: str, record: Record, error: Exception, outlet: Outle
     outlet.activity.failed += 1
     if limit.error():
         outlet.end(EXIT_DEAD_LETTERS, f"{agent}: too many records fail in our own code, the last with {detail}")
-    outlet.give(agent, Result(dead_letters=[DeadLetter(record, HANDLER_ERROR, "", detail, record.raw)]))
+    result = Result(dead_letters=[DeadLetter(record, HANDLER_ERROR, "", detail, record.raw)])
+    if (asked := record.header(REQUEST_ID)) and (reply_to := record.header(REPLY_TO)):
+        result.answers.append(Answer(asked, reply_to, NotAnswered()))
+    outlet.give(agent, result)
 
 
 def check_sizes(result: Result) -> None:

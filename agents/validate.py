@@ -14,7 +14,8 @@ import orjson
 
 from agents.agent import DeadLetter, Output, Partitioned, Record, Result, Written
 from models.chain import rules, views
-from models.chain.assembly import HEADER_FIELDS, HELD_BLOCKS, Assembly, Held
+from models.chain.assembly import HELD_BLOCKS, Assembly
+from models.chain.held import HEADER_FIELDS, Held
 from topics import codecs
 from topics.headers import HELD, ORIGIN, REROUTED, carry, cloud_event, get, history, place
 from topics.partition import Owners

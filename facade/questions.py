@@ -27,6 +27,7 @@ from facade.kafka import SEND_TIMEOUT_S, Producer
 from tables.registry import REPLIES_CHANNEL, answer_key
 from tables.rows import heard
 from topics.headers import REPLY_TO, REQUEST_ID, Headers
+from topics.schemas.requests import NotAnswered
 
 log = logging.getLogger("soba.facade.questions")
 
@@ -38,6 +39,7 @@ QUIET_S = 1.0
 PONG_S = 1.0
 """How long anything may take to come after a ping: a connection that is half open takes what is sent and never answers."""
 RESUBSCRIBE_S = 0.2
+NOT_ANSWERED = NotAnswered().model_dump_json().encode()
 
 
 def pauses(budget_s: float) -> list[float]:
@@ -78,8 +80,8 @@ class Questions:
         Without a `key` all questions of this instance have one, so that they share batches.
 
         Raises:
-            ApiError: `timeout` after the budget, `unavailable` when Kafka has not taken the question after `SEND_TIMEOUT_S`,
-                `too_large` when it takes no record of this size.
+            ApiError: `timeout` after the budget, `internal` when our own code failed on the question, `unavailable` when Kafka
+                has not taken it after `SEND_TIMEOUT_S`, `too_large` when it takes no record of this size.
             RedisError: Redis cannot be reached.
         """
         loop = asyncio.get_running_loop()
@@ -180,7 +182,11 @@ class Questions:
 
     def _resolve(self, request_id: str, value: bytes) -> None:
         for future in self._waiting.get(request_id, ()):
-            if not future.done():
+            if future.done():
+                continue
+            if value == NOT_ANSWERED:
+                future.set_exception(ApiError("internal", "the service that answers failed on this question"))
+            else:
                 future.set_result(value)
 
 

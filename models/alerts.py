@@ -59,18 +59,53 @@ class Template:
         return (self.one if args[self.count] == 1 else self.other).format(**words)
 
 
+_OUTCOMES = {
+    (True, False): "the attacker gained {gained}, before gas",
+    (True, True): "the attacker gained {gained} and is short of {short}, before gas",
+    (False, True): "the attacker is short of {short}, before gas",
+    (False, False): "what the attacker gained is in tokens without a known price",
+}
+
 CATALOGUE: dict[str, Template] = {
     "mev.sandwich": Template(
         count="victims",
         one="Sandwich in block {block} on {protocols}: one trade was caught between {front} and {back}; {outcome}.",
         other="Sandwich in block {block} on {protocols}: {victims} trades were caught between {front} and {back}; "
         "{outcome}.",
-        outcomes={
-            (True, False): "the attacker gained {gained}, before gas",
-            (True, True): "the attacker gained {gained} and is short of {short}, before gas",
-            (False, True): "the attacker is short of {short}, before gas",
-            (False, False): "what the attacker gained is in tokens without a known price",
-        },
+        outcomes=_OUTCOMES,
+    ),
+    "mev.arbitrage": Template(
+        count="swaps",
+        one="Arbitrage in block {block} on {protocols}: {transactions} closed a cycle in one swap; {outcome}.",
+        other="Arbitrage in block {block} on {protocols}: {transactions} closed a cycle of {swaps} swaps; {outcome}.",
+        outcomes=_OUTCOMES,
+    ),
+    "mev.liquidation": Template(
+        count="swaps",
+        one="Liquidation in block {block} on {protocols}: {transactions} closed a loan; {outcome}.",
+        other="Liquidation in block {block} on {protocols}: {transactions} closed {swaps} loans; {outcome}.",
+        outcomes=_OUTCOMES,
+    ),
+    "mev.jit": Template(
+        count="victims",
+        one="Just-in-time liquidity in block {block} on {protocols}: added in {front} for one trade, removed in {back}; "
+        "{outcome}.",
+        other="Just-in-time liquidity in block {block} on {protocols}: added in {front} for {victims} trades, removed in "
+        "{back}; {outcome}.",
+        outcomes=_OUTCOMES,
+    ),
+    "mev.backrun": Template(
+        count="victims",
+        one="Back-run in block {block} on {protocols}: {back} traded right behind another's trade; {outcome}.",
+        other="Back-run in block {block} on {protocols}: {back} traded right behind {victims} trades; {outcome}.",
+        outcomes=_OUTCOMES,
+    ),
+    "mev.frontrun": Template(
+        count="victims",
+        one="Front-run in block {block} on {protocols}: {front} did first what another was about to do; {outcome}.",
+        other="Front-run in block {block} on {protocols}: {front} did first what {victims} others were about to do; "
+        "{outcome}.",
+        outcomes=_OUTCOMES,
     ),
     RISK: Template(
         count="reasons",
@@ -93,6 +128,8 @@ def from_finding(finding: Finding) -> Alert:
         "victims": len(finding.victims),
         "front": finding.front,
         "back": finding.back,
+        "transactions": finding.transactions,
+        "swaps": len(finding.path),
         "attackers": finding.attackers,
         "pools": finding.pools,
         "protocols": finding.protocols or [UNKNOWN],

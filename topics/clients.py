@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import logging
 import ssl
-from typing import Any
+from typing import Any, cast
+
+from confluent_kafka import Message
 
 from base.settings import Settings
+from topics.headers import Headers
 from topics.registry import DEAD_LETTER_ROOM, TOPICS
 
 log = logging.getLogger("soba.kafka")
@@ -102,3 +105,8 @@ def aiokafka(settings: Settings) -> dict[str, Any]:
             )
         out["ssl_context"] = context
     return out
+
+
+def headers_of(message: Message) -> Headers:
+    """The headers of a record; its values are bytes, whatever librdkafka's stubs say."""
+    return cast(Headers, message.headers() or [])

@@ -6,7 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 import orjson
 from confluent_kafka import Message
@@ -18,7 +18,8 @@ from console.bench.events import BLOCK_BAD, BlockOf200
 from console.bench.race import Candidate, begin, running
 from console.bench.stage import Stage
 from ingest.files import read_blocks
-from topics.headers import Headers, get
+from topics.clients import headers_of
+from topics.headers import get
 from topics.registry import CHAIN_BLOCKS, CHAIN_EVENTS
 
 CHECK_BLOCKS = 60
@@ -64,7 +65,7 @@ def check(stage: Stage, candidate: Candidate, form: str, made: list[BlockOf200])
             time.sleep(0.2)
         time.sleep(3)  # for what nobody waits for
     said = Counter(
-        (message.value() or b"", (get(cast(Headers, message.headers() or []), "dlq.reason") or b"").decode())
+        (message.value() or b"", (get(headers_of(message), "dlq.reason") or b"").decode())
         for message in stage.read(CHAIN_EVENTS.dlq)
     )
     kept = Counter(_kept(candidate, stage.read(candidate.topic)))

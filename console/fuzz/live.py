@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import Any, cast
+from typing import Any
 
 import httpx
 from confluent_kafka import Consumer, Message, TopicPartition
@@ -27,7 +27,8 @@ from console.local import ports
 from console.local.errors import LocalError
 from models.chain.assembly import QUIET_S
 from topics import clients
-from topics.headers import Headers, dead_letter, get
+from topics.clients import headers_of
+from topics.headers import dead_letter, get
 from topics.registry import CHAIN_BLOCKS, CHAIN_EVENTS
 
 KEYS = ("1", "1", "56", "", "\x00", "no chain")
@@ -116,7 +117,7 @@ def _compared(there: Stage, inputs: int, good: int) -> list[Figure]:
                 _keep(blocks, output.value)
     found: set[Letter] = set()
     for message in there.read(CHAIN_EVENTS.dlq):
-        headers = cast(Headers, message.headers() or [])
+        headers = headers_of(message)
         reason = (get(headers, "dlq.reason") or b"").decode()
         found.add(((get(headers, "ce_id") or b"").decode(), reason, message.value() or b""))
     real: Blocks = {}
@@ -155,7 +156,7 @@ def _letter(one: Any) -> Letter:
 
 
 def _record(message: Message) -> Record:
-    headers = cast(Headers, message.headers() or [])
+    headers = headers_of(message)
     value = message.value() or b""
     return Record(
         CHAIN_EVENTS.name, int(message.partition() or 0), int(message.offset() or 0), None, headers, value, None

@@ -41,7 +41,7 @@ async def of_transaction(
     """404 when no finding names the transaction."""
 
     def named(row: MevRow) -> list[Finding]:
-        return [f for f in _standing(row) if hash in (*f.front, *f.victims, *f.back)]
+        return [f for f in _standing(row) if hash in f.named()]
 
     async def read() -> list[Finding] | None:
         key = f"{told.chain_id}:{hash}"

@@ -9,14 +9,21 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
-from decimal import Decimal
 from heapq import heappush, heappushpop
 from typing import Any, Literal
 
-import orjson
-
-from models.chain.rules import AMOUNT_FIELDS
+from models.chain.held import (
+    HEADER_FIELDS,
+    BlockId,
+    Element,
+    Held,
+    Identity,
+    by_hash,
+    identity,
+    renew,
+    same_content,
+    strip,
+)
 from topics.schemas.chain import Block
 
 HELD_BLOCKS = 512
@@ -32,119 +39,9 @@ CHAINS = 1_024
 QUIET_S = 2.0
 OPEN_S = 5.0
 
-Element = dict[str, Any]
-"""An event or transaction in normal form (`topics.schemas.normal`)."""
-Identity = tuple[str, int | str]
-BlockId = tuple[int, int]
 Verdict = Literal[
     "new", "duplicate", "conflicting_duplicate", "other_fork", "too_late", "too_large", "too_many_chains", "replayed"
 ]
-
-HEADER_FIELDS = ("hash", "parent_hash", "timestamp", "base_fee", "miner")
-_DECIMAL_FIELDS = frozenset((*AMOUNT_FIELDS, "amount_in", "amount_out", "gas_price", "sqrt_price_x96"))
-_NOT_CONTENT = frozenset(
-    ("event_id", "observed_at", "chain_id", "block_number", "block_hash", "transaction_index", "timestamp")
-)
-_LAST = 2**62
-"""Absent indexes sort behind all others."""
-
-
-@dataclass(slots=True)
-class Held:
-    """One block as far as it is known. While it is unchanged since it was last emitted, its events are kept only as bytes."""
-
-    chain_id: int
-    number: int
-    status: Literal["complete", "partial", "removed"] = "partial"
-    revision: int = -1
-    header: dict[str, Any] = field(default_factory=dict)
-    rejected: int = 0
-    transactions: dict[str, Element] = field(default_factory=dict)
-    events: dict[Identity, Element] = field(default_factory=dict)
-    emitted: bytes | None = None
-    """The value last written to chain.blocks; None before the first."""
-    earlier: list[bytes] = field(default_factory=list)
-    """Emitted values of earlier revisions that are not yet in `named`."""
-    named: set[str] = field(default_factory=set)
-    """Pairs and wallets that earlier revisions named: the next views must name them too."""
-    packed: bool = False
-    """Whether `events` and `transactions` are only in `emitted`."""
-    counted: bool = False
-    """Whether it is one of those whose number decides what is too late; a restored block is not before its record is read again."""
-    first_offset: int = -1
-    """The first record that is not yet in `emitted`; -1 when there is none."""
-    opened_at: float = 0.0
-    changed_at: float = 0.0
-
-    @property
-    def id(self) -> BlockId:
-        """(chain id, number)."""
-        return self.chain_id, self.number
-
-    @property
-    def open(self) -> bool:
-        """Whether something of it is not in chain.blocks yet."""
-        return self.first_offset >= 0
-
-    def block(self) -> dict[str, Any]:
-        """It as an envelope: events by (transaction index, log index), absent indexes last, in order of arrival."""
-        return {
-            "chain_id": self.chain_id,
-            "number": self.number,
-            "status": self.status,
-            "revision": self.revision,
-            **{name: self.header[name] for name in HEADER_FIELDS if name in self.header},
-            "rejected": self.rejected,
-            "transactions": sorted(self.transactions.values(), key=_index),
-            "events": sorted(self.events.values(), key=_place),
-        }
-
-    def pack(self, value: bytes) -> None:
-        """Note that `value` is what chain.blocks will hold; keep the block as those bytes."""
-        if self.emitted is not None:
-            self.earlier.append(self.emitted)
-        self.emitted, self.first_offset = value, -1
-        self.repack()
-
-    def unpack(self) -> None:
-        """Have `events` and `transactions` again after `pack`."""
-        if self.packed and self.emitted is not None:
-            block = orjson.loads(self.emitted)
-            self.events = {identity(event): event for event in block["events"]}
-            self.transactions = {transaction["hash"]: transaction for transaction in block["transactions"]}
-            self.packed = False
-
-    def repack(self) -> None:
-        """Keep it as `emitted` alone again: nothing in it has changed."""
-        self.packed, self.events, self.transactions = True, {}, {}
-
-
-def _place(event: Element) -> tuple[int, int]:
-    return event.get("transaction_index", _LAST), event.get("log_index", _LAST)
-
-
-def _index(transaction: Element) -> int:
-    index: int = transaction["index"]
-    return index
-
-
-def identity(event: Element) -> Identity:
-    """What makes an event of a block itself: transaction and log index, else the event_id its producer gave it."""
-    log_index = event.get("log_index")
-    return ("", event["event_id"]) if log_index is None else (event["transaction_hash"], log_index)
-
-
-def same_content(one: Element, two: Element) -> bool:
-    """Whether two events of one identity say the same; what only one of them knows is no contradiction."""
-    if one["event_type"] != two["event_type"]:
-        return False
-    for name, left in one.items():
-        right = two.get(name)
-        if right is None or left == right or name in _NOT_CONTENT:
-            continue
-        if name not in _DECIMAL_FIELDS or Decimal(left) != Decimal(right):
-            return False
-    return True
 
 
 class Assembly:
@@ -236,13 +133,13 @@ class Assembly:
                 verdicts.append("too_large")
                 continue
             if held.status == "removed":
-                _renew(held)
+                renew(held)
             header = held.header
             if block_hash is not None and "hash" not in header:
                 header["hash"] = block_hash
             if "timestamp" not in header and "timestamp" in event:
                 header["timestamp"] = event["timestamp"]
-            _strip(event, header)
+            strip(event, header)
             held.events[key] = event
             merged.append(offset)
             verdicts.append("new")
@@ -266,9 +163,9 @@ class Assembly:
             known = found.setdefault(identity(event), event)
             if known is not event and not same_content(known, event):
                 conflicts.append(index)
-            _strip(event, header)
+            strip(event, header)
         self._unpack(held)
-        transactions_by_hash = _by_hash(transactions)
+        transactions_by_hash = by_hash(transactions)
         before = (held.status, held.header, held.rejected, held.transactions, held.events)
         after = ("complete", header, rejected + len(conflicts), transactions_by_hash, found)
         if before == after:
@@ -293,19 +190,19 @@ class Assembly:
         self._unpack(held)
         conflicts, changed = [], held.status == "removed" or held.revision < 0
         if held.status == "removed":
-            _renew(held)
+            renew(held)
         for name, value in header.items():
             if name not in held.header:
                 held.header[name] = value
                 changed = True
-        for name, transaction in _by_hash(transactions).items():
+        for name, transaction in by_hash(transactions).items():
             if name not in held.transactions:
                 held.transactions[name] = transaction
                 changed = True
         for index, event in enumerate(events):
             known = held.events.setdefault(identity(event), event)
             if known is event:
-                _strip(event, held.header)
+                strip(event, held.header)
                 changed = True
             elif not same_content(known, event):
                 conflicts.append(index)
@@ -448,24 +345,3 @@ class Assembly:
         if len(self.blocks) > self._tops + SWEEP:
             for key in [key for key, held in self.blocks.items() if not held.open and self._below(key)]:
                 del self.blocks[key]
-
-
-def _renew(held: Held) -> None:
-    """Begin a removed block anew: another fork's block takes its number."""
-    held.status, held.header, held.rejected = "partial", {}, 0
-
-
-def _strip(event: Element, header: dict[str, Any]) -> None:
-    """Take out of an event what its envelope says."""
-    for name in ("chain_id", "block_number", "block_hash"):
-        event.pop(name, None)
-    if "timestamp" in event and event["timestamp"] == header.get("timestamp"):
-        del event["timestamp"]
-
-
-def _by_hash(transactions: Sequence[Element]) -> dict[str, Element]:
-    """Transactions by hash; the first wins."""
-    found: dict[str, Element] = {}
-    for transaction in transactions:
-        found.setdefault(transaction["hash"], transaction)
-    return found

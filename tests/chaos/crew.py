@@ -85,6 +85,8 @@ class Crew:
         process.join(timeout)
         code = process.exitcode
         assert code is not None, f"{name} has not ended after {timeout} s"
+        if code == -signal.SIGSEGV:  # faulthandler has told where
+            print(f"--- {name}", (self._logs / f"{name}.log").read_text(errors="replace")[-8_000:], sep="\n")
         del self._running[name]
         self.ends.append((name, code))
         return code

@@ -19,6 +19,7 @@ from confluent_kafka import KafkaError, KafkaException
 import agents.consume
 import agents.runtime
 import agents.stream
+import agents.work
 import topics.clients
 from agents import app, validate
 from base.settings import get_settings
@@ -33,7 +34,7 @@ PLACES: dict[str, tuple[Any, str]] = {
     "parse": (agents.runtime.Runner, "_parse"),
     "commit": (agents.consume.ConsumeFeed, "_commit"),
     "batch": (agents.consume.ConsumeFeed, "_batch"),
-    "restore": (agents.consume.Stateful, "_restore"),
+    "restore": (agents.work.Stateful, "_restore"),
 }
 FIRED = "fired"
 SESSION_TIMEOUT_S = 2

@@ -12,6 +12,9 @@ import pytest
 import redis
 from aiokafka.errors import KafkaConnectionError, MessageSizeTooLargeError
 
+from agents.activity import Activity
+from agents.agent import Record
+from agents.runtime import DeadLetterLimit, Outlet, refuse_for_error
 from base.settings import Settings
 from facade import questions as module
 from facade.context import connect
@@ -21,6 +24,7 @@ from facade.requests import Trace
 from tables.registry import answer_key
 from tables.rows import Answer, stage
 from tests.pipeline.proxy import proxied
+from topics.admin import create
 from topics.headers import REPLY_TO, REQUEST_ID, TRACEPARENT, Headers
 from topics.schemas.requests import Verdicts
 
@@ -100,6 +104,22 @@ def test_an_answer_is_heard(settings: Settings, store: redis.Redis) -> None:
     assert Verdicts.model_validate_json(answer) == EMPTY
     assert len(producer.headers) == 1 and producer.headers[0][TRACEPARENT] == "t"
     assert store.ttl(answer_key("heard")) > 50
+
+
+def test_who_asks_what_our_code_fails_on_is_told_at_once(settings: Settings) -> None:
+    create(settings)
+    outlet = Outlet(settings, Activity())
+
+    def fail(headers: dict[str, str]) -> None:
+        carried = [(name, value.encode()) for name, value in headers.items()]
+        record = Record("requests.data", 0, 0, b"", carried, QUESTION, None)
+        refuse_for_error("verdicts", record, RuntimeError("a bug of ours"), outlet, DeadLetterLimit())
+
+    producer = Notes(fail)
+    with pytest.raises(ApiError) as told:
+        during(settings, producer, lambda questions: questions.ask("requests.data", QUESTION, "guilty", []), 30)
+    assert (told.value.code, len(producer.headers)) == ("internal", 1)
+    assert "bug" not in str(told.value)
 
 
 def test_a_question_is_repeated_under_its_id(settings: Settings, store: redis.Redis) -> None:

@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.chain import assembly
-from models.chain.assembly import Assembly, Held, same_content
+from models.chain.assembly import Assembly
+from models.chain.held import Held, same_content
 from models.chain.rules import Context, errors, plain
 from tests.unit.wire import ALICE, NOW, NUMBER, encoded, envelope, inside, swap, tx
 from topics.codecs import decode_chain_events, decode_models

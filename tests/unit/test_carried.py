@@ -12,11 +12,11 @@ from hypothesis import given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
 
-from agents import carried, consume, validate
+from agents import carried, validate
 from agents.activity import Activity
 from agents.agent import Output, Record, Result
 from agents.carried import Carried
-from agents.consume import Stateful
+from agents.work import Stateful
 from base.settings import Settings
 from tests.unit.wire import NUMBER, envelope, records, swap
 from topics.headers import CARRIED, Headers, get
@@ -71,7 +71,7 @@ class Work:
     """validate's work on partition 0, after a restart on a tail of what it wrote before."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, tail: Sequence[Output] = ()) -> None:
-        monkeypatch.setattr(consume, "read_tail", lambda *_: [Written(output) for output in tail])
+        monkeypatch.setattr("agents.work.read_tail", lambda *_: [Written(output) for output in tail])
         outlet: Any = Given()
         self.given: Given = outlet
         consumer: Any = Consumer()

@@ -12,8 +12,9 @@ from confluent_kafka import TopicPartition
 from agents import consume, validate, verdicts
 from agents.activity import Activity
 from agents.agent import Record, Result
-from agents.consume import ConsumeFeed, Stateful, Stateless
+from agents.consume import ConsumeFeed
 from agents.runtime import Stopped
+from agents.work import Stateful, Stateless
 from base.exits import EXIT_MISFIT
 from base.settings import Settings
 from tests.unit.wire import records
@@ -132,8 +133,8 @@ def test_a_worker_does_not_start_on_blocks_of_another_topic(monkeypatch: pytest.
     def left(code: int, why: str) -> None:
         raise SystemExit(f"{code} {why}")
 
-    monkeypatch.setattr(consume, "leave", left)
-    monkeypatch.setattr(consume, "read_tail", lambda *_: [Written()])
+    monkeypatch.setattr("agents.work.leave", left)
+    monkeypatch.setattr("agents.work.read_tail", lambda *_: [Written()])
     outlet: Any = Given()
     work = Stateful(validate.AGENT, Settings(_env_file=None, brokers="127.0.0.1:1"), outlet)
     with pytest.raises(
@@ -167,7 +168,7 @@ class Refuses:
 
 
 def test_a_guilty_record_costs_a_few_batches(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(consume, "read_tail", lambda *_: [])
+    monkeypatch.setattr("agents.work.read_tail", lambda *_: [])
     batches: list[int] = []
     agent = replace(validate.AGENT, make=lambda *_: Refuses(batches))
     outlet: Any = Given()
@@ -323,7 +324,7 @@ def test_a_stateless_agent_gives_a_batch_out_slice_by_slice(monkeypatch: pytest.
     """Who asked a small question does not wait for the answers to a thousand large ones."""
     done: list[int] = []
     monkeypatch.setattr("agents.runtime.Runner.process", lambda _, part: done.append(len(part)))
-    monkeypatch.setattr(consume, "SLICE_BYTES", 100)
+    monkeypatch.setattr("agents.work.SLICE_BYTES", 100)
     work = Stateless(verdicts.AGENT, Any)  # type: ignore[arg-type]
     batch = [Record("requests.data", 0, n, b"", [], bytes(size), None) for n, size in enumerate([1, 60, 60, 200, 1])]
     assert work.process(Any, {0: batch, 1: [batch[0]] * 130}) == {0: 5, 1: 1}  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""Questions the facade asks over requests.data, and the answers."""
+"""Questions the facade asks over requests.data, the answers, and what is said where there is none."""
 
 from __future__ import annotations
 
@@ -42,3 +42,9 @@ class Verdicts(BaseModel):
     """The answer to `ValidateEvents`, in the order asked."""
 
     verdicts: list[Verdict]
+
+
+class NotAnswered(BaseModel):
+    """In place of any answer: our own code failed on the question, which is among the dead letters now."""
+
+    not_answered: Literal["handler_error"] = "handler_error"
