@@ -21,6 +21,7 @@ from faust.app import BootStrategy
 from agents.activity import Activity
 from agents.agent import Agent, Partitioned
 from agents.consume import ConsumeFeed
+from agents.labels import labelling
 from agents.pulse import Pulse
 from agents.releases import serving
 from agents.runtime import Outlet
@@ -163,8 +164,8 @@ def build(worker: Worker, settings: Settings) -> Any:
     activity = Activity()
     outlet = Outlet(settings, activity)
     threads = []
-    for service in (serving(agents, settings, outlet), watching(agents, settings, outlet)):
-        if service is not None:
+    for made in (serving, watching, labelling):
+        if (service := made(agents, settings, outlet)) is not None:
             app.service(service)
     for agent in agents:
         if _streamed(agent):

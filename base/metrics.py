@@ -96,3 +96,17 @@ MODEL_PSI = Gauge(
 MODEL_PSI_WALLETS = Gauge(
     "soba_model_psi_wallets", "The wallets that soba_model_psi is made of: one in 64, once a day.", ["model"]
 )
+
+# Labels.
+FRAUD_OUTCOMES = Gauge(
+    "soba_fraud_outcomes",
+    "Labelled wallets by label, and by what they had been judged: a level, unseen, or trained_on where the model knew the answer.",
+    ["label", "judged"],
+)
+FRAUD_PRECISION = Gauge(
+    "soba_fraud_precision", "Of labelled wallets judged this level or above, the share of fraud.", ["level"]
+)
+FRAUD_RECALL = Gauge(
+    "soba_fraud_recall", "Of labelled fraud that had been judged, the share judged this level or above.", ["level"]
+)
+LABELS_REFUSED = Counter("soba_labels_refused_total", "Records of the topic labels that this worker did not take.")

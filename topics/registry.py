@@ -11,7 +11,7 @@ from typing import Any
 
 from topics import releases
 from topics.headers import ASKED, BLOCK, QUESTION, RESULT, TAKEN_IN, Header
-from topics.schemas import alerts, chain, mev, models, requests, risk
+from topics.schemas import alerts, chain, labels, mev, models, requests, risk
 
 MIB = 1024 * 1024
 OTHERS = ("any producer", "consumers")
@@ -155,6 +155,17 @@ MODEL_RELEASES = Topic(
     content_type=releases.CONTENT.decode(),
 )
 
+LABELS = Topic(
+    "labels",
+    key="chain_id:address",
+    schema=labels.Label,
+    writers=("operators",),
+    readers=("workers",),
+    doc="What operators know of wallets: what training learns from, and what scores are measured by. An empty value takes a label"
+    " back.",
+    retention=None,
+)
+
 TOPICS: dict[str, Topic] = {
     topic.name: topic
     for topic in (
@@ -168,6 +179,7 @@ TOPICS: dict[str, Topic] = {
         ALERTS,
         REQUESTS_DATA,
         MODEL_RELEASES,
+        LABELS,
     )
 }
 
