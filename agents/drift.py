@@ -6,15 +6,16 @@ wallet.activity, and its version the offset of the last record in it, so what is
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Iterable, Sequence
+from typing import Protocol
 
 import numpy as np
 
 from agents.agent import Record, RowName, Rows
 from models.fraud.drift import Counts, sampled
-from models.fraud.profile import DAY_S
+from models.fraud.profile import DAY_S, FEATURES
 from models.fraud.scorer import Scorer
-from models.fraud.trees import Floats
 from models.releases import Model
 from tables.registry import DRIFT, DRIFT_BY_MODEL, PROFILES, DriftRow, ProfileRow
 from tables.rows import Pointer, Row
@@ -27,12 +28,21 @@ def keys(batch: Sequence[Record]) -> list[RowName]:
     return [(DRIFT, name) for name in found]
 
 
-def counted(
-    judged: Iterable[tuple[str, Record, int]], rows: Rows, vectors: Floats, probability: Floats, model: Model
-) -> list[Row]:
-    """The rows that count those of the wallets `judged` who are new on their day, each told by key, record and place in `vectors`.
+class Score(Protocol):
+    """How a vector is judged."""
 
-    Without a reference in the model there is nothing to count them against: then none.
+    @property
+    def probability(self) -> float | None:
+        """Of being a fraud's."""
+
+
+def counted(
+    judged: Iterable[tuple[str, Record, int]], rows: Rows, vectors: array[float], scores: Sequence[Score], model: Model
+) -> list[Row]:
+    """The rows that count those of the wallets `judged` who are new on their day, each told by key, record and place.
+
+    `vectors` and `scores` are of those places, one vector after another. Without a reference in the model there is nothing to count
+    them against: then none.
     """
     scorer: Scorer = model.loaded
     if scorer.reference is None:
@@ -53,7 +63,8 @@ def counted(
             newest[name] = record
     out = []
     for name, mine in places.items():
-        counts = scorer.reference.count(vectors[mine][:, scorer.columns], probability[mine])
+        table = np.frombuffer(vectors).reshape(-1, len(FEATURES))[mine][:, scorer.columns]
+        counts = scorer.reference.count(table, np.array([scores[place].probability for place in mine], float))
         out.append(_row(name, newest[name], counts, len(mine), _before(rows, name, model), model))
     return out
 

@@ -110,3 +110,18 @@ FRAUD_RECALL = Gauge(
     "soba_fraud_recall", "Of labelled fraud that had been judged, the share judged this level or above.", ["level"]
 )
 LABELS_REFUSED = Counter("soba_labels_refused_total", "Records of the topic labels that this worker did not take.")
+
+# `soba ingest node`.
+INGEST_BLOCKS = Counter(
+    "soba_ingest_blocks_total", "Blocks sent to chain.events, by status: complete, partial, removed.", ["status"]
+)
+INGEST_UNDECODED = Counter("soba_ingest_undecoded_total", "Logs that became no event, by reason.", ["reason"])
+INGEST_FAILURES = Counter(
+    "soba_ingest_failures_total", "Answers of nodes that could not be used, by reason.", ["reason"]
+)
+INGEST_REORGANISATIONS = Counter("soba_ingest_reorganisations_total", "Times that sent blocks left the chain.")
+INGEST_NUMBER = Gauge("soba_ingest_block_number", "The newest block that Kafka has confirmed.")
+INGEST_HEAD = Gauge("soba_ingest_head_number", "The node's newest block.")
+INGEST_PENDING = Counter(
+    "soba_ingest_pending_total", "Pending transactions seen, by what they were: swap, other, gone.", ["kind"]
+)

@@ -15,6 +15,7 @@ COMMANDS: list[tuple[str, str, str]] = [
     ("worker", "console.services:worker", "Run one worker in this process."),
     ("serve", "console.services:serve", "Run the HTTP facade in this process."),
     ("topics", "console.topics:app", "List, create and check the topics; follow one."),
+    ("ingest", "console.ingest:app", "Take blocks in, from nodes or files."),
     ("produce", "console.produce:app", "Send JSON lines to a topic."),
     ("consume", "console.consume:app", "Read a topic's records."),
     ("dlq", "console.dlq:app", "What the pipeline refused and why; send it again, or drop it."),

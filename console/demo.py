@@ -253,7 +253,7 @@ def _lookup(http: str, settings: Settings, tally: Tally, keyed: bool) -> list[st
     """
     if not tally.found:
         return []
-    url = f"{http}/api/mev/transactions/{tally.found[-1].front[0]}"
+    url = f"{http}/api/mev/transactions/{tally.found[-1].named()[0]}"
     request = urllib.request.Request(f"{url}?wait=5000")
     key = next((one.get_secret_value() for one in settings.api_keys), os.environ.get(KEY_VARIABLE, ""))
     if keyed and key:

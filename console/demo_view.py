@@ -138,17 +138,21 @@ def risk_of(one: Assessment) -> str:
 
 def line_of(finding: Finding, room: int | None = None) -> str:
     """A finding in one line: its transactions in full where there is room for them, else their ends."""
-    victims = f"{len(finding.victims)} victim" + ("s" if len(finding.victims) != 1 else "")
+    victims = f"{len(finding.victims)} victim" + ("s" if len(finding.victims) != 1 else "") if finding.victims else ""
+
+    def ends(hashes: list[str], head: int) -> str:
+        return ", ".join(_ends(hash, head) for hash in hashes)
 
     def line(head: int) -> str:
-        front, back = (", ".join(_ends(hash, head) for hash in hashes) for hashes in (finding.front, finding.back))
-        return f"{finding.kind}  block {finding.block_number}  front {front}  {victims}  back {back}"
+        front, back, alone = (ends(hashes, head) for hashes in (finding.front, finding.back, finding.transactions))
+        parts = [f"front {front}" if front else "", victims, f"back {back}" if back else "", alone]
+        return "  ".join(part for part in (finding.kind, f"block {finding.block_number}", *parts) if part)
 
-    for told in (line(len(finding.front[0])), line(10)):
+    for told in (line(len(finding.named()[0])), line(10)):
         if room is None or len(told) <= room:
             return told
-    front, back = (", ".join(_ends(hash, 6) for hash in hashes) for hashes in (finding.front, finding.back))
-    return f"{finding.kind} {finding.block_number}: {front} → {back}, {victims}"
+    parts = [ends(hashes, 6) for hashes in (finding.front, finding.back, finding.transactions) if hashes]
+    return f"{finding.kind} {finding.block_number}: {' → '.join(parts)}" + (f", {victims}" if victims else "")
 
 
 def _ends(hash: str, head: int) -> str:
@@ -204,7 +208,7 @@ def _where(http: str, keyed: bool, found: list[Finding]) -> list[str]:
     if keyed:
         lines.append(f"  HTTP is closed: put a key into {KEY_VARIABLE} (bin/soba keys create --name NAME)")
     if found:
-        lines.append(f"  {curl} {http}/api/mev/transactions/{found[-1].front[0]}")
+        lines.append(f"  {curl} {http}/api/mev/transactions/{found[-1].named()[0]}")
         lines.append(f"  {curl} {http}/api/blocks/{found[-1].block_number}")
     return [
         *lines,

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import ChainMap, Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from pydantic import ValidationError
 
+from ingest.facts import Wanted
 from ingest.pools import Pools
 from ingest.protocols import BY_TOPIC
 from ingest.protocols.base import Context, Fields, Undecoded
@@ -18,10 +20,12 @@ from topics.schemas.chain import Block
 
 @dataclass(frozen=True, slots=True)
 class Decoded:
-    """An envelope and, by reason, how many of its logs became no event."""
+    """An envelope; by reason, how many of its logs became no event; and what a node could tell to better it."""
 
     block: Block
     undecoded: Counter[str] = field(default_factory=Counter)
+    wanted: tuple[Wanted, ...] = ()
+    """What the facts did not hold, in order of the logs (`ingest.protocols.requests` asks for it)."""
 
 
 def decode(data: bytes, where: str = "block") -> Decoded:
@@ -41,8 +45,9 @@ def assemble(raw: RawBlock, where: str = "block") -> Decoded:
     """
     header = dict(raw.header)
     by_hash = {one["hash"]: one for one in raw.transactions}
-    context = Context(header["chain_id"], Pools(raw.pools, raw.logs))
-    decimals = DECIMALS.get(context.chain_id, {})
+    pools = Pools(raw.facts, raw.logs)
+    context = Context(header["chain_id"], pools)
+    decimals = ChainMap(raw.facts.decimals, DECIMALS.get(context.chain_id, {}))
     undecoded: Counter[str] = Counter()
     events: list[Fields] = []
     for log in raw.logs:
@@ -51,7 +56,7 @@ def assemble(raw: RawBlock, where: str = "block") -> Decoded:
         if isinstance(fields, Undecoded):
             undecoded[fields.value] += 1
         else:
-            events.append(_event(log, fields, by_hash, decimals))
+            events.append(_event(log, fields, by_hash, decimals, pools.wanted))
         if header.get("timestamp") is None and log.block_timestamp is not None:
             header["timestamp"] = number(log.block_timestamp)
         if header.get("hash") is None and log.block_hash is not None:
@@ -60,12 +65,18 @@ def assemble(raw: RawBlock, where: str = "block") -> Decoded:
     status = "removed" if any(log.removed for log in raw.logs) else "complete"
     envelope = {**header, "status": status, "revision": 0, "transactions": raw.transactions, "events": events}
     try:
-        return Decoded(Block.model_validate(envelope), undecoded)
+        return Decoded(Block.model_validate(envelope), undecoded, tuple(pools.wanted))
     except ValidationError as error:
         raise explain(error, where) from None
 
 
-def _event(log: Log, fields: Fields, transactions: dict[str, dict[str, Any]], decimals: dict[str, int]) -> Fields:
+def _event(
+    log: Log,
+    fields: Fields,
+    transactions: dict[str, dict[str, Any]],
+    decimals: Mapping[str, int],
+    wanted: dict[Wanted, None],
+) -> Fields:
     """What every event of a log shares, around what its decoder made of it."""
     fields["transaction_hash"] = log.transaction_hash.lower()
     fields["transaction_index"] = int(log.transaction_index, 16)
@@ -77,7 +88,12 @@ def _event(log: Log, fields: Fields, transactions: dict[str, dict[str, Any]], de
             fields["from_address"] = transaction.get("from_address")
             fields["to_address"] = transaction.get("to_address")
     for side in ("in", "out"):
-        known = decimals.get(fields.get(f"token_{side}", ""))
+        token = fields.get(f"token_{side}")
+        if token is None:
+            continue
+        known = decimals.get(token)
         if known is not None:
             fields[f"amount_{side}"] = units(fields[f"amount_{side}_raw"], known)
+        else:
+            wanted[Wanted("token", token, token)] = None
     return fields

@@ -1,10 +1,10 @@
 """The two forms in which a raw block may arrive, and the one form that the decoder takes.
 
 1. **mev-block**: an object with `"schema": "mev-block/1"`, its `transactions`, `logs` (as eth_getLogs gives them) and
-   `pools`, which stands in for eth_call. Fields that the source did not know are null.
+   `pools` and `decimals`, which stand in for eth_call. Fields that the source did not know are null.
 2. **JSON-RPC**: an object with `block` (eth_getBlockBy*), and `receipts` (eth_getBlockReceipts) or `logs` (eth_getLogs)
    or both, each bare or wrapped as `{"jsonrpc": "2.0", "id": 1, "result": ...}`; `chain_id` where no transaction tells
-   it; `pools` as above, optional.
+   it; `pools` and `decimals` as above, optional.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 from pydantic.alias_generators import to_camel
 
 from base.wording import wording
+from ingest.facts import Decimals, Facts, PoolFacts
 from topics.schemas.fields import Address, Hash, Raw, Uint64
 
 UNKNOWN_GAS = 2**64 - 1
@@ -93,14 +94,6 @@ class RpcBlock(Rpc):
     transactions: list[Hash | RpcTransaction] = []
 
 
-class PoolFacts(BaseModel):
-    """What is known of a pool beforehand; tokens null where nobody could tell."""
-
-    protocol: str
-    token0: Address | None = None
-    token1: Address | None = None
-
-
 class RpcBundle(BaseModel):
     """The JSON-RPC form, unwrapped."""
 
@@ -108,7 +101,8 @@ class RpcBundle(BaseModel):
     receipts: list[Receipt] | None = None
     logs: list[Log] | None = None
     chain_id: Uint64 | None = None
-    pools: dict[Address, PoolFacts] = {}
+    pools: dict[Address | Hash, PoolFacts] = {}
+    decimals: dict[Address, Decimals] = {}
 
 
 class MevTransaction(BaseModel):
@@ -139,7 +133,8 @@ class MevBlock(BaseModel):
     block_hash: Hash | None = None
     transactions: list[MevTransaction]
     logs: list[Log]
-    pools: dict[Address, PoolFacts] = {}
+    pools: dict[Address | Hash, PoolFacts] = {}
+    decimals: dict[Address, Decimals] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +147,8 @@ class RawBlock:
     header: dict[str, Any]
     transactions: list[dict[str, Any]]
     logs: list[Log]
-    pools: dict[str, PoolFacts]
+    facts: Facts
+    """What came with the block. A source that knows more puts its own here: `dataclasses.replace(raw, facts=mine)`."""
 
 
 def explain(error: ValidationError, where: str) -> Malformed:
@@ -177,12 +173,24 @@ def parse(data: bytes, where: str = "block") -> RawBlock:
     try:
         if "schema" in value:
             return _from_mev(MevBlock.model_validate(value))
-        if "block" in value:
-            parts = {name: _unwrap(part, name, where) for name, part in value.items()}
-            return _from_rpc(RpcBundle.model_validate(parts), where)
     except ValidationError as error:
         raise explain(error, where) from None
+    if "block" in value:
+        return parse_rpc(value, where)
     raise Malformed(f'{where}: neither `schema` ("mev-block/1") nor `block` is there; add the one whose form this is')
+
+
+def parse_rpc(value: dict[str, Any], where: str = "block") -> RawBlock:
+    """Read the JSON-RPC form, once JSON is parsed: `block`, `receipts` or `logs` or both, `chain_id`.
+
+    Raises:
+        Malformed: as `parse` does.
+    """
+    parts = {name: _unwrap(part, name, where) for name, part in value.items()}
+    try:
+        return _from_rpc(RpcBundle.model_validate(parts), where)
+    except ValidationError as error:
+        raise explain(error, where) from None
 
 
 def _unwrap(part: Any, name: str, where: str) -> Any:
@@ -217,7 +225,7 @@ def _from_mev(raw: MevBlock) -> RawBlock:
         }
         for one in raw.transactions
     ]
-    return RawBlock(header, transactions, raw.logs, {pool.lower(): facts for pool, facts in raw.pools.items()})
+    return RawBlock(header, transactions, raw.logs, _facts(raw))
 
 
 def _from_rpc(raw: RpcBundle, where: str) -> RawBlock:
@@ -263,8 +271,14 @@ def _from_rpc(raw: RpcBundle, where: str) -> RawBlock:
         held["gas_used"] = number(receipt.gas_used)
         held["gas_price_wei"] = number(receipt.effective_gas_price) or held.get("gas_price_wei")
     logs = raw.logs if raw.receipts is None else [log for receipt in raw.receipts for log in receipt.logs]
-    pools = {pool.lower(): facts for pool, facts in raw.pools.items()}
-    return RawBlock(header, sorted(transactions.values(), key=lambda one: int(one["index"])), logs or [], pools)
+    return RawBlock(header, sorted(transactions.values(), key=lambda one: int(one["index"])), logs or [], _facts(raw))
+
+
+def _facts(raw: MevBlock | RpcBundle) -> Facts:
+    return Facts(
+        {pool.lower(): facts for pool, facts in raw.pools.items()},
+        {token.lower(): decimals for token, decimals in raw.decimals.items()},
+    )
 
 
 def number(quantity: str | None) -> int | None:

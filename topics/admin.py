@@ -67,3 +67,12 @@ def check(settings: Settings) -> list[str]:
             f"chain.blocks has {counts['chain.blocks']} partitions and chain.events {counts['chain.events']}; they must be equal"
         )
     return faults
+
+
+def cluster_id(settings: Settings) -> str:
+    """The cluster's own name, which no other has.
+
+    Raises:
+        KafkaException: the broker does not answer in 15 s.
+    """
+    return str(AdminClient(common(settings)).list_topics(timeout=TIMEOUT_S).cluster_id)

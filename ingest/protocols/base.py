@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from ingest.pools import Family, Pool, Pools
+from ingest.deployments import PairFamily, Pool, clone_of, resolve
+from ingest.facts import Answers, PoolFacts, Question, Wanted, address_of, call
+from ingest.pools import Pools
 from ingest.raw import Log
 
 Fields = dict[str, Any]
@@ -81,16 +83,30 @@ def traded(pool: Pool, net0: int, gross_in: tuple[int, int], gross_out: tuple[in
     }
 
 
-def find_pool(log: Log, context: Context, family: Family, net0: int, net1: int) -> Pool | None:
+def find_pool(log: Log, context: Context, family: PairFamily, net0: int, net1: int) -> Pool | None:
     """The pool that emitted a swap, by every means we have."""
     address = log.address.lower()
     return context.pools.find(address, family) or context.pools.infer(log, address, family, net0, net1)
 
 
-def liquidity(log: Log, context: Context, family: Family) -> Fields:
+def liquidity(log: Log, context: Context, family: PairFamily) -> Fields:
     """Pool, protocol and (where known) tokens of an event that moves or reports a pool's funds."""
     address = log.address.lower()
     pool = context.pools.find(address, family)
     if pool is None:
         return {"pool": address, "protocol": f"{family}_fork"}
     return {"pool": address, "protocol": pool.protocol, "token0": pool.token0, "token1": pool.token1}
+
+
+def pair_question(family: PairFamily) -> Question:
+    """Tokens and factory of a pool of two; whose code it runs follows from them and its address."""
+
+    def read(wanted: Wanted, answers: Answers) -> PoolFacts | None:
+        token0, token1, factory = map(address_of, answers)
+        if token0 is None or token1 is None or not token0 < token1:
+            return None
+        pool = resolve(wanted.subject, family, frozenset((token0, token1)))
+        protocol = pool.protocol if pool else factory and clone_of(wanted.subject, family, factory, token0, token1)
+        return PoolFacts(protocol=protocol or f"{family}_fork", token0=token0, token1=token1)
+
+    return Question(lambda wanted: [call(wanted.subject, name) for name in ("token0()", "token1()", "factory()")], read)

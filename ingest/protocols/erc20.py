@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from ingest.facts import Answers, Family, Question, Wanted, call, number_of
 from ingest.pools import TRANSFER
 from ingest.protocols.base import Context, Decoder, Fields, Undecoded, party, word, words
 from ingest.raw import Log
+
+MAX_DECIMALS = 77
+"""More digits than a uint256 has."""
 
 
 def transfer(log: Log, context: Context) -> Fields | Undecoded:
@@ -24,3 +28,11 @@ def transfer(log: Log, context: Context) -> Fields | Undecoded:
 
 
 DECODERS: dict[str, Decoder] = {TRANSFER: transfer}
+
+
+def _decimals(wanted: Wanted, answers: Answers) -> int | None:
+    found = number_of(answers[0])
+    return found if found is not None and found <= MAX_DECIMALS else None
+
+
+QUESTIONS: dict[Family, Question] = {"token": Question(lambda wanted: [call(wanted.subject, "decimals()")], _decimals)}

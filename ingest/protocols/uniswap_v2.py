@@ -6,7 +6,20 @@ direction comes from the net amounts, and the amounts are the gross In of the to
 
 from __future__ import annotations
 
-from ingest.protocols.base import Context, Decoder, Fields, Undecoded, find_pool, liquidity, party, traded, word, words
+from ingest.facts import Family, Question
+from ingest.protocols.base import (
+    Context,
+    Decoder,
+    Fields,
+    Undecoded,
+    find_pool,
+    liquidity,
+    pair_question,
+    party,
+    traded,
+    word,
+    words,
+)
 from ingest.raw import Log
 
 
@@ -73,3 +86,4 @@ DECODERS: dict[str, Decoder] = {
     "0x4c209b5fc8ad50758f13e2e1088ba56a560dff690a1c6fef26394f4c03821c4f": mint,
     "0xdccd412f0b1252819cb1fd330b93224ca42612892bb3f4f789976e6d81936496": burn,
 }
+QUESTIONS: dict[Family, Question] = {"uniswap_v2": pair_question("uniswap_v2")}

@@ -7,6 +7,7 @@ liquidity and tick of such a swap are left out.
 
 from __future__ import annotations
 
+from ingest.facts import Family, Question
 from ingest.protocols.base import (
     Context,
     Decoder,
@@ -14,6 +15,7 @@ from ingest.protocols.base import (
     Undecoded,
     find_pool,
     liquidity,
+    pair_question,
     party,
     signed,
     signed_topic,
@@ -104,3 +106,4 @@ DECODERS: dict[str, Decoder] = {
     "0x0c396cd989a39f4459b5fa1aed6a9a8dcdbc45908acfd67e028cd568da98982c": burn,
     "0x70935338e69775456a85ddef226c395fb668b63fa0115f5f20610b388e6ca9c0": collect,
 }
+QUESTIONS: dict[Family, Question] = {"uniswap_v3": pair_question("uniswap_v3")}

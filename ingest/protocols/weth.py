@@ -6,18 +6,10 @@ that the log does not name. The other party of a deposit is the wrapper itself, 
 
 from __future__ import annotations
 
+from ingest.facts import Family, Question
 from ingest.protocols.base import Context, Decoder, Fields, Undecoded, party, word, words
 from ingest.raw import Log
-
-WRAPPERS: dict[int, str] = {
-    1: "0xc02aaa39b223fe8d0a0e5c4f27ead9083c756cc2",
-    10: "0x4200000000000000000000000000000000000006",
-    56: "0xbb4cdb9cbd36b01bd1cbaebf2de08d9173bc095c",
-    137: "0x0d500b1d8e8ef31e21c99d1db9a6444d3adf1270",
-    8453: "0x4200000000000000000000000000000000000006",
-    42161: "0x82af49447d8a07e3bd95bd0d56f35241523fbab1",
-}
-"""chain id → wrapped native token."""
+from topics.schemas.native import WRAPPERS
 
 
 def deposit(log: Log, context: Context) -> Fields | Undecoded:
@@ -52,3 +44,4 @@ DECODERS: dict[str, Decoder] = {
     "0xe1fffcc4923d04b559f4d29a8bfc6cda04eb5b0d3c460751c2402c5c5cc9109c": deposit,
     "0x7fcf532c15f0a6db0bd6d0e038bea71d30d808c7d98cb3bf7268a95bf5081b65": withdrawal,
 }
+QUESTIONS: dict[Family, Question] = {}

@@ -16,7 +16,7 @@ from zlib import crc32
 import numpy as np
 from numpy.typing import NDArray
 
-from models.fraud.trees import Floats
+from models.fraud.walk import Floats
 
 BINS = 10
 """Of equally many training wallets each, as far as values differ; what is not known has one more."""

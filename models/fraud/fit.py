@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.fraud.seen import Seen
-from models.fraud.trees import LEAF, Floats, Trees
+from models.fraud.trees import LEAF, Trees
+from models.fraud.walk import Floats
 
 EARLY_WEIGHT = 0.3
 ISOLATION_TREES = 100

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from models.fraud.campaigns import Labels
 from models.fraud.profile import FEATURES, features
 from models.fraud.replay import AccountQuarter, Replayed
-from models.fraud.trees import Floats
+from models.fraud.walk import Floats
 
 EARLY = (1, 3, 10, 30)
 """A wallet is also learnt from as it looked after so many transactions, each look for less."""

@@ -27,7 +27,8 @@ from models.fraud.profile import FEATURES
 from models.fraud.replay import Told, quarter, replay
 from models.fraud.scorer import FRAUD
 from models.fraud.seen import EARLY, Seen
-from models.fraud.trees import Floats, Trees
+from models.fraud.trees import Trees
+from models.fraud.walk import Floats
 from topics.schemas.models import Decides, Feature, Manifest, Release, Window
 
 PAST_ENDS = "2020Q1"

@@ -2,16 +2,42 @@
 
 from __future__ import annotations
 
-from models.mev import sandwich
+from models.mev import arbitrage, backrun, frontrun, jit, liquidation, sandwich
 from models.mev.base import Detector
+from models.mev.view import View
 from topics.schemas.chain import Block
 from topics.schemas.mev import Finding
 
-DETECTORS: tuple[Detector, ...] = (sandwich.detect,)
+DETECTORS: tuple[Detector, ...] = (
+    sandwich.detect,
+    liquidation.detect,
+    jit.detect,
+    arbitrage.detect,
+    backrun.detect,
+    frontrun.detect,
+)
+"""In this order: each is told what those before it found, so that nothing is said twice."""
 
 
 def detect(block: Block) -> list[Finding]:
     """All findings of `block`, by kind and then in block order; none where the block is removed."""
     if block.status == "removed":
         return []
-    return [finding for detector in DETECTORS for finding in detector(block)]
+    view = View(block)
+    found: list[Finding] = []
+    for detector in DETECTORS:
+        found += detector(view, found)
+    return _related(found)
+
+
+def _related(found: list[Finding]) -> list[Finding]:
+    """The findings, each with the ids of others that some of its own transactions are part of too."""
+    by_hash: dict[str, list[str]] = {}
+    for one in found:
+        for hash in (*one.transactions, *one.front, *one.back):
+            by_hash.setdefault(hash, []).append(one.id)
+    told = []
+    for one in found:
+        ids = {id for hash in (*one.transactions, *one.front, *one.back) for id in by_hash[hash]} - {one.id}
+        told.append(one.model_copy(update={"related": sorted(ids)}) if ids else one)
+    return told

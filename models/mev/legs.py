@@ -9,11 +9,10 @@ address links two legs, the detector wants their amounts to match too.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from models.mev.routers import ROUTERS
-from topics.schemas.chain import Block, Liquidity, Swap, Sync, Transaction
+from models.mev.view import Trade, View
+from topics.schemas.chain import Swap, Transaction
 
 SHARED_FROM = 5
 """An address that swaps of so many senders have in common counts as shared; bots with a few accounts are common."""
@@ -22,6 +21,8 @@ SHARED_FROM_RECIPIENTS = 3
 
 Direction = tuple[str, str]
 """(token sold, token bought)."""
+ANY: Direction = ("", "")
+"""Of liquidity added on both sides."""
 
 
 @dataclass(slots=True)
@@ -40,13 +41,14 @@ class Leg:
     """Every address that may stand for who traded, the sender included."""
     amount_in: int | None = 0
     amount_out: int | None = 0
-    swaps: list[Swap] = field(default_factory=list)
+    swaps: int = 0
+    """How many there are."""
 
-    def add(self, swap: Swap) -> None:
-        """Count `swap` in."""
-        self.amount_in = plus(self.amount_in, swap.amount_in_raw)
-        self.amount_out = plus(self.amount_out, swap.amount_out_raw)
-        self.swaps.append(swap)
+    def add(self, trade: Trade) -> None:
+        """Count `trade` in."""
+        self.amount_in = plus(self.amount_in, trade.amount_in)
+        self.amount_out = plus(self.amount_out, trade.amount_out)
+        self.swaps += 1
 
 
 @dataclass(slots=True)
@@ -54,50 +56,46 @@ class Legs:
     """A block's legs by pool, each list in block order, and the addresses that many people traded through."""
 
     by_pool: dict[str, list[Leg]]
+    adds: dict[str, list[Leg]]
+    """Liquidity added, by pool: nobody's front or back, but somebody may be caught in it. It holds no swaps."""
     shared: frozenset[str]
 
 
-def read_legs(block: Block) -> Legs:
-    """The legs of `block`. A swap without a pool, or of a token into itself, is passed over: no rule applies to it."""
-    transactions = {one.hash.lower(): one for one in block.transactions}
-    pools = {event.pool.lower() for event in block.events if isinstance(event, Swap | Sync | Liquidity) and event.pool}
-    nobody = ROUTERS | pools
-    legs: dict[tuple[str, str, Direction], Leg] = {}
-    users = _Users()
-    for position, hash, swap in _ordered(block):
-        assert swap.pool is not None
-        pool, direction = swap.pool.lower(), (swap.token_in.lower(), swap.token_out.lower())
-        key = (hash, pool, direction)
-        if key not in legs:
-            sender, actors = _actors(swap, transactions.get(hash), nobody)
-            legs[key] = Leg(position, hash, pool, swap.protocol, direction, sender, actors)
-            users.saw(legs[key], swap, nobody)
-        legs[key].add(swap)
+def read_legs(view: View) -> Legs:
+    """The legs of a block."""
     by_pool: dict[str, list[Leg]] = defaultdict(list)
-    for leg in legs.values():
-        by_pool[leg.pool].append(leg)
-    return Legs(dict(by_pool), users.shared())
+    users = _Users()
+    for hash, trades in view.trades.items():
+        place = view.places[hash]
+        legs: dict[tuple[str, str, str], Leg] = {}
+        for trade in trades:
+            key = (trade.pool, trade.token_in, trade.token_out)
+            leg = legs.get(key)
+            if leg is None:
+                sender, actors = _actors(trade.swap, view.transactions.get(hash), view.nobody)
+                direction = (trade.token_in, trade.token_out)
+                leg = legs[key] = Leg(place, hash, trade.pool, trade.swap.protocol, direction, sender, actors)
+                by_pool[trade.pool].append(leg)
+                users.saw(leg, trade.swap, view.nobody)
+            leg.add(trade)
+    return Legs(dict(by_pool), _adds(view), users.shared())
 
 
-def _ordered(block: Block) -> Iterable[tuple[int, str, Swap]]:
-    """Swaps with their transaction's place; those without an index come last, in order of arrival."""
-    swaps = [
-        event
-        for event in block.events
-        if isinstance(event, Swap) and event.pool and event.token_in.lower() != event.token_out.lower()
-    ]
-    last = len(swaps)
-    swaps.sort(key=lambda swap: (swap.transaction_index is None, swap.transaction_index or 0))
-    places: dict[str, int] = {}
-    by_hash: dict[str, list[Swap]] = {}
-    for swap in swaps:
-        hash = swap.transaction_hash.lower()
-        places.setdefault(hash, len(places))
-        by_hash.setdefault(hash, []).append(swap)
-    for hash, group in by_hash.items():
-        group.sort(key=lambda swap: (swap.log_index is None, swap.log_index or last))
-        for swap in group:
-            yield places[hash], hash, swap
+def _adds(view: View) -> dict[str, list[Leg]]:
+    adds: dict[str, list[Leg]] = defaultdict(list)
+    for event in view.liquidity:
+        if event.event_type != "mint" or event.pool is None:
+            continue
+        hash, pool = event.transaction_hash.lower(), event.pool.lower()
+        # Added on one side only, it moves the price as a sale of that token would.
+        only0, only1 = event.amount1_raw == "0", event.amount0_raw == "0"
+        token0, token1 = (event.token0 or "").lower(), (event.token1 or "").lower()
+        direction = (token0, token1) if only0 else (token1, token0) if only1 else ANY
+        signer = view.signer(hash)
+        named = (signer, view.called(hash), event.owner, event.sender)
+        actors = frozenset(one.lower() for one in named if one) - view.nobody
+        adds[pool].append(Leg(view.places[hash], hash, pool, event.protocol, direction, signer, actors))
+    return adds
 
 
 def _actors(swap: Swap, transaction: Transaction | None, nobody: frozenset[str]) -> tuple[str | None, frozenset[str]]:
@@ -129,6 +127,6 @@ class _Users:
         return frozenset(many | {a for a, users in self._recipients.items() if len(users) >= SHARED_FROM_RECIPIENTS})
 
 
-def plus(total: int | None, amount: str | None) -> int | None:
+def plus(total: int | None, amount: int | None) -> int | None:
     """The sum, or None as soon as one part is unknown."""
-    return None if total is None or amount is None else total + int(amount)
+    return None if total is None or amount is None else total + amount

@@ -8,37 +8,16 @@ did.
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Collection
-from dataclasses import dataclass, field
 
+from models.mev.base import fitting
+from models.mev.history import History, Pooled
 from models.mev.legs import Leg
-from topics.schemas.chain import Block, Liquidity, Swap, Sync
+from topics.schemas.chain import Liquidity, Swap, Sync
 from topics.schemas.mev import Loss
 
 FEE_30_BP = frozenset({"uniswap_v2", "sushiswap", "shibaswap"})
 """Protocols whose pairs all take 0.3 % of the input. A fork may take another fee, which its logs do not tell."""
-MAX_DIGITS = 78
-
-
-@dataclass(slots=True)
-class History:
-    """What one pool's logs tell, in the order of the envelope, and where each transaction's first swap stands."""
-
-    events: list[Swap | Sync | Liquidity] = field(default_factory=list)
-    first: dict[str, int] = field(default_factory=dict)
-
-
-def read_histories(block: Block) -> dict[str, History]:
-    """The history of each pool of `block`."""
-    histories: dict[str, History] = defaultdict(History)
-    for event in block.events:
-        if isinstance(event, Swap | Sync | Liquidity) and event.pool is not None:
-            history = histories[event.pool.lower()]
-            if isinstance(event, Swap):
-                history.first.setdefault(_hash(event), len(history.events))
-            history.events.append(event)
-    return histories
 
 
 def victim_losses(history: History, pool: str, attackers: Collection[str], victims: list[Leg]) -> list[Loss]:
@@ -46,7 +25,8 @@ def victim_losses(history: History, pool: str, attackers: Collection[str], victi
 
     `attackers` are the hashes of the attacker's transactions.
     """
-    if victims[0].protocol not in FEE_30_BP:
+    victims = [leg for leg in victims if leg.swaps]
+    if not victims or victims[0].protocol not in FEE_30_BP:
         return []
     start = min(history.first[hash] for hash in attackers if hash in history.first)
     reserves = _before(history.events, start)
@@ -54,7 +34,7 @@ def victim_losses(history: History, pool: str, attackers: Collection[str], victi
         return []
     gained: dict[str, int] = {}
     wanted = {leg.transaction for leg in victims}
-    left = sum(len(leg.swaps) for leg in victims)
+    left = sum(leg.swaps for leg in victims)
     for at in range(start, len(history.events)):
         event = history.events[at]
         if isinstance(event, Liquidity):
@@ -79,11 +59,11 @@ def victim_losses(history: History, pool: str, attackers: Collection[str], victi
     return [
         Loss(transaction_hash=leg.transaction, pool=pool, token=token, amount_raw=str(gained[leg.transaction]))
         for leg in victims
-        if gained.get(leg.transaction, 0) > 0 and len(str(gained[leg.transaction])) <= MAX_DIGITS
+        if gained.get(leg.transaction, 0) > 0 and fitting(gained[leg.transaction])
     ]
 
 
-def _before(events: list[Swap | Sync | Liquidity], swap_at: int) -> dict[str, int] | None:
+def _before(events: list[Pooled], swap_at: int) -> dict[str, int] | None:
     """Reserves by token before the swap at `swap_at`: those of the Sync just before it, less the swap itself."""
     swap = events[swap_at]
     sync = events[swap_at - 1] if swap_at else None
@@ -99,5 +79,5 @@ def _before(events: list[Swap | Sync | Liquidity], swap_at: int) -> dict[str, in
     return reserves if min(reserves.values()) > 0 else None
 
 
-def _hash(event: Swap | Sync | Liquidity) -> str:
+def _hash(event: Pooled) -> str:
     return event.transaction_hash.lower()

@@ -11,7 +11,8 @@ from collections import defaultdict, deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from models.mev.legs import Direction, Leg, Legs
+from models.mev.amounts import matches
+from models.mev.legs import ANY, Direction, Leg, Legs
 
 MATCH = 50
 """Amounts match when they differ by at most 1/50: fee-on-transfer tokens and packed amounts take a little."""
@@ -41,7 +42,11 @@ class _Open:
 
 def find_rounds(legs: Legs) -> list[list[Round]]:
     """Bundles in order of their first front: rounds over all pools that have a front and a back in common."""
-    found = [one for pool in sorted(legs.by_pool) for one in _Pool(legs.by_pool[pool], legs.shared).rounds()]
+    found = [
+        one
+        for pool in sorted(legs.by_pool)
+        for one in _Pool(legs.by_pool[pool], legs.adds.get(pool, []), legs.shared).rounds()
+    ]
     return sorted(_bundled(found), key=lambda bundle: _place(bundle[0]))
 
 
@@ -50,18 +55,21 @@ def _place(one: Round) -> tuple[int, int, str, Direction]:
     return one.fronts[0].position, one.backs[-1].position, one.pool, one.fronts[0].direction
 
 
-def matches(one: int | None, other: int | None) -> bool:
-    """Whether two known, positive amounts are the same but for 1/`MATCH`."""
-    if one is None or other is None or min(one, other) <= 0:
-        return False
-    return abs(one - other) * MATCH <= max(one, other)
+def _position(leg: Leg) -> int:
+    return leg.position
+
+
+def same(one: int | None, other: int | None) -> bool:
+    """Whether two amounts are the same but for 1/`MATCH`."""
+    return matches(one, other, MATCH)
 
 
 class _Pool:
     """One pool's legs in block order."""
 
-    def __init__(self, legs: list[Leg], shared: frozenset[str]) -> None:
+    def __init__(self, legs: list[Leg], adds: list[Leg], shared: frozenset[str]) -> None:
         self._legs = legs
+        self._adds = adds
         self._shared = shared
         self._ways: dict[Direction, list[Leg]] = defaultdict(list)
         self._places: dict[Direction, list[int]] = defaultdict(list)
@@ -95,7 +103,7 @@ class _Pool:
                     continue
                 front = one.leg
                 own = (front.actors & back.actors) - self._shared
-                closes = matches(front.amount_out, back.amount_in) or matches(front.amount_in, back.amount_out)
+                closes = same(front.amount_out, back.amount_in) or same(front.amount_in, back.amount_out)
                 if front.position < back.position and (own or closes):
                     linked[front.position] = one
         return [linked[position] for position in sorted(linked)]
@@ -134,7 +142,8 @@ class _Pool:
         between = self._ways[direction][bisect_right(places, after) : bisect_left(places, back.position)]
         senders = {leg.sender for leg in (back, *(one.leg for one in fronts)) if leg.sender}
         own = senders.union(*(one.leg.actors & back.actors for one in fronts)) - self._shared
-        return [leg for leg in between if not leg.actors & own]
+        adds = [leg for leg in self._adds if after < leg.position < back.position and leg.direction in (direction, ANY)]
+        return [leg for leg in sorted((*between, *adds), key=_position) if not leg.actors & own]
 
     def _unwind(self, back: Leg, fronts: list[_Open], round_: Round | None) -> int | None:
         """Take what `back` sold off `fronts`; how much it sold beyond them, None where it closed none.
@@ -150,7 +159,7 @@ class _Pool:
             for one in fronts:
                 one.closed = round_ is not None
             return None if round_ is None else 0
-        if round_ is None and not matches(sold, total):
+        if round_ is None and not same(sold, total):
             return None
         if round_ is not None and sold * 2 < total:
             for one, left in zip(fronts, open_amounts, strict=True):

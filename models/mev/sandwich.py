@@ -5,73 +5,65 @@ A bundle is one finding: all rounds (`models.mev.rounds`) with a front and a bac
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
-from models.mev.base import status, unix_time
+from models.mev.base import Case, Fact, make
 from models.mev.legs import Leg, read_legs
-from models.mev.loss import MAX_DIGITS, History, read_histories, victim_losses
-from models.mev.rounds import Round, find_rounds, matches
-from topics.schemas.chain import Block
-from topics.schemas.mev import Finding, TokenAmount
+from models.mev.loss import victim_losses
+from models.mev.rounds import Round, find_rounds, same
+from models.mev.view import View
+from topics.schemas.mev import Finding
 
-MODEL = "sandwich/1"
-
-
-def detect(block: Block) -> list[Finding]:
-    """The sandwiches of `block` as findings, in order of their first front."""
-    histories = read_histories(block)
-    return [finding(block, bundle, histories) for bundle in find_rounds(read_legs(block))]
+MODEL = "sandwich/2"
 
 
-def finding(block: Block, bundle: list[Round], histories: dict[str, History]) -> Finding:
+def detect(view: View, found: Sequence[Finding]) -> list[Finding]:
+    """The sandwiches of a block as findings, in order of their first front."""
+    return [finding(view, bundle) for bundle in find_rounds(read_legs(view))]
+
+
+def finding(view: View, bundle: list[Round]) -> Finding:
     """The finding of one bundle. Its id names chain, block, first front and last back: no other has both."""
     front = _hashes(leg for one in bundle for leg in one.fronts)
     back = _hashes(leg for one in bundle for leg in one.backs)
-    attackers = set(front) | set(back)
-    evidence, confidence = judge(bundle)
-    return Finding(
-        id=f"sandwich:{block.chain_id}:{block.number}:{front[0]}:{back[-1]}",
-        chain_id=block.chain_id,
-        block_number=block.number,
-        block_hash=block.hash,
-        block_timestamp=unix_time(block),
-        revision=block.revision,
-        status=status(block),
+    own = {*front, *back}
+    gains = profit(bundle)
+    losses = [loss for one in bundle for loss in victim_losses(view.histories[one.pool], one.pool, own, one.victims)]
+    case = Case(
         kind="sandwich",
+        name=f"{front[0]}:{back[-1]}",
+        own=view.in_order([*front, *back]),
         front=front,
         victims=_hashes(leg for one in bundle for leg in one.victims),
         back=back,
         attackers=_attackers(bundle),
-        pools=sorted({one.pool for one in bundle}),
-        protocols=sorted({leg.protocol for one in bundle for leg in one.fronts if leg.protocol}),
-        profit=profit(bundle),
-        losses=[
-            loss for one in bundle for loss in victim_losses(histories[one.pool], one.pool, attackers, one.victims)
-        ],
-        confidence=confidence,
-        evidence=evidence,
+        pools=(one.pool for one in bundle),
+        protocols=(leg.protocol for one in bundle for leg in one.fronts),
+        profit=gains,
+        losses=losses,
+        facts=judge(bundle, gains),
         model=MODEL,
     )
+    return make(view, case)
 
 
-def judge(bundle: list[Round]) -> tuple[list[str], float]:
-    """Evidence for a bundle, and a score: 0.5 and up to 0.2 for each fact. A rule's score, no probability."""
+def judge(bundle: list[Round], gains: dict[str, int]) -> list[Fact]:
+    """What speaks for a bundle."""
     fronts = [leg for one in bundle for leg in one.fronts]
     backs = [leg for one in bundle for leg in one.backs]
-    facts: list[tuple[str, float]] = []
+    facts: list[Fact] = []
     senders = {leg.sender for leg in (*fronts, *backs)}
     if len(senders) == 1 and None not in senders:
-        facts.append(("same_sender", 0.2))
+        facts.append(Fact("same_sender", 0.2))
     elif frozenset.intersection(*(leg.actors for leg in (*fronts, *backs))):
-        facts.append(("same_contract", 0.15))
+        facts.append(Fact("same_contract", 0.15))
     if any(_closes(one) for one in bundle):
-        facts.append(("position_closed", 0.15))
-    gains = [int(amount.amount_raw) for amount in profit(bundle)]
-    if gains and min(gains) > 0:
-        facts.append(("profit_in_every_token", 0.15))
-    elif gains and max(gains) > 0:
-        facts.append(("profit_in_some_token", 0.05))
-    return [name for name, _ in facts], round(0.5 + sum(weight for _, weight in facts), 2)
+        facts.append(Fact("position_closed", 0.15))
+    if gains and min(gains.values()) > 0:
+        facts.append(Fact("profit_in_every_token", 0.15))
+    elif gains and max(gains.values()) > 0:
+        facts.append(Fact("profit_in_some_token", 0.05))
+    return facts
 
 
 def _closes(one: Round) -> bool:
@@ -86,7 +78,7 @@ def _closes(one: Round) -> bool:
         )
     ]
     bought, sold, paid, got = (total[0] for total in sums)
-    return matches(bought, sold) or matches(paid, got)
+    return same(bought, sold) or same(paid, got)
 
 
 def _hashes(legs: Iterable[Leg]) -> list[str]:
@@ -102,18 +94,17 @@ def _attackers(bundle: list[Round]) -> list[str]:
     return [*sorted(senders), *sorted(common - senders)]
 
 
-def profit(bundle: list[Round]) -> list[TokenAmount]:
+def profit(bundle: list[Round]) -> dict[str, int]:
     """What the bundle's own legs left the attacker with, before gas, by token, the one it began with first.
 
-    Base units. Empty where a leg's amount is unknown, or no longer fits the wire.
+    Base units. Empty where a leg's amount is unknown.
     """
     net: dict[str, int] = {}
     for one in bundle:
         for leg in (*one.fronts, *one.backs):
             if leg.amount_in is None or leg.amount_out is None:
-                return []
+                return {}
             sold, bought = leg.direction
             net[sold] = net.get(sold, 0) - leg.amount_in
             net[bought] = net.get(bought, 0) + leg.amount_out
-    kept = {token: str(amount) for token, amount in net.items() if 0 < abs(amount) < 10**MAX_DIGITS}
-    return [TokenAmount(token=token, amount_raw=amount) for token, amount in kept.items()]
+    return {token: amount for token, amount in net.items() if amount}

@@ -68,8 +68,8 @@ def records(chain_id: int) -> list[bytes]:
 def _sandwich() -> dict[str, Any]:
     """The transactions of one real sandwich, as a block that has no others."""
     (real,) = (found.block for found in read_blocks(SAMPLES / "ethereum-18100010-real"))
-    (found,) = detect(real)
-    part = {*found.front, *found.victims, *found.back}
+    (found,) = (one for one in detect(real) if one.kind == "sandwich")
+    part = set(found.named())
     whole = orjson.loads(real.model_dump_json(exclude_none=True))
     whole["events"] = [one for one in whole["events"] if one["transaction_hash"] in part]
     whole["transactions"] = [one for one in whole["transactions"] if one["hash"] in part]

@@ -60,8 +60,8 @@ def events_in(value: bytes) -> int:
 def _sandwich() -> dict[str, Any]:
     """The smallest part of a real block that still holds its sandwich."""
     block = samples()["12412732"]
-    (finding,) = mev.DETECTORS[0](Block.model_validate(block))
-    named = {*finding.front, *finding.victims, *finding.back}
+    (finding,) = (one for one in mev.detect(Block.model_validate(block)) if one.kind == "sandwich")
+    named = set(finding.named())
     return {
         "status": "complete",
         "events": [event for event in block["events"] if event["transaction_hash"] in named],

@@ -66,7 +66,7 @@ def hour(chain_id: int) -> list[bytes]:
 def _shape(name: str) -> dict[str, Any]:
     (found,) = read_blocks(SAMPLES / name)
     block: dict[str, Any] = orjson.loads(codecs.encode(found.block))
-    part = {tx for one in detect(found.block) for tx in (*one.front, *one.victims, *one.back)}
+    part = {tx for one in detect(found.block) for tx in one.named()}
     part |= {transaction["hash"] for transaction in block["transactions"][:4]}
     block["events"] = [event for event in block["events"] if event["transaction_hash"] in part]
     block["transactions"] = [one for one in block["transactions"] if one["hash"] in part]

@@ -39,7 +39,7 @@ def events() -> list[bytes]:
     """Values of chain.events: a complete envelope, an event alone, an array, and a partial envelope."""
     (one,) = read_blocks(SAMPLE)
     block: dict[str, Any] = orjson.loads(codecs.encode(one.block))
-    (sandwich,) = detect(one.block)
+    (sandwich,) = (found for found in detect(one.block) if found.kind == "sandwich")
     part = {*sandwich.front, *sandwich.victims, *sandwich.back}
     block["events"] = [event for event in block["events"] if event["transaction_hash"] in part]
     block["transactions"] = [transaction for transaction in block["transactions"] if transaction["hash"] in part]

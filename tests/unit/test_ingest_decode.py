@@ -9,7 +9,7 @@ import pytest
 from eth_hash.auto import keccak
 
 from ingest.decode import Decoded, decode
-from ingest.pools import DEPLOYMENTS, Family, create2
+from ingest.deployments import DEPLOYMENTS, PairFamily, create2
 from ingest.protocols import BY_TOPIC, PROTOCOLS, erc20, uniswap_v2, uniswap_v3, weth
 from ingest.raw import Malformed
 from ingest.tokens import units
@@ -172,7 +172,7 @@ def transfer_of(token: str, source: str, target: str, amount: int) -> dict[str, 
 
 
 def test_create2_of_known_pools() -> None:
-    families: tuple[tuple[str, Family], ...] = ((V2_PAIR, "uniswap_v2"), (V3_POOL, "uniswap_v3"))
+    families: tuple[tuple[str, PairFamily], ...] = ((V2_PAIR, "uniswap_v2"), (V3_POOL, "uniswap_v3"))
     for pool, family in families:
         deployment = DEPLOYMENTS[family][0]
         packed = USDC[2:] + WETH[2:] if family == "uniswap_v2" else f"{USDC[2:]:0>64}{WETH[2:]:0>64}{500:064x}"

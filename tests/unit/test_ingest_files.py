@@ -78,7 +78,7 @@ def test_create2_stands_in_for_pool_facts() -> None:
     for file in FILES:
         raw = parse(read(file))
         with_facts = [one for one in assemble(raw).block.events if isinstance(one, Swap)]
-        raw.pools.clear()
+        raw.facts.pools.clear()
         without = [one for one in assemble(raw).block.events if isinstance(one, Swap)]
         for told, found in zip(with_facts, without, strict=True):
             if told != found:

@@ -13,7 +13,7 @@ import pytest
 from base.settings import ROOT
 from ingest.decode import decode
 from ingest.files import find_blocks, read, read_blocks
-from models.mev import detect
+from models import mev
 from models.mev.routers import ROUTERS
 from tests.unit.by_hand import POOL, X, Y, Z, address, block, hash_of, swap
 from topics.schemas.chain import Block
@@ -22,6 +22,11 @@ from topics.schemas.mev import Finding
 FILES = find_blocks(ROOT / "samples" / "blocks")
 VECTORS = json.loads(gzip.decompress((ROOT / "samples" / "vectors" / "sandwiches.json.gz").read_bytes()))["vectors"]
 BOT = {"f": ("bot", "c"), "v": ("victim", None), "b": ("bot", "c")}
+
+
+def detect(of: Block) -> list[Finding]:
+    """The sandwiches of a block: what else is found in it is tested elsewhere."""
+    return [one for one in mev.detect(of) if one.kind == "sandwich"]
 
 
 def names(hashes: list[str]) -> str:
@@ -101,8 +106,10 @@ def test_a_finding_says_all_that_is_known() -> None:
         "front": [hash_of("f")], "victims": [hash_of("v")], "back": [hash_of("b")],
         "attackers": [address("bot"), address("c")], "pools": [POOL], "protocols": ["uniswap_v2"],
         "profit": [{"token": X, "amount_raw": "10"}], "losses": [], "confidence": 1.0,
-        "evidence": ["same_sender", "position_closed", "profit_in_every_token"], "model": "sandwich/1",
-        "transactions": [], "roles": [], "path": [], "prices": [], "related": [],
+        "evidence": ["same_sender", "position_closed", "profit_in_every_token"], "model": "sandwich/2",
+        "transactions": [], "path": [], "prices": [], "related": [],
+        "roles": [{"address": address(name), "role": role} for name, role in
+                  (("bot", "searcher"), ("c", "contract"), ("victim", "victim"))],
     }  # fmt: skip
 
 

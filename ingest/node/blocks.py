@@ -1,0 +1,130 @@
+"""Read blocks of a chain: by number, and their receipts by hash, since a number may mean another block a moment later."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ingest.node.rpc import Behind, Call, Endpoint, NodeError, Refused
+
+RECEIPTS_AT_ONCE = 100
+"""Receipts in a batch, of a node that gives them one by one only."""
+
+
+@dataclass(frozen=True, slots=True)
+class Raw:
+    """A block with its receipts, as the node gave them."""
+
+    number: int
+    hash: str
+    parent: str
+    block: dict[str, Any]
+    receipts: list[dict[str, Any]]
+
+
+async def read_blocks(endpoint: Endpoint, numbers: Sequence[int]) -> list[Raw]:
+    """The blocks of these consecutive numbers, in order, as far as the node has them, but one at least.
+
+    Each one's parent is the one before it: where the chain changes under the read, only those before the change are given.
+
+    Raises:
+        Behind: the node does not have the first one, or not its receipts.
+        NodeError: it answered wrongly.
+    """
+    answers = await endpoint.ask([Call("eth_getBlockByNumber", [hex(number), True]) for number in numbers])
+    blocks: list[dict[str, Any]] = []
+    for number, block in zip(numbers, answers, strict=True):
+        if isinstance(block, Refused):
+            raise NodeError(f"refused block {number}: {block.code} {block.message}")
+        if block is None or (blocks and blocks[-1]["hash"] != block.get("parentHash")):
+            break
+        _check(block, number)
+        blocks.append(block)
+    if not blocks:
+        raise Behind(f"does not have block {numbers[0]} yet")
+    found: list[Raw] = []
+    for block, receipts in zip(blocks, await _receipts(endpoint, blocks), strict=True):
+        if not _complete(block, receipts):
+            if not found:
+                raise Behind(f"gave no whole receipts of block {int(block['number'], 16)}")
+            break
+        found.append(Raw(int(block["number"], 16), block["hash"].lower(), block["parentHash"].lower(), block, receipts))
+    return found
+
+
+async def read_hashes(endpoint: Endpoint, numbers: Sequence[int]) -> list[str]:
+    """The hashes of these blocks on the node's chain.
+
+    Raises:
+        Behind: the node does not have one of them (yet): that says nothing about the others.
+        NodeError: it answered wrongly.
+    """
+    answers = await endpoint.ask([Call("eth_getBlockByNumber", [hex(number), False]) for number in numbers])
+    for number, block in zip(numbers, answers, strict=True):
+        if isinstance(block, Refused):
+            raise NodeError(f"refused block {number}: {block.code} {block.message}")
+        if block is None:
+            raise Behind(f"does not have block {number}")
+        _check(block, number)
+    return [block["hash"].lower() for block in answers]
+
+
+async def read_head(endpoint: Endpoint) -> int:
+    """The number of the node's newest block.
+
+    Raises:
+        NodeError: it told none.
+    """
+    (told,) = await endpoint.ask([Call("eth_blockNumber", [])])
+    try:
+        return int(told, 16)
+    except (TypeError, ValueError):
+        raise NodeError(f"answered {told!r:.80} for its newest block's number") from None
+
+
+def _check(block: Any, number: int) -> None:
+    """Raises NodeError unless it is a block of that number with the fields that link it to others."""
+    named = isinstance(block, dict) and all(
+        isinstance(block.get(name), str) for name in ("hash", "parentHash", "number")
+    )
+    if not named or not isinstance(block.get("transactions"), list):
+        raise NodeError(f"answered no block where block {number} is wanted")
+    if block["number"].lower() != hex(number):
+        raise NodeError(f"answered block {block['number']} where {hex(number)} is wanted")
+
+
+async def _receipts(endpoint: Endpoint, blocks: list[dict[str, Any]]) -> list[Any]:
+    """Each block's receipts, or None; those of a block without transactions are not asked for."""
+    full = [block for block in blocks if block["transactions"]]
+    found: dict[str, Any] = {block["hash"]: [] for block in blocks}
+    if endpoint.block_receipts:
+        answers = await endpoint.ask([Call("eth_getBlockReceipts", [block["hash"]]) for block in full])
+        if any(isinstance(one, Refused) and one.unknown_method for one in answers):
+            endpoint.block_receipts = False
+        else:
+            # What is refused otherwise is a block it does not know: some say so, others answer null.
+            given = (None if isinstance(one, Refused) else one for one in answers)
+            found.update(zip((block["hash"] for block in full), given, strict=True))
+    if not endpoint.block_receipts:
+        for block in full:
+            found[block["hash"]] = await _one_by_one(endpoint, block)
+    return [found[block["hash"]] for block in blocks]
+
+
+async def _one_by_one(endpoint: Endpoint, block: dict[str, Any]) -> list[Any]:
+    hashes = [one["hash"] if isinstance(one, dict) else one for one in block["transactions"]]
+    calls = [Call("eth_getTransactionReceipt", [hash]) for hash in hashes]
+    receipts: list[Any] = []
+    for start in range(0, len(calls), RECEIPTS_AT_ONCE):
+        receipts += await endpoint.ask(calls[start : start + RECEIPTS_AT_ONCE])
+    return receipts
+
+
+def _complete(block: dict[str, Any], receipts: Any) -> bool:
+    """Whether these are receipts of all of the block's transactions, and of this very block."""
+    return (
+        isinstance(receipts, list)
+        and len(receipts) == len(block["transactions"])
+        and all(isinstance(one, dict) and one.get("blockHash") == block["hash"] for one in receipts)
+    )

@@ -1,0 +1,128 @@
+"""A block as a node gave it to what chain.events takes: decoded, with what the node tells of pools and tokens when asked."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from typing import TypeVar
+
+import orjson
+
+from ingest.decode import assemble
+from ingest.facts import Facts, Wanted
+from ingest.node.blocks import Raw
+from ingest.node.cursor import Link
+from ingest.node.outlet import Record
+from ingest.node.rpc import Call, Endpoint, NodeError, Refused
+from ingest.protocols import learn, requests
+from ingest.raw import Malformed, parse
+from topics.codecs import encode
+from topics.headers import CONTENT_TYPE
+from topics.registry import CHAIN_EVENTS
+from topics.schemas.chain import Block
+
+CALLS_AT_ONCE = 100
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """A block that can be sent."""
+
+    link: Link
+    records: list[Record]
+    """One, the complete envelope; or, where that is larger than the topic takes, partial ones."""
+    undecoded: Counter[str]
+    size: int
+    """Bytes of all records."""
+
+
+@dataclass(slots=True)
+class Envelopes:
+    """Makes them for one chain, and remembers what nodes told of its pools and tokens, also that they told nothing."""
+
+    chain_id: int
+    facts: Facts = field(default_factory=Facts)
+    _asked: set[Wanted] = field(default_factory=set)
+
+    async def make(self, endpoint: Endpoint, raw: Raw) -> Ready:
+        """Decode a block, asking `endpoint` once for what it takes and is not known yet.
+
+        Raises:
+            NodeError: the block is not as JSON-RPC has it, or the node did not answer what it was asked.
+        """
+        data = orjson.dumps({"block": raw.block, "receipts": raw.receipts, "chain_id": self.chain_id})
+        try:
+            parsed = replace(parse(data, f"block {raw.number}"), facts=self.facts)
+            decoded = assemble(parsed, f"block {raw.number}")
+            missing = [one for one in decoded.wanted if one not in self._asked]
+            if missing and await self._learn(endpoint, missing):
+                decoded = assemble(parsed, f"block {raw.number}")
+        except Malformed as error:
+            raise NodeError(f"gave a block that cannot be read: {error}") from None
+        records = [_record(one) for one in pieces(decoded.block)]
+        link = Link(number=raw.number, hash=raw.hash, parent=raw.parent)
+        return Ready(link, records, decoded.undecoded, sum(len(record.value) for record in records))
+
+    def removal(self, link: Link) -> Record:
+        """The envelope that takes a block back."""
+        return _record(
+            Block(
+                chain_id=self.chain_id,
+                number=link.number,
+                hash=link.hash,
+                parent_hash=link.parent,
+                status="removed",
+                events=[],
+            )
+        )
+
+    async def decimals(self, endpoint: Endpoint, tokens: Iterable[str]) -> None:
+        """Learn these tokens' decimals, each once.
+
+        Raises:
+            NodeError: the node did not answer.
+        """
+        wanted = {Wanted("token", token, token) for token in tokens if token not in self.facts.decimals}
+        await self._learn(endpoint, [one for one in wanted if one not in self._asked])
+
+    async def _learn(self, endpoint: Endpoint, wanted: list[Wanted]) -> bool:
+        """Ask for all of `wanted`; whether anything was learnt."""
+        asked = [(one, requests(one)) for one in wanted]
+        calls = [Call(request.method, request.params) for _, each in asked for request in each]
+        answers: list[object] = []
+        for start in range(0, len(calls), CALLS_AT_ONCE):
+            answers += await endpoint.ask(calls[start : start + CALLS_AT_ONCE])
+        # A call that reverted is an answer: such a contract has no such function.
+        told = iter(None if isinstance(answer, Refused) else answer for answer in answers)
+        learnt = False
+        for one, each in asked:
+            learnt |= learn(self.facts, one, [next(told) for _ in each])
+            self._asked.add(one)
+        return learnt
+
+
+def pieces(block: Block, limit: int = CHAIN_EVENTS.max_bytes) -> Iterator[Block]:
+    """`block` itself, or, where it is larger than `limit` bytes, the partial envelopes that together say the same."""
+    size = len(encode(block))
+    if size <= limit:
+        yield block
+        return
+    parts = size // (limit // 2) + 1
+    for part in range(parts):
+        yield block.model_copy(
+            update={
+                "status": "partial",
+                "transactions": _slice(block.transactions, part, parts),
+                "events": _slice(block.events, part, parts),
+            }
+        )
+
+
+def _slice(values: list[T], part: int, parts: int) -> list[T]:
+    return values[len(values) * part // parts : len(values) * (part + 1) // parts]
+
+
+def _record(block: Block) -> Record:
+    return Record(CHAIN_EVENTS.name, str(block.chain_id).encode(), encode(block), [(CONTENT_TYPE, b"application/json")])

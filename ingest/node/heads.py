@@ -1,0 +1,103 @@
+"""When there may be something new: a node's subscriptions over a websocket, or the time.
+
+What a subscription says is only a hint to look: blocks are read by `Nodes`, so that a websocket that drops, lags or lies costs time
+and nothing else. Only logs that a node takes back (`removed: true`) say something that a look might miss: the block's old hash.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator
+from typing import Any
+
+from ingest.node.nodes import WrongChain
+from ingest.protocols import BY_TOPIC
+
+log = logging.getLogger("soba.ingest")
+
+POLL_S = 1.0
+"""Between two looks without a websocket."""
+CHECK_S = 10.0
+"""Between two looks with one that is silent."""
+FIRST_WAIT_S, LONGEST_WAIT_S = 0.25, 15.0
+SILENT_S = 120.0
+"""A websocket without a head for so long is opened anew."""
+
+
+class Heads:
+    """What subscriptions have told since it was last asked."""
+
+    def __init__(self, url: str | None = None, chain_id: int | None = None, pending: bool = False) -> None:
+        self.gone: set[str] = set()
+        """Hashes of blocks whose logs were taken back."""
+        self.pending: asyncio.Queue[Any] = asyncio.Queue(maxsize=10_000)
+        """Hashes of pending transactions, or the transactions; when it is full, newer ones are passed over."""
+        self._url = url
+        self._chain_id = chain_id
+        self._wants_pending = pending
+        self._news = asyncio.Event()
+        self._open = False
+
+    async def wait(self) -> None:
+        """Until a subscription says something, or it is time to look again."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._news.wait(), CHECK_S if self._open else POLL_S)
+        self._news.clear()
+
+    async def listen(self) -> None:
+        """Keep the subscriptions open until cancelled; what was missed between two connections is found by looking.
+
+        Raises:
+            WrongChain: the websocket is on another chain.
+        """
+        if self._url is None:
+            return
+        wait = FIRST_WAIT_S
+        while True:
+            try:
+                async for _ in self._messages(self._url):
+                    wait = FIRST_WAIT_S
+            except WrongChain:
+                raise
+            # web3.py ends its loop with errors of its own, of websockets, and with those of answers that nobody waited for.
+            except Exception as error:
+                log.warning("the websocket failed (%s: %s); opened again in %.1f s", type(error).__name__, error, wait)
+            self._open = False
+            self._news.set()
+            await asyncio.sleep(wait)
+            wait = min(wait * 2, LONGEST_WAIT_S)
+
+    async def _messages(self, url: str) -> AsyncIterator[None]:
+        """One connection: subscribe and note what comes."""
+        from web3 import AsyncWeb3, WebSocketProvider
+
+        async with AsyncWeb3(WebSocketProvider(url)) as w3:
+            chain_id = await w3.eth.chain_id
+            if self._chain_id not in (None, chain_id):
+                raise WrongChain(
+                    f"the websocket is on chain {chain_id}, not {self._chain_id}; give one of the same chain"
+                )
+            heads = await w3.eth.subscribe("newHeads")
+            logs = await w3.eth.subscribe("logs", {"topics": [list(BY_TOPIC)]})
+            pending = await w3.eth.subscribe("newPendingTransactions") if self._wants_pending else None
+            self._open = True
+            self._news.set()  # what came before the subscription
+            log.info("subscribed over the websocket")
+            messages = aiter(w3.socket.process_subscriptions())
+            while True:
+                message: Any = await asyncio.wait_for(anext(messages), SILENT_S)
+                self._note(message, heads, logs, pending)
+                yield
+
+    def _note(self, message: Any, heads: Any, logs: Any, pending: Any) -> None:
+        kind, result = message.get("subscription"), message.get("result")
+        if kind == heads:
+            self._news.set()
+        elif kind == logs and result.get("removed"):
+            self.gone.add("0x" + bytes(result["blockHash"]).hex())
+            self._news.set()
+        elif kind == pending:
+            with contextlib.suppress(asyncio.QueueFull):
+                self.pending.put_nowait(result)

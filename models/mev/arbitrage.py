@@ -1,0 +1,108 @@
+"""Cyclic arbitrage: one transaction that trades a token through others back into more of it.
+
+The cycles are those of `models.mev.flows`. A transaction that is a leg of a sandwich is none: there the way back is
+somebody else's loss, not another market's price. A round on the way of somebody's own trade through a known router is
+that router's way of splitting it, and is none either.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from models.mev.base import Case, Fact, actors, fitting, make
+from models.mev.flows import Cycle, cycles
+from models.mev.routers import ROUTERS
+from models.mev.view import Trade, View
+from topics.schemas.mev import Finding, Step
+
+MODEL = "arbitrage/1"
+
+
+def detect(view: View, found: Sequence[Finding]) -> list[Finding]:
+    """The arbitrages of a block, in block order; several of one transaction in the order of their first swaps."""
+    legs = {hash for one in found if one.kind == "sandwich" for hash in (*one.front, *one.back)}
+    findings: list[Finding] = []
+    for hash, trades in view.trades.items():
+        if len(trades) < 2 or hash in legs:
+            continue
+        around = cycles(trades, view.native, view.native)
+        if not around:
+            continue
+        routed = view.called(hash) in ROUTERS
+        inside = _inside_a_trade(trades, around)
+        if not (routed and inside):
+            findings += [_finding(view, hash, cycle, routed, inside, trades) for cycle in around]
+    return findings
+
+
+def _finding(view: View, hash: str, cycle: Cycle, routed: bool, inside: bool, trades: Sequence[Trade]) -> Finding:
+    attackers = actors(view, [hash])
+    first = cycle.trades[0]
+    place = first.swap.log_index if first.swap.log_index is not None else f"swap{trades.index(first)}"
+    case = Case(
+        kind="arbitrage",
+        name=f"{hash}:{place}",
+        own=[hash],
+        attackers=attackers,
+        pools=(trade.pool for trade in cycle.trades),
+        protocols=(trade.swap.protocol for trade in cycle.trades),
+        profit=_profit(view, hash, cycle, attackers),
+        path=[_step(trade) for trade in cycle.trades],
+        facts=_facts(view, hash, cycle, routed, inside),
+        model=MODEL,
+    )
+    return make(view, case)
+
+
+def _facts(view: View, hash: str, cycle: Cycle, routed: bool, inside: bool) -> list[Fact]:
+    facts = [Fact("cycle_gains", 0.2)]
+    called = view.called(hash)
+    if not cycle.left:
+        facts.append(Fact("nothing_left_over", 0.1))
+    if routed:
+        facts.append(Fact("through_a_router", -0.2))
+    elif called is not None:
+        facts.append(Fact("own_contract", 0.1))
+    if inside:
+        facts.append(Fact("inside_a_trade", -0.2))
+    transaction = view.transactions.get(hash)
+    if transaction is not None and int(transaction.coinbase_transfer_wei or 0) > 0:
+        facts.append(Fact("pays_the_builder", 0.1))
+    return facts
+
+
+def _inside_a_trade(trades: Sequence[Trade], around: Sequence[Cycle]) -> bool:
+    """Whether the transaction trades something else too: swaps that are part of no cycle."""
+    return sum(len(cycle.trades) for cycle in around) < len(trades)
+
+
+def _profit(view: View, hash: str, cycle: Cycle, attackers: Sequence[str]) -> dict[str, int]:
+    """The gain of the cycle's token, and what transfers say was kept of the others; base units.
+
+    What a swap paid out and nobody of the attackers has afterwards was the token's own fee.
+    """
+    gain = {cycle.token: cycle.got - cycle.paid}
+    for name, left in cycle.left.items():
+        kept = 0
+        for one in view.transfers.get(hash, ()) if name not in view.native else ():
+            if one.token_in is None or one.token_in.lower() != name or one.amount_in_raw is None:
+                continue
+            kept += int(one.amount_in_raw) * (
+                ((one.to_address or "").lower() in attackers) - ((one.from_address or "").lower() in attackers)
+            )
+        if kept > 0:
+            gain[name] = min(kept, left)
+    return gain
+
+
+def _step(trade: Trade) -> Step:
+    sold, bought = trade.amount_in or 0, trade.amount_out or 0
+    return Step(
+        transaction_hash=trade.transaction,
+        pool=trade.pool,
+        protocol=trade.swap.protocol,
+        token_in=trade.token_in,
+        token_out=trade.token_out,
+        amount_in_raw=str(sold) if fitting(sold) else None,
+        amount_out_raw=str(bought) if fitting(bought) else None,
+    )

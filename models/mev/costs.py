@@ -1,0 +1,32 @@
+"""What transactions cost those who sent them, and what the builder of the block got of it; wei."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from models.mev.view import View
+
+
+def gas_cost(view: View, hashes: Sequence[str]) -> int | None:
+    """Gas used times the price paid, of all `hashes`; None where one of them does not tell."""
+    total = 0
+    for hash in hashes:
+        one = view.transactions.get(hash)
+        if one is None or one.gas_used is None or one.gas_price_wei is None:
+            return None
+        total += one.gas_used * one.gas_price_wei
+    return total
+
+
+def builder_payment(view: View, hashes: Sequence[str]) -> int | None:
+    """What is above the base fee, and what was sent to the builder inside; None where one of `hashes` does not tell."""
+    base_fee = view.block.base_fee
+    if base_fee is None:
+        return None
+    total = 0
+    for hash in hashes:
+        one = view.transactions.get(hash)
+        if one is None or one.gas_used is None or one.gas_price_wei is None or one.coinbase_transfer_wei is None:
+            return None
+        total += one.gas_used * max(0, one.gas_price_wei - base_fee) + int(one.coinbase_transfer_wei)
+    return total

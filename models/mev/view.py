@@ -1,0 +1,160 @@
+"""One reading of a block for all detectors: its events in order, by transaction and by pool.
+
+An address, hash or token is lower case here. What a reverted transaction is said to have done, it did not do: such events
+are left out. Events without an index come last in their block or transaction, in order of arrival.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from models.mev.history import History, Pooled
+from models.mev.prices import Prices
+from models.mev.routers import ROUTERS
+from topics.schemas.chain import Block, Liquidation, Liquidity, Swap, Transaction, Transfer
+from topics.schemas.native import COINS, WRAPPERS
+
+REVERTED = 0
+
+
+@dataclass(slots=True)
+class Trade:
+    """A swap of one token into another in a pool; amounts are base units, None where the swap did not tell."""
+
+    transaction: str
+    pool: str
+    token_in: str
+    token_out: str
+    amount_in: int | None
+    amount_out: int | None
+    swap: Swap
+
+
+class View:
+    """A block as the detectors read it."""
+
+    def __init__(self, block: Block) -> None:
+        self.block = block
+        self.transactions: dict[str, Transaction] = {one.hash.lower(): one for one in block.transactions}
+        self.places: dict[str, int] = {}
+        """Transaction → its place among those that did something in a pool or to a loan."""
+        self.trades: dict[str, list[Trade]] = {}
+        """Transaction → its trades in order. A swap without a pool, or of a token into itself, is none."""
+        self.histories: dict[str, History] = {}
+        """Pool → what happened in it."""
+        self.liquidity: list[Liquidity] = []
+        self.liquidations: list[Liquidation] = []
+        self._transfers: list[Transfer] = []
+        self._read()
+
+    def _read(self) -> None:
+        grouped: dict[str, list[Pooled | Liquidation]] = {}
+        for event in self._ordered():
+            grouped.setdefault(event.transaction_hash.lower(), []).append(event)
+        for place, (hash, events) in enumerate(grouped.items()):
+            self.places[hash] = place
+            for event in events:
+                self._take(hash, event)
+
+    def _ordered(self) -> list[Pooled | Liquidation]:
+        """What did not revert, in order; transfers are set aside."""
+        reverted = {hash for hash, one in self.transactions.items() if one.status == REVERTED}
+        kept: list[Pooled | Liquidation] = []
+        for event in self.block.events:
+            if reverted and event.transaction_hash.lower() in reverted:
+                continue
+            if isinstance(event, Transfer):
+                self._transfers.append(event)
+            else:
+                kept.append(event)
+        kept.sort(key=_place)
+        return kept
+
+    def _take(self, hash: str, event: Pooled | Liquidation) -> None:
+        if isinstance(event, Liquidation):
+            self.liquidations.append(event)
+            return
+        if event.pool is None:
+            return
+        pool = event.pool.lower()
+        history = self.histories.get(pool)
+        if history is None:
+            history = self.histories[pool] = History()
+        if isinstance(event, Swap):
+            token_in, token_out = event.token_in.lower(), event.token_out.lower()
+            if token_in != token_out:
+                sold, bought = event.amount_in_raw, event.amount_out_raw
+                trade = Trade(
+                    hash,
+                    pool,
+                    token_in,
+                    token_out,
+                    None if sold is None else int(sold),
+                    None if bought is None else int(bought),
+                    event,
+                )
+                self.trades.setdefault(hash, []).append(trade)
+            history.first.setdefault(hash, len(history.events))
+        elif isinstance(event, Liquidity):
+            self.liquidity.append(event)
+        history.events.append(event)
+
+    @cached_property
+    def nobody(self) -> frozenset[str]:
+        """Addresses that tell nothing about who acted: known routers, and the block's pools."""
+        return ROUTERS | self.histories.keys()
+
+    @cached_property
+    def native(self) -> frozenset[str]:
+        """The tokens that are the chain's native coin."""
+        wrapper = WRAPPERS.get(self.block.chain_id)
+        return COINS | {wrapper} if wrapper else COINS
+
+    @cached_property
+    def prices(self) -> Prices:
+        """What the block's pools say that tokens are worth."""
+        return Prices(self.histories, self.native)
+
+    @cached_property
+    def transfers(self) -> dict[str, list[Transfer]]:
+        """Transaction → its transfers in order."""
+        found: dict[str, list[Transfer]] = defaultdict(list)
+        for one in sorted(self._transfers, key=_place):
+            found[one.transaction_hash.lower()].append(one)
+        return found
+
+    def index(self, hash: str) -> int | None:
+        """Where a transaction stands in the block, or None where nothing told."""
+        known = self.transactions.get(hash)
+        if known is not None:
+            return known.index
+        trades = self.trades.get(hash)
+        return trades[0].swap.transaction_index if trades else None
+
+    def signer(self, hash: str) -> str | None:
+        """Who signed a transaction, or None where nothing told."""
+        known = self.transactions.get(hash)
+        signed = known.from_address if known else None
+        if signed is None and (trades := self.trades.get(hash)):
+            signed = trades[0].swap.from_address
+        return signed.lower() if signed else None
+
+    def called(self, hash: str) -> str | None:
+        """What a transaction called, or None where nothing told or it made a contract."""
+        known = self.transactions.get(hash)
+        called = known.to_address if known else None
+        if called is None and (trades := self.trades.get(hash)):
+            called = trades[0].swap.to_address
+        return called.lower() if called else None
+
+    def in_order(self, hashes: Sequence[str]) -> list[str]:
+        """The transactions once each, in block order."""
+        return sorted(set(hashes), key=lambda hash: (self.places.get(hash, -1), hash))
+
+
+def _place(event: Pooled | Liquidation | Transfer) -> tuple[bool, int, bool, int]:
+    transaction, log = event.transaction_index, event.log_index
+    return transaction is None, transaction or 0, log is None, log or 0

@@ -1,0 +1,150 @@
+"""`soba ingest node` follows a real chain: every block once, in order, complete; what leaves the chain is taken back."""
+
+from __future__ import annotations
+
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from base.settings import Settings
+from console.bench.chain import Chain, Uniswap
+from tests.chain.proxies import wired
+from tests.chain.watch import Events, canonical, ingesting, logged
+from tests.conftest import wait_for
+
+pytestmark = pytest.mark.pipeline
+
+
+def test_a_backfill_sends_each_block_once_and_in_order(
+    settings: Settings, tmp_path: Path, chain: Chain, events: Events
+) -> None:
+    chain.mine(150)
+    head = chain.head
+    with ingesting(settings, tmp_path / "log", "--rpc", chain.url, "--from", "0", "--confirmations", "3"):
+        events.upto(head - 3)
+        chain.mine(5)
+        events.upto(head + 2)
+    assert events.told() == [("complete", number, chain.hash(number)) for number in range(head + 3)]
+    assert {block.chain_id for block in events.blocks} == {chain.chain_id}
+    links = zip(events.blocks, events.blocks[1:], strict=False)
+    assert all(after.parent_hash == before.hash for before, after in links)
+
+
+def test_a_reorganisation_takes_back_the_old_blocks_newest_first(
+    settings: Settings, tmp_path: Path, chain: Chain, events: Events
+) -> None:
+    chain.mine(10)
+    with ingesting(settings, tmp_path / "log", "--rpc", chain.url, "--ws", chain.ws, "--from", "1"):
+        events.upto(chain.head)
+        before, head = len(events.blocks), chain.head
+        old = {number: chain.hash(number) for number in range(head - 2, head + 1)}
+        chain.rpc("anvil_reorg", 3, [])
+        chain.mine()
+        events.upto(head + 1)
+    told = events.told(before)
+    assert told[:3] == [("removed", number, old[number]) for number in (head, head - 1, head - 2)]
+    assert told[3:] == [("complete", number, chain.hash(number)) for number in range(head - 2, head + 2)]
+    assert events.standing() == canonical(chain, 1, head + 1)
+
+
+def test_killed_among_blocks_it_goes_on_without_a_gap(
+    settings: Settings, tmp_path: Path, chain: Chain, events: Events
+) -> None:
+    chain.mine(400)
+    head = chain.head
+    for round in range(3):
+        with ingesting(settings, tmp_path / f"log{round}", "--rpc", chain.url, "--from", "1") as process:
+            sent = len(events.read())
+            wait_for(lambda sent=sent: len(events.read()) > sent + 20, 30)  # type: ignore[misc]
+            process.kill()
+            process.wait()
+    before = max(events.standing())
+    assert before < head, "it was killed when all was done"
+    # While it is down, blocks leave the chain that it had sent, or may have.
+    chain.rpc("anvil_reorg", head - before + 10, [])
+    chain.mine()
+    with ingesting(settings, tmp_path / "log", "--rpc", chain.url, "--from", "1"):
+        events.upto(head + 1, 30)
+    assert events.standing() == canonical(chain, 1, head + 1)
+    told: dict[tuple[str, int, str | None], bytes] = {}
+    for block, value in zip(events.blocks, events.values, strict=True):
+        assert told.setdefault((block.status, block.number, block.hash), value) == value, "sent again, not the same"
+    numbers = [block.number for block in events.blocks if block.status == "complete"]
+    firsts = [number for place, number in enumerate(numbers) if number not in numbers[:place]]
+    assert firsts == list(range(1, head + 2))
+
+
+def test_it_stops_at_once_and_goes_on_where_it_was(
+    settings: Settings, tmp_path: Path, chain: Chain, events: Events
+) -> None:
+    chain.mine(3)
+    with ingesting(settings, tmp_path / "log", "--rpc", chain.url) as process:
+        events.upto(3)
+        process.send_signal(signal.SIGTERM)
+        began = time.monotonic()
+        assert process.wait(10) == 0
+        assert time.monotonic() - began < 5
+    chain.mine(4)
+    with ingesting(settings, tmp_path / "log2", "--rpc", chain.url) as process:
+        events.upto(7)
+        with ingesting(settings, tmp_path / "log3", "--rpc", chain.url) as second:
+            assert second.wait(20) == 72
+        assert logged(tmp_path / "log3", "another `soba ingest node` follows this chain")
+    # `latest`: from the newest block there was; then without a gap.
+    assert events.told() == [("complete", number, chain.hash(number)) for number in range(3, 8)]
+
+
+def test_a_websocket_that_drops_costs_no_block(
+    settings: Settings, tmp_path: Path, chain: Chain, events: Events
+) -> None:
+    uniswap = Uniswap(chain, 1)
+    start = chain.head
+    with (
+        wired(chain.ws) as wire,
+        ingesting(settings, tmp_path / "log", "--rpc", chain.url, "--ws", wire.url) as process,
+    ):
+        events.upto(start)
+        wait_for(lambda: wire.logs)
+        chain.mine()
+        events.upto(start + 1, 5)
+        wire.drop()
+        chain.mine(7)
+        events.upto(start + 8, 15)
+        wait_for(lambda: wire.connections == 2)
+        # A log that the node takes back, while it still has the block: both are believed.
+        wait_for(lambda: logged(tmp_path / "log", "subscribed over the websocket") == 2)
+        hash = uniswap.give(uniswap.tokens[0], chain.accounts[1], 5)
+        events.upto(start + 9, 5)
+        (log,) = chain.receipt(hash)["logs"]
+        wire.take_back(log)
+        wait_for(lambda: len(events.read()) == 12, 5)
+        assert process.poll() is None
+    last = chain.hash(start + 9)
+    assert events.told(9) == [(status, start + 9, last) for status in ("complete", "removed", "complete")]
+    assert events.standing() == canonical(chain, start, start + 9)
+
+
+def test_a_node_that_restarts_is_waited_for(settings: Settings, tmp_path: Path, chain: Chain, events: Events) -> None:
+    chain.mine(5)
+    with ingesting(settings, tmp_path / "log", "--rpc", chain.url, "--from", "1", "--ws", chain.ws):
+        events.upto(5)
+        chain.stop()
+        wait_for(lambda: logged(tmp_path / "log", "asked again in"), 15)
+        chain.start()
+        chain.mine(5)
+        events.upto(10, 30)
+    assert events.told() == [("complete", number, chain.hash(number)) for number in range(1, 11)]
+
+
+def test_another_chain_of_the_same_id_ends_it(settings: Settings, tmp_path: Path, chain: Chain, events: Events) -> None:
+    chain.mine(3)
+    with ingesting(settings, tmp_path / "log", "--rpc", chain.url, "--from", "1"):
+        events.upto(3)
+    with Chain(chain.chain_id, "--timestamp", "1700000000") as other:
+        other.mine(5)
+        with ingesting(settings, tmp_path / "log2", "--rpc", other.url) as process:
+            assert process.wait(20) == 72
+    assert logged(tmp_path / "log2", "delete")
+    assert len(events.read()) == 3

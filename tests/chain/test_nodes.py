@@ -1,0 +1,144 @@
+"""Nodes as they are: over their limit, slow, behind, wrong, gone. It costs time, and no block."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from base.settings import Settings
+from console.bench.chain import ETHER, Chain, Uniswap
+from tests.chain.proxies import Answer, proxied
+from tests.chain.watch import Events, ingesting, lines, logged
+from tests.conftest import wait_for
+from tests.contract.facade import new_chain
+
+pytestmark = pytest.mark.pipeline
+
+
+def limited(answer: Answer) -> None:
+    answer.status, answer.headers["Retry-After"] = 429, "0.5"
+    answer.say({"error": "slow down"})
+
+
+def over_quota(answer: Answer) -> None:
+    answer.refuse(-32005, "daily request count exceeded, request rate limited")
+
+
+def too_many(answer: Answer) -> None:
+    answer.refuse(-32000, "Too Many Requests")
+
+
+def broken(answer: Answer) -> None:
+    answer.status, answer.body = 502, b"<html>bad gateway</html>"
+
+
+def half(answer: Answer) -> None:
+    answer.body = answer.body[: len(answer.body) // 2]
+
+
+def behind(answer: Answer) -> None:
+    answer.nulls()
+
+
+def too_large(answer: Answer) -> None:
+    if len(answer.calls) > 2:
+        answer.status = 413
+
+
+def other_receipts(answer: Answer) -> None:
+    """Receipts of another fork's block under the same hash's question."""
+    if answer.asks("eth_getBlockReceipts"):
+        answer.body = re.sub(rb'"blockHash":"0x....', b'"blockHash":"0xdead', answer.body)
+
+
+def well(_: Answer) -> None:
+    """In between, it answers."""
+
+
+FAULTS = (limited, over_quota, too_many, broken, half, behind, other_receipts)
+
+
+def test_a_node_with_every_fault_costs_no_block(
+    settings: Settings, tmp_path: Path, chain: Chain, events: Events
+) -> None:
+    chain.mine(40)
+    # The first answer of each kind is the chain id's, the head's, or a block's: whatever comes.
+    with proxied(chain.url) as proxy:
+        proxy.faults = [one for fault in FAULTS for one in (well, fault)]
+        with ingesting(settings, tmp_path / "log", "--rpc", proxy.url, "--from", "1"):
+            events.upto(40, 40)
+            proxy.faults = [one for fault in FAULTS for one in (fault, well)]
+            chain.mine(3)
+            events.upto(43, 30)
+            retry = [line["message"] for line in lines(tmp_path / "log") if "HTTP 429" in line["message"]]
+            assert retry and all("asked again in" in message for message in retry)
+            # It also is asked less at a time when it says so, and from then on.
+            proxy.always = too_large
+            chain.mine(20)
+            events.upto(63, 30)
+    assert events.told() == [("complete", number, chain.hash(number)) for number in range(1, 64)]
+
+
+def test_a_node_that_hangs_is_left_for_the_next_and_come_back_to(
+    settings: Settings, tmp_path: Path, chain: Chain, events: Events
+) -> None:
+    def hang(answer: Answer) -> None:
+        answer.wait_s = 60
+
+    chain.mine(5)
+    with (
+        proxied(chain.url) as first,
+        proxied(chain.url) as second,
+        ingesting(
+            settings, tmp_path / "log", "--rpc", first.url, "--rpc", second.url, "--from", "1", "--timeout", "0.5"
+        ),
+    ):
+        events.upto(5)
+        assert not [one for one in second.asked if one != ["eth_chainId"]]
+        first.always = hang
+        chain.mine(5)
+        events.upto(10, 15)
+        assert ["eth_blockNumber"] in second.asked
+        first.always = None
+        asked = len(first.asked)
+        wait_for(lambda: ["eth_blockNumber"] in first.asked[asked:], 30)
+        assert logged(tmp_path / "log", "answers again")
+    assert events.told() == [("complete", number, chain.hash(number)) for number in range(1, 11)]
+
+
+def test_receipts_one_by_one_where_a_node_gives_them_no_other_way(
+    settings: Settings, tmp_path: Path, chain: Chain, events: Events
+) -> None:
+    def old(answer: Answer) -> None:
+        if answer.asks("eth_getBlockReceipts"):
+            answer.refuse(-32601, "the method eth_getBlockReceipts does not exist/is not available")
+
+    uniswap = Uniswap(chain, 1)
+    uniswap.add_ether(uniswap.tokens[0], 10**24, 1000 * ETHER)
+    start = chain.head + 1
+    chain.mining(False)
+    hashes = [uniswap.buy(sender, ETHER, [uniswap.tokens[0]]) for sender in chain.accounts[1:6]]
+    chain.mine()
+    with proxied(chain.url) as proxy:
+        proxy.always = old
+        with ingesting(settings, tmp_path / "log", "--rpc", proxy.url, "--from", str(start)):
+            events.upto(start)
+    (block,) = events.read()
+    assert {one.hash for one in block.transactions} == set(hashes)
+    assert all(one.status == 1 and one.gas_used for one in block.transactions)
+    assert [event.event_type for event in block.events].count("swap") == 5
+
+
+def test_nodes_of_two_chains_are_refused(settings: Settings, tmp_path: Path, chain: Chain, events: Events) -> None:
+    with (
+        Chain(new_chain()) as other,
+        ingesting(settings, tmp_path / "log", "--rpc", chain.url, "--rpc", other.url) as process,
+    ):
+        assert process.wait(20) == 72
+    assert logged(tmp_path / "log", f"is on chain {other.chain_id}, not {chain.chain_id}")
+    with ingesting(settings, tmp_path / "log", "--rpc", chain.url, "--chain-id", "5") as process:
+        assert process.wait(20) == 72
+    assert logged(tmp_path / "log", f"is on chain {chain.chain_id}, not 5")
+    assert events.read() == []
