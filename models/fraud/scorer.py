@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.fraud.behaviour import Behaviours
+from models.fraud.drift import Reference
 from models.fraud.profile import FEATURES
 from models.fraud.shapley import Shapley
 from models.fraud.trees import Trees
@@ -63,6 +64,8 @@ class Scorer:
     """CRC-32 of the campaigns that it was trained on, where it tells: who evaluates it must know."""
     cuts: Floats
     """The probabilities from which a score is medium, high and critical: 5, 1 and 0.1 % of ordinary wallets reach them."""
+    reference: Reference | None
+    """The wallets of training, to tell by how far those that are served have moved away; None where the release has none."""
 
     @classmethod
     def of(cls, manifest: Manifest, arrays: dict[str, Any]) -> Scorer:
@@ -87,6 +90,7 @@ class Scorer:
             Behaviours.of(arrays),
             frozenset(np.asarray(arrays.get("groups", ())).tolist()),
             np.asarray(arrays["cuts"], float),
+            Reference.of([feature.name for feature in manifest.features], arrays),
         )
         if found.cuts.shape != (3,) or np.any(np.diff(found.cuts) < 0) or found.known.shape != found.calibrated.shape:
             raise ValueError("cuts, known, calibrated: three rising cuts, and a probability for each point")
