@@ -7,13 +7,15 @@ accounts that the scoring model has not seen. Its risk is its probability laid o
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from bisect import bisect_right
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from models.fraud.profile import Move, Profile, Side
+from models.fraud.profile import FEATURES, IN, OUT, Move, Profile, Side, features
 from models.fraud.walk import Floats
 
 BUDGETS = (0.05, 0.01, 0.001)
@@ -48,6 +50,13 @@ def as_requested(move: Move) -> Profile:
     return profile(move.side, move.peer, move.value, move.time, move.selector != "0x", move.fame)
 
 
+def vectors(moves: Sequence[Move | None]) -> Floats:
+    """What a model sees of requests for these moves, (moves, FEATURES); all NaN where there is none."""
+    nothing = [math.nan] * len(FEATURES)
+    found = [nothing if move is None else features(as_requested(move)) for move in moves]
+    return np.array(found).reshape(len(found), len(FEATURES))
+
+
 def cuts(probability: Floats) -> Floats:
     """The probabilities, (3,), that so many of these ordinary wallets reach at most as `BUDGETS` says.
 
@@ -62,11 +71,16 @@ def cuts(probability: Floats) -> Floats:
     return np.array(found)
 
 
-def fit(sides: NDArray[np.int64], probability: Floats) -> dict[str, NDArray[Any]]:
-    """As a release holds it: of ordinary wallets' single moves, on which side each is and what an unseen model says of it."""
-    return {"first_cuts": np.array([cuts(probability[sides == side]) for side in (0, 1)])}
+def fit(ordinary: Mapping[Side, Floats]) -> dict[str, NDArray[Any]]:
+    """As a release holds it: what unseen models say of ordinary wallets by one move on each side; NaN where there was none."""
+    told = (ordinary[side] for side in (IN, OUT))
+    return {"first_cuts": np.array([cuts(one[~np.isnan(one)]) for one in told])}
 
 
 def risk(probability: float, first_cuts: Sequence[float], known_cuts: Sequence[float]) -> float:
     """A probability on the scale of wallets that are known: at the cut of a level there where it is at the one here."""
-    return float(np.interp(probability, (0.0, *first_cuts, 1.0), (0.0, *known_cuts, 1.0)))
+    at, to = (0.0, *first_cuts, 1.0), (0.0, *known_cuts, 1.0)
+    place = min(bisect_right(at, probability), len(at) - 1)
+    low, high = at[place - 1], at[place]
+    along = (probability - low) / (high - low) if high > low else 1.0
+    return to[place - 1] + along * (to[place] - to[place - 1])
