@@ -15,8 +15,8 @@ from pydantic import BaseModel, BeforeValidator, Field, TypeAdapter, ValidationE
 
 from base.wording import wording
 from console.local.errors import LocalError
+from models.fraud.campaigns import Label
 from models.fraud.replay import Told
-from models.fraud.training import Label
 from topics.schemas.chain import WalletMove
 from topics.schemas.fields import Address, Raw, Selector, Uint64
 

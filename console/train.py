@@ -12,7 +12,8 @@ from rich.console import Console
 from base.settings import ROOT
 from base.version import version
 from console.figures import Figure, show
-from topics.releases import pack
+from console.local.errors import LocalError
+from topics.releases import pack, unpack
 
 SHIPPED = ROOT / "models" / "fraud"
 
@@ -54,3 +55,38 @@ def fraud(
     for detector, told_of in trained.ablation.items():
         figures += [Figure(f"{detector} alone: {metric}", round(value, 4), "") for metric, value in told_of.items()]
     raise typer.Exit(show(figures, json))
+
+
+@app.command()
+def reference(
+    data: Annotated[Path, typer.Option(help="The folder that the model was trained on.")],
+    out: Annotated[
+        Path, typer.Option(help="The folder with its release, which is written anew, and unseen/.")
+    ] = SHIPPED,
+    name: Annotated[
+        str | None, typer.Option("--version", help="What to call it; else `.1` behind its version.")
+    ] = None,
+) -> None:
+    """Have a release tell what its model was trained on, so that drift shows, and where levels begin on first contact.
+
+    The trees and what they say stay as they are.
+    """
+    from console import evaluate_fraud, fraud_data
+    from models.fraud import drift, first_contact
+    from models.fraud.training import hash_of
+    from models.releases import amended
+
+    file = out / "fraud.release"
+    by = evaluate_fraud.judges(past=False, folder=out)
+    release = unpack(file.read_bytes())
+    with _err.status("reading") as status:
+        history, labels = fraud_data.read(data, status.update)
+        if hash_of(history, labels) != release.manifest.data_hash:
+            raise LocalError(f"{file} was not trained on what is in {data}; give the folder that it was trained on")
+        status.update("replaying")
+        judged = evaluate_fraud.judge(history, labels, by)
+    arrays = drift.fit(judged.vectors[:, by.serving.columns], judged.probability)
+    arrays |= first_contact.fit({side: one[~judged.fraud] for side, one in judged.asked.items()})
+    made = amended(release, name or f"{release.manifest.version}.1", arrays)
+    file.write_bytes(pack(made))
+    print(f"{file}: {made.manifest.id} tells what it was trained on, {len(judged.units):,} account-quarters")
