@@ -97,7 +97,9 @@ async def _follow(
         loop.add_signal_handler(number, stopping.set)
     async with aiohttp.ClientSession() as session:
         nodes = Nodes(urls, session, chain_id, timeout)
-        if not await _until(stopping, asyncio.create_task(nodes.check())):
+        checking = asyncio.create_task(nodes.check())
+        if not await _until(stopping, checking):
+            checking.cancel()
             return
         path = settings.data_dir / "ingest" / f"{await asyncio.to_thread(cluster_id, settings)}-{nodes.chain_id}.json"
         with cursor.held(path), contextlib.ExitStack() as stack:
@@ -117,7 +119,7 @@ async def _follow(
             )
             work = [asyncio.create_task(follower.run(first)), asyncio.create_task(heads.listen())]
             try:
-                await _until(stopping, asyncio.gather(*work))
+                await _until(stopping, *work)
             finally:
                 for task in work:
                     task.cancel()
@@ -126,16 +128,16 @@ async def _follow(
                     await asyncio.wait_for(follower.finish(), FINISH_S)
 
 
-async def _until(stopping: asyncio.Event, work: asyncio.Future[Any]) -> bool:
-    """Wait for `work`, or until it is time to stop: then it is cancelled. Whether it was done."""
-    stop = asyncio.ensure_future(stopping.wait())
-    await asyncio.wait((stop, work), return_when=asyncio.FIRST_COMPLETED)
-    stop.cancel()
-    if not work.done():
-        work.cancel()
-        return False
-    await work
-    return True
+async def _until(stopping: asyncio.Event, *work: asyncio.Task[Any]) -> bool:
+    """Wait until one of `work` is done, or it is time to stop; whether one is done. Raises what it raised."""
+    stop = asyncio.create_task(stopping.wait())
+    try:
+        done, _ = await asyncio.wait((stop, *work), return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        stop.cancel()
+    for task in done - {stop}:
+        task.result()
+    return stop not in done
 
 
 def _log(settings: Settings) -> None:

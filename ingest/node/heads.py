@@ -53,6 +53,7 @@ class Heads:
             WrongChain: the websocket is on another chain.
         """
         if self._url is None:
+            await asyncio.Event().wait()
             return
         wait = FIRST_WAIT_S
         while True:
