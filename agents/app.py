@@ -60,7 +60,13 @@ WORKERS: dict[str, Worker] = {
     worker.name: worker
     for worker in (
         Worker("validate", "DATA_PROCESSING", "DATA_PROCESSING.validate", 8004, ("agents.validate", "agents.verdicts")),
-        Worker("chain", "BLOCKCHAIN_INTELLIGENCE", "BLOCKCHAIN_INTELLIGENCE", 8005, ("agents.mev", "agents.blocks")),
+        Worker(
+            "chain",
+            "BLOCKCHAIN_INTELLIGENCE",
+            "BLOCKCHAIN_INTELLIGENCE",
+            8005,
+            ("agents.mev", "agents.blocks", "agents.detections"),
+        ),
         Worker(
             "fraud",
             "FRAUD_DETECTION",

@@ -16,7 +16,7 @@ import numpy as np
 
 from agents.agent import Agent, Output, Record, Result, RowName, Rows
 from models.fraud.profile import FEATURES, features
-from models.fraud.scorer import FRAUD, Scorer, Scores
+from models.fraud.scorer import FRAUD, Scorer
 from models.fraud.wallet import Memory, evidence, said
 from models.releases import Model, Models
 from tables.registry import PROFILES, ProfileRow
@@ -46,6 +46,10 @@ class _Score(NamedTuple):
     level: Level
     probability: float | None
     anomaly: float | None
+
+
+_NONE = _Score("low", None, None)
+"""Of a wallet of which nothing is known."""
 
 
 class _Step(NamedTuple):
@@ -99,10 +103,10 @@ def handle(batch: Sequence[Record], rows: Rows, models: Models) -> Result:
                 vectors.extend(features(profile))
     if not steps:
         return result
-    scores = scorer.score(np.frombuffer(vectors).reshape(-1, len(FEATURES))) if vectors else None
+    scores = _scored(scorer, vectors)
     last: dict[str, tuple[_Step, _Score]] = {}
     for step in steps:
-        hand, score = hands[step.key], _score(scores, step.vector)
+        hand, score = hands[step.key], _NONE if step.vector == UNJUDGED else scores[step.vector]
         if score.level != hand.level:
             result.outputs.append(_output(step, score, model))
             hand.level = score.level
@@ -114,12 +118,17 @@ def handle(batch: Sequence[Record], rows: Rows, models: Models) -> Result:
     return result
 
 
-def _score(scores: Scores | None, place: int) -> _Score:
-    if scores is None or place == UNJUDGED:
-        return _Score("low", None, None)
-    level = scores.levels[place]
-    anomaly = None if level == "low" else round(float(scores.anomaly[place]), DIGITS)
-    return _Score(level, round(float(scores.probability[place]), DIGITS), anomaly)
+def _scored(scorer: Scorer, vectors: array[float]) -> list[_Score]:
+    """How each vector is judged; how unusual it is only where its level is not low."""
+    if not vectors:
+        return []
+    rows = np.frombuffer(vectors).reshape(-1, len(FEATURES))
+    scores = scorer.score(rows)
+    rank: list[float | None] = [None] * len(rows)
+    if bad := [place for place, level in enumerate(scores.levels) if level != "low"]:
+        for place, one in zip(bad, np.round(scorer.anomaly(rows[bad]), DIGITS).tolist(), strict=True):
+            rank[place] = one
+    return list(map(_Score, scores.levels, np.round(scores.probability, DIGITS).tolist(), rank))
 
 
 def _output(step: _Step, score: _Score, model: Model) -> Output:

@@ -9,6 +9,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict
 from base.health import Status
 from topics.schemas.alerts import Alert
 from topics.schemas.mev import Finding
+from topics.schemas.mev_question import MevAnswer
 from topics.schemas.requests import Fault
 from topics.schemas.risk import Assessment
 from topics.schemas.wallet import Level
@@ -151,6 +152,13 @@ class Assessed(Assessment):
 
     source: Literal["fresh", "cached"]
     """`cached`: it was assessed before, under the same request id."""
+    latency_ms: float
+
+
+class DetectedMev(MevAnswer):
+    """What can be said of a transaction as MEV."""
+
+    source: Literal["fresh"]
     latency_ms: float
 
 

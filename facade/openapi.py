@@ -11,6 +11,7 @@ from facade.errors import CODES
 from facade.middleware import PROBES
 from topics.schemas.chain import Event
 from topics.schemas.forms import form
+from topics.schemas.mev_question import AskedTransaction
 from topics.schemas.risk import SwapRequest
 
 DESCRIPTION = """\
@@ -78,6 +79,7 @@ def _document(app: FastAPI) -> dict[str, Any]:
     schemas |= event.pop("$defs")
     schemas["Event"] = event
     schemas["SwapRequest"] = form(SwapRequest)
+    schemas["AskedTransaction"] = form(AskedTransaction)
     for name in ("HTTPValidationError", "ValidationError"):
         schemas.pop(name, None)
     components["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}

@@ -11,7 +11,7 @@ from typing import Any
 
 from topics import releases
 from topics.headers import ASKED, BLOCK, QUESTION, RESULT, TAKEN_IN, Header
-from topics.schemas import alerts, chain, mev, models, requests, risk
+from topics.schemas import alerts, chain, mev, mev_question, models, requests, risk
 
 MIB = 1024 * 1024
 OTHERS = ("any producer", "consumers")
@@ -141,6 +141,19 @@ REQUESTS_DATA = Topic(
     dead_letters=True,
     headers=QUESTION,
 )
+REQUESTS_CHAIN = Topic(
+    "requests.chain",
+    key="reply_to",
+    schema=mev_question.DetectMev,
+    writers=("facade",),
+    readers=("detections",),
+    doc="Questions to BLOCKCHAIN_INTELLIGENCE; the answer goes to Redis, not to a topic.",
+    # Of an HTTP body of 1 MiB: written anew, names are longer than the shortest that are taken.
+    max_bytes=4 * MIB,
+    retention=timedelta(hours=1),
+    dead_letters=True,
+    headers=QUESTION,
+)
 MODEL_RELEASES = Topic(
     "model.releases",
     key="name",
@@ -167,6 +180,7 @@ TOPICS: dict[str, Topic] = {
         RISK_SCORES,
         ALERTS,
         REQUESTS_DATA,
+        REQUESTS_CHAIN,
         MODEL_RELEASES,
     )
 }

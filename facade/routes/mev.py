@@ -1,23 +1,62 @@
-"""MEV findings: of one transaction, of one block, and the latest."""
+"""MEV: ask about a transaction; findings of one transaction, of one block, and the latest."""
 
 from __future__ import annotations
 
+import re
+import time
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Request
 from pydantic import Field
 from starlette.responses import Response
 
-from facade.answers import Findings, TransactionFindings, looked_up
-from facade.context import Here
+from facade.answers import DetectedMev, Findings, TransactionFindings, answers, looked_up
+from facade.context import Context, Here
+from facade.errors import success
 from facade.gate import needs
-from facade.requests import Listing, Lookup, Moment, awaited, is_since, listed, parameters, query, tagged
+from facade.requests import (
+    Body,
+    Listing,
+    Lookup,
+    Moment,
+    Traced,
+    awaited,
+    body,
+    documented,
+    is_since,
+    listed,
+    parameters,
+    query,
+    tagged,
+)
 from facade.routes.paths import Address, BlockNumber, Hash, PoolId
 from tables import readers
 from tables.registry import MEV, MEV_BY_ADDRESS, MEV_BY_CHAIN, MEV_BY_POOL, MEV_BY_TRANSACTION, Index, MevRow
+from topics.registry import REQUESTS_CHAIN
+from topics.schemas.fields import Uint64
 from topics.schemas.mev import Finding, Kind
+from topics.schemas.mev_question import MOST_TRANSACTIONS, AskedTransaction, DetectMev, MevAnswer
 
 router = APIRouter(tags=["BLOCKCHAIN_INTELLIGENCE"], dependencies=[needs("read")])
+
+EXAMPLE = {
+    "targetTx": {"amount": 10, "gas_price": 40, "timestamp": 1705314601},
+    "surroundingTxs": [
+        {"amount": 50, "gas_price": 45, "timestamp": 1705314600},
+        {"amount": 50.4, "gas_price": 40, "timestamp": 1705314602},
+    ],
+}
+MOST_BLOCKS = 100
+"""Blocks whose findings may name one hash: forks, and chains that share their transactions."""
+_is_hash = re.compile(r"0x[0-9a-fA-F]{64}").fullmatch
+
+
+class MevQuestion(Body):
+    """A question about one transaction among those around it."""
+
+    target_tx: AskedTransaction
+    surrounding_txs: Annotated[list[AskedTransaction], Field(default_factory=list, max_length=MOST_TRANSACTIONS)]
+    chain_id: Uint64 = 1
 
 
 class Filters(Listing):
@@ -27,6 +66,32 @@ class Filters(Listing):
     address: Annotated[Address | None, Field(description="An attacker, in any case")] = None
     pool: Annotated[PoolId | None, Field(description="A pool's address or id, in any case")] = None
     since: Annotated[Moment | None, Field(description="Blocks from this time on: RFC 3339 or unix")] = None
+
+
+@router.post(
+    "/api/python/blockchain/detect-mev",
+    responses=answers(DetectedMev, "What can be said"),
+    openapi_extra=documented(MevQuestion, EXAMPLE),
+    summary="Say whether a transaction is part of MEV, from what is told of it",
+)
+async def detect_mev(told: Annotated[MevQuestion, Depends(body(MevQuestion))], here: Here, trace: Traced) -> Response:
+    """200 however little is told: `confidence` and `unknown` say what the answer is worth."""
+    began = time.perf_counter()
+    known = await _blocks_of(here, told.chain_id, told.target_tx.hash)
+    question = DetectMev(op="detect_mev", known_blocks=known, **dict(told)).model_dump_json(exclude_none=True).encode()
+    raw = await here.questions.ask(REQUESTS_CHAIN.name, question, trace.question_id(question), trace.context)
+    told_of = MevAnswer.model_validate_json(raw).model_dump(mode="json", exclude_none=True)
+    data = {"mev_type": None, "role": None, **told_of, "source": "fresh"}
+    return success({**data, "latency_ms": round((time.perf_counter() - began) * 1000, 3)})
+
+
+async def _blocks_of(here: Context, chain_id: int, hash: str | None) -> list[int]:
+    """The blocks whose findings may name a transaction."""
+    if hash is None or not _is_hash(hash):
+        return []
+    key = f"{chain_id}:{hash.lower()}"
+    found = await readers.page(here.redis, MEV_BY_TRANSACTION, key, MevRow, lambda row: [row.number], MOST_BLOCKS, None)
+    return found.items
 
 
 @router.get(

@@ -10,8 +10,8 @@ from __future__ import annotations
 import math
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal
+from dataclasses import dataclass, field
+from typing import Literal
 
 import numpy as np
 
@@ -70,19 +70,51 @@ class _Side:
     vector: list[float] | None = None
     """What the model sees of it; None where it has seen it before, or where there is none."""
     probability: float | None = None
+    level: Level = "low"
+    """By its behaviour."""
     anomaly: float | None = None
+    """The rest only from `medium` up."""
+    reasons: list[Reason] = field(default_factory=list)
+    behaviour: str | None = None
 
 
 def assess(cases: Sequence[Case], scorer: Scorer | None, model: str, stale: bool, now: float) -> list[Assessment]:
     """Assess requests, all of them by one model and at one time `now` (unix seconds)."""
     sides = [_sides(case, scorer, model, now) for case in cases]
-    new = [side for pair in sides for side in pair if side.vector is not None]
-    if scorer is not None and new:
-        scores = scorer.score(np.array([side.vector for side in new]))
-        for side, probability, anomaly in zip(new, scores.probability.tolist(), scores.anomaly.tolist(), strict=True):
-            side.probability, side.anomaly = probability, anomaly
     judge = _Judge(scorer)
+    if scorer is not None:
+        _score([side for pair in sides for side in pair], scorer, judge)
     return [_assessed(case, pair, judge, model, stale, now) for case, pair in zip(cases, sides, strict=True)]
+
+
+def _score(sides: Sequence[_Side], scorer: Scorer, judge: _Judge) -> None:
+    """Judge parties by their behaviour, and say why where they are judged badly, which costs more than all the rest."""
+    new = [side for side in sides if side.vector is not None]
+    if new:
+        probability = scorer.score(np.array([side.vector for side in new])).probability
+        for side, one in zip(new, probability.tolist(), strict=True):
+            side.probability = one
+    bad = []
+    for side in sides:
+        side.level = "low" if side.probability is None else judge.level(side.probability)
+        if side.level == "low":
+            side.anomaly = None
+            continue
+        if side.vector is None and side.known is not None and (profile := side.known.read()) is not None:
+            side.vector = features(profile)
+        if side.vector is not None:
+            bad.append(side)
+    if not bad:
+        return
+    vectors = np.array([side.vector for side in bad])
+    told = zip(bad, scorer.anomaly(vectors).tolist(), scorer.reasons(vectors), scorer.behaviour(vectors), strict=True)
+    for side, anomaly, why, behaviour in told:
+        side.anomaly = anomaly if side.anomaly is None else side.anomaly
+        side.reasons = [
+            Reason(feature=one.feature, value=None if math.isnan(one.value) else one.value, adds=one.adds)
+            for one in why
+        ]
+        side.behaviour = behaviour
 
 
 def _sides(case: Case, scorer: Scorer | None, model: str, now: float) -> list[_Side]:
@@ -139,7 +171,6 @@ class _Judge:
     """What a model's cuts make of risks, and what it says of parties."""
 
     def __init__(self, scorer: Scorer | None) -> None:
-        self._scorer = scorer
         self.cuts = CUTS if scorer is None else tuple(float(cut) for cut in scorer.cuts)
 
     def level(self, risk: float) -> Level:
@@ -152,34 +183,20 @@ class _Judge:
 
     def party(self, side: _Side) -> Party:
         """The judgement on one party."""
-        level: Level
         if side.unjudged:
-            level = "critical" if side.listed else "low"
+            level: Level = "critical" if side.listed else "low"
             return Party(address=side.address, known=side.unjudged, evidence=0, level=level, lists=side.listed)
-        level = "low" if side.probability is None else self.level(side.probability)
         return Party(
             address=side.address,
             known="first_contact" if side.known is None else "profile",
             evidence=1 if side.known is None else side.known.moves,
-            level="critical" if side.listed else level,
+            level="critical" if side.listed else side.level,
             probability=side.probability,
-            anomaly=None if level == "low" else side.anomaly,
+            anomaly=side.anomaly,
             lists=side.listed,
-            **({} if level == "low" else self._explained(side)),
+            reasons=side.reasons,
+            behaviour=side.behaviour,
         )
-
-    def _explained(self, side: _Side) -> dict[str, Any]:
-        """Why a party is judged as it is, which costs more than all the rest."""
-        if side.vector is None and side.known is not None and (profile := side.known.read()) is not None:
-            side.vector = features(profile)
-        if side.vector is None or self._scorer is None:
-            return {}
-        vector = np.array(side.vector)
-        reasons = [
-            Reason(feature=one.feature, value=None if math.isnan(one.value) else one.value, adds=one.adds)
-            for one in self._scorer.reasons(vector)
-        ]
-        return {"reasons": reasons, "behaviour": self._scorer.behaviour(vector)}
 
     def risk(self, party: Party) -> float | None:
         """Of dealing with a party; None where nothing judges it."""

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.fraud.profile import FEATURES
-from models.fraud.trees import Floats
+from models.fraud.walk import Floats
 
 AXES = 8
 POINTS = 3_000

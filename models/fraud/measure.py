@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from models.fraud.trees import Floats
+from models.fraud.walk import Floats
 
 Flags = NDArray[np.bool_]
 MANY = 50

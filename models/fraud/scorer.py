@@ -16,14 +16,14 @@ from numpy.typing import NDArray
 
 from models.fraud.behaviour import Behaviours
 from models.fraud.profile import FEATURES
-from models.fraud.trees import Floats, Paths, Trees
+from models.fraud.shapley import Shapley
+from models.fraud.trees import Trees
+from models.fraud.walk import Floats
 from models.releases import Served
 from topics.schemas.models import Feature, Manifest
 from topics.schemas.wallet import Level
 
 LEVELS: tuple[Level, ...] = get_args(Level)
-BATCH = 256
-"""Rows scored together: what their nodes take then still fits a processor's cache."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,10 +37,9 @@ class Reason:
 
 @dataclass(frozen=True, slots=True)
 class Scores:
-    """Of rows: `probability` and `anomaly` (0 to 1), each of shape (rows,), and their levels."""
+    """Of rows: `probability` (0 to 1), of shape (rows,), and their levels."""
 
     probability: Floats
-    anomaly: Floats
     levels: list[Level]
 
 
@@ -50,7 +49,7 @@ class Scorer:
 
     columns: NDArray[np.intp]
     boosted: Trees
-    paths: Paths
+    shapley: Shapley
     known: Floats
     """Log-odds at which the calibration stands, rising,"""
     calibrated: Floats
@@ -81,7 +80,7 @@ class Scorer:
         found = cls(
             columns,
             boosted,
-            Paths.of(boosted),
+            Shapley.of(boosted),
             np.asarray(arrays["known"], float),
             np.asarray(arrays["calibrated"], float),
             Trees.of(arrays, "forest"),
@@ -93,7 +92,9 @@ class Scorer:
         )
         if found.cuts.shape != (3,) or np.any(np.diff(found.cuts) < 0) or found.known.shape != found.calibrated.shape:
             raise ValueError("cuts, known, calibrated: three rising cuts, and a probability for each point")
-        found.score(np.full((1, len(FEATURES)), np.nan))
+        nothing = np.full((1, len(FEATURES)), np.nan)
+        found.score(nothing)
+        found.anomaly(nothing)
         return found
 
     def fame(self, address: str) -> float:
@@ -102,26 +103,32 @@ class Scorer:
 
     def score(self, vectors: Floats) -> Scores:
         """Score vectors of shape (rows, len(FEATURES))."""
-        rows = np.asarray(vectors, float)[:, self.columns]
-        parts = [rows[start : start + BATCH] for start in range(0, len(rows), BATCH)]
-        odds = np.concatenate([self.boosted.sums(part) for part in parts]) if parts else np.zeros(0)
-        lengths = np.concatenate([self.forest.sums(np.nan_to_num(part)) for part in parts]) if parts else np.zeros(0)
-        probability = np.interp(odds, self.known, self.calibrated)
-        rank = 1.0 - np.searchsorted(self.ordinary, lengths) / len(self.ordinary)
+        probability = np.interp(self.boosted.sums(self._rows(vectors)), self.known, self.calibrated)
         levels = [LEVELS[place] for place in np.searchsorted(self.cuts, probability, side="right")]
-        return Scores(probability, rank, levels)
+        return Scores(probability, levels)
 
-    def behaviour(self, vector: Floats) -> str:
-        """In words, what kind of wallet one vector, (len(FEATURES),), is like."""
-        row = np.asarray(vector, float)[self.columns]
-        return self.behaviours.describe(int(self.behaviours.place(row[None, :])[0]), self.columns)
+    def anomaly(self, vectors: Floats) -> Floats:
+        """(rows,): how unusual vectors are among those of ordinary wallets, from 0 to 1. Not asked for where a level is low."""
+        lengths = self.forest.sums(np.nan_to_num(self._rows(vectors)))
+        rank: Floats = 1.0 - np.searchsorted(self.ordinary, lengths) / len(self.ordinary)
+        return rank
 
-    def reasons(self, vector: Floats, most: int = 3) -> list[Reason]:
-        """The features of one vector, (len(FEATURES),), that raise its score most, the strongest first."""
-        row = np.asarray(vector, float)[self.columns]
-        adds = self.paths.shapley(row)
+    def behaviour(self, vectors: Floats) -> list[str]:
+        """In words, what kind of wallet each vector, (rows, len(FEATURES)), is like."""
+        places = self.behaviours.place(self._rows(vectors))
+        return [self.behaviours.describe(int(place), self.columns) for place in places]
+
+    def reasons(self, vectors: Floats, most: int = 3) -> list[list[Reason]]:
+        """Of each vector, (rows, len(FEATURES)), the features that raise its score most, the strongest first."""
+        rows = self._rows(vectors)
+        return [self._strongest(row, adds, most) for row, adds in zip(rows, self.shapley.adds(rows), strict=True)]
+
+    def _strongest(self, row: Floats, adds: Floats, most: int) -> list[Reason]:
         strongest = [place for place in np.argsort(-adds)[:most] if adds[place] > 0]
         return [Reason(FEATURES[self.columns[place]], float(row[place]), float(adds[place])) for place in strongest]
+
+    def _rows(self, vectors: Floats) -> Floats:
+        return np.asarray(vectors, float)[:, self.columns]
 
 
 FRAUD = Served(

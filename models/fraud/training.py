@@ -23,7 +23,8 @@ from models.fraud.measure import ece, figures_of
 from models.fraud.profile import FEATURES, features
 from models.fraud.replay import AccountQuarter, Fame, Replayed, Told, quarter, replay
 from models.fraud.scorer import FRAUD
-from models.fraud.trees import LEAF, Floats, Trees
+from models.fraud.trees import LEAF, Trees
+from models.fraud.walk import Floats
 from topics.schemas.models import Decides, Feature, Manifest, Release, Window
 
 FOLDS = 5

@@ -6,47 +6,60 @@ to the original within 1e-6.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
+from models.fraud.walk import Floats, Places, Walk, doubled
+
 LEAF = -1
+ALIKE, MANY = 24, 96
+"""Rows that know and do not know the same, from which on they go by what is left of the trees for such rows, and for just these."""
+PATTERNS = 64
+"""For how many patterns of unknown features that is remembered; about 100 kB each."""
+_ODD = np.uint64(0x9E3779B97F4A7C15)
+AT_ONCE = 256
+"""Rows that go down together: their places in trees then still fit a processor's cache."""
 
 
 @dataclass(frozen=True, slots=True)
 class Trees:
-    """Nodes of all trees one after another; a leaf has the feature `LEAF` and leads to itself."""
+    """Nodes of all trees, level by level: first all roots, then their children, left and right beside each other, and so on.
+
+    A leaf has the feature `LEAF` and leads to itself.
+    """
 
     feature: NDArray[np.int32]
     threshold: Floats
     """A value goes left where it is not above."""
-    left: NDArray[np.int32]
-    right: NDArray[np.int32]
+    left: Places
+    right: Places
     missing_left: NDArray[np.bool_]
     """Where NaN goes."""
     value: Floats
     """Of leaves: what the tree says."""
     cover: Floats
     """How many training rows came to a node."""
-    roots: NDArray[np.int32]
-    depth: int
-    asked: NDArray[np.intp]
-    """Which value a node asks for, of a row that has each feature twice."""
-    sides: NDArray[np.intp]
-    """Left and right of each node, one after the other."""
+    roots: Places
+    levels: tuple[int, ...]
+    """Where each level begins, and where the last one ends."""
+    asked: Places
+    """Which of a row's `doubled` features each node asks for."""
+    walk: Walk
+    _patterns: dict[bytes, Walk] = field(default_factory=dict, compare=False, repr=False)
 
     @classmethod
     def of(cls, arrays: dict[str, Any], prefix: str) -> Trees:
         """The trees that `arrays` holds under names that begin with `prefix`.
 
         Raises:
-            ValueError: they are no trees: an array is missing, or a node leads outside or back.
+            ValueError: they are no trees: an array is missing, or a node leads outside or back, or two lead to one.
         """
         names = ("feature", "threshold", "left", "right", "missing_left", "value", "cover", "roots")
-        kinds = (np.int32, np.float64, np.int32, np.int32, np.bool_, np.float64, np.float64, np.int32)
+        kinds = (np.int32, np.float64, np.intp, np.intp, np.bool_, np.float64, np.float64, np.intp)
         if missing := [name for name in names if f"{prefix}_{name}" not in arrays]:
             raise ValueError(f"{prefix}_{missing[0]} is missing")
         found: list[NDArray[Any]] = [
@@ -55,119 +68,115 @@ class Trees:
         nodes = len(found[0])
         if any(array.ndim != 1 for array in found) or any(len(array) != nodes for array in found[:-1]):
             raise ValueError(f"{prefix}: the arrays of nodes are not equally long")
-        here = np.arange(nodes)
-        leaf = found[0] == LEAF
-        for side in found[2:4]:
+        feature, threshold, left, right, missing_left, value, cover, roots = found
+        here, leaf = np.arange(nodes), feature == LEAF
+        for side in (left, right):
             if np.any(np.where(leaf, side != here, (side <= here) | (side >= nodes))):
                 raise ValueError(f"{prefix}: a node leads to none behind it")
-        if len(found[-1]) == 0 or found[-1].min() < 0 or found[-1].max() >= nodes:
+        if len(roots) == 0 or roots.min() < 0 or roots.max() >= nodes:
             raise ValueError(f"{prefix}: a root is no node")
-        feature, threshold, left, right, missing_left, value, cover, roots = found
-        depth = _depth(left, right, leaf, roots)
+        order, levels = _levels(left, right, leaf, roots, prefix)
+        feature, threshold, missing_left = feature[order], threshold[order], missing_left[order]
+        leaf = leaf[order]
+        (inner,), (ends,) = np.nonzero(~leaf), np.nonzero(leaf)
         asked = np.where(leaf, 0, 2 * feature.astype(np.intp) + ~missing_left)
-        sides = np.stack([left, right], axis=1).ravel().astype(np.intp)
-        return cls(feature, threshold, left, right, missing_left, value, cover, roots, depth, asked, sides)
+        number = np.empty(len(order), np.intp)
+        number[inner], number[ends] = np.arange(len(inner)), len(inner) + np.arange(len(ends))
+        children = len(roots) + 2 * np.arange(len(inner))
+        walk = Walk.of(
+            asked[inner],
+            threshold[inner],
+            number[np.stack([children, children + 1], axis=1)],
+            np.searchsorted(inner, levels),
+            ends,
+            number[: len(roots)],
+        )
+        left, right = np.arange(len(order)), np.arange(len(order))
+        left[inner], right[inner] = children, children + 1
+        return cls(
+            feature,
+            threshold,
+            left,
+            right,
+            missing_left,
+            value[order],
+            cover[order],
+            np.arange(len(roots)),
+            levels,
+            asked,
+            walk,
+        )
 
-    def leaves(self, rows: Floats) -> NDArray[np.intp]:
+    @property
+    def depth(self) -> int:
+        """How many steps lead from a root to the furthest leaf."""
+        return len(self.levels) - 2
+
+    def leaves(self, rows: Floats) -> Places:
         """(rows, trees): the leaf that each row, (rows, features), comes to in each tree."""
-        unknown = np.isnan(rows)
-        # Of each feature twice, so that NaN is below all values where it goes left, and above all where it goes right.
-        seen = np.stack([np.where(unknown, -np.inf, rows), np.where(unknown, np.inf, rows)], axis=2).ravel()
-        line = np.arange(len(rows))[:, None] * (2 * rows.shape[1])
-        at = np.tile(self.roots.astype(np.intp), (len(rows), 1))
-        for _ in range(self.depth):
-            right = seen.take(line + self.asked.take(at)) > self.threshold.take(at)
-            at = self.sides.take(2 * at + right)
-        return at
+        found = np.empty((len(rows), len(self.roots)), np.intp)
+        for some, leaves in self._ends(rows, np.arange(len(self.feature))):
+            found[some] = leaves
+        return found
 
     def sums(self, rows: Floats) -> Floats:
         """(rows,): what all trees say of each row together."""
-        total: Floats = self.value[self.leaves(rows)].sum(axis=1)
-        return total
-
-
-def _depth(left: NDArray[Any], right: NDArray[Any], leaf: NDArray[Any], roots: NDArray[Any]) -> int:
-    """How many steps lead from a root to the furthest leaf."""
-    at, steps = np.unique(roots), 0
-    while not leaf[at].all():
-        inner = at[~leaf[at]]
-        at = np.unique(np.concatenate([left[inner], right[inner]]))
-        steps += 1
-    return steps
-
-
-@dataclass(frozen=True, slots=True)
-class Paths:
-    """Every leaf of trees, and what its path asks of each feature on it; (features on a path, leaves), shorter ones filled up."""
-
-    value: Floats
-    feature: NDArray[np.int32]
-    above: Floats
-    """The path is taken by values above this,"""
-    up_to: Floats
-    """not above that,"""
-    missing: NDArray[np.bool_]
-    """and by NaN where this is true."""
-    share: Floats
-    """Of the training rows that come to this feature's splits: how many go on."""
-
-    @classmethod
-    def of(cls, trees: Trees) -> Paths:
-        """The paths of trees."""
-        ends: list[tuple[float, dict[int, tuple[float, float, bool, float]]]] = []
-        for root in trees.roots:
-            _walk(trees, int(root), {}, ends)
-        longest = max(1, *(len(path) for _, path in ends))
-        nothing = (0, (-np.inf, np.inf, True, 1.0))  # is kept by every row, and moves nothing
-        rows = [[*path.items(), *[nothing] * (longest - len(path))] for _, path in ends]
-
-        def column(place: int, kind: Any) -> NDArray[Any]:
-            return np.ascontiguousarray(np.array([[asked[place] for _, asked in row] for row in rows], kind).T)
-
-        features = np.ascontiguousarray(np.array([[feature for feature, _ in row] for row in rows], np.int32).T)
-        values = np.array([value for value, _ in ends])
-        return cls(values, features, column(0, float), column(1, float), column(2, bool), column(3, float))
-
-    def shapley(self, row: Floats) -> Floats:
-        """(features,): how far each feature of `row` moves the sum of all trees from its mean over the training rows.
-
-        Path-dependent TreeSHAP (Lundberg et al. 2018, arXiv 1802.03888), for all leaves at once. A set of a path's features
-        leads to its leaf by the product of `share` where a feature is not known and of `kept` where it is. Shapley's weighted sum
-        over all sets of the others is the integral from 0 to 1 of the product of `share + t (kept - share)` (Owen 1972), a
-        polynomial for which Gauss's points are exact.
-        """
-        seen = row[self.feature]
-        kept = np.where(np.isnan(seen), self.missing, (seen > self.above) & (seen <= self.up_to))
-        apart = kept - self.share
-        points, weights = np.polynomial.legendre.leggauss((len(kept) + 1) // 2)
-        moved = np.zeros_like(apart)
-        for point, weight in zip((points + 1) / 2, weights / 2, strict=True):
-            ways = self.share + point * apart
-            moved += (weight * ways.prod(axis=0) * self.value) / ways
-        found: Floats = np.bincount(self.feature.ravel(), (moved * apart).ravel(), len(row)).astype(float)
+        found = np.empty(len(rows))
+        for some, values in self._ends(rows, self.value):
+            # Each row for itself and in one order: its last bit does not depend on what it is summed with.
+            found[some] = values.sum(axis=1)
         return found
 
+    def _ends(self, rows: Floats, says: NDArray[Any]) -> Iterator[tuple[Places, NDArray[Any]]]:
+        """Places of a few rows, and what the leaves, (rows, trees), that they come to say."""
+        unknown = np.isnan(rows)
+        for group in _alike(unknown):
+            seen, walk = doubled(rows[group]), self.walk
+            # Two patterns may have one key, and the last group has those of all that few rows have.
+            if len(group) >= ALIKE and (unknown[group] == unknown[group[0]]).all():
+                walk = self._pattern(unknown[group[0]])
+                if len(group) >= MANY:
+                    walk = walk.within(seen.min(axis=1), seen.max(axis=1))
+            for start in range(0, len(group), AT_ONCE):
+                some = slice(start, start + AT_ONCE)
+                yield group[some], walk.down(seen[:, some], says)
 
-def _walk(
-    trees: Trees,
-    node: int,
-    path: dict[int, tuple[float, float, bool, float]],
-    ends: list[tuple[float, dict[int, tuple[float, float, bool, float]]]],
-) -> None:
-    feature = int(trees.feature[node])
-    if feature == LEAF:
-        ends.append((float(trees.value[node]), path))
-        return
-    above, up_to, missing, share = path.get(feature, (-np.inf, np.inf, True, 1.0))
-    threshold, missing_left = float(trees.threshold[node]), bool(trees.missing_left[node])
-    left, right = int(trees.left[node]), int(trees.right[node])
-    parts = [float(trees.cover[child] / trees.cover[node]) for child in (left, right)]
-    _walk(
-        trees, left, {**path, feature: (above, min(up_to, threshold), missing and missing_left, share * parts[0])}, ends
-    )
-    _walk(
-        trees,
-        right,
-        {**path, feature: (max(above, threshold), up_to, missing and not missing_left, share * parts[1])},
-        ends,
-    )
+    def _pattern(self, unknown: NDArray[np.bool_]) -> Walk:
+        """What is left of the trees for rows whose `unknown` features are NaN."""
+        name = unknown.tobytes()
+        walk = self._patterns.get(name)
+        if walk is None:
+            low = np.stack([np.full(len(unknown), -np.inf), np.where(unknown, np.inf, -np.inf)], axis=1).ravel()
+            high = np.stack([np.where(unknown, -np.inf, np.inf), np.full(len(unknown), np.inf)], axis=1).ravel()
+            while len(self._patterns) >= PATTERNS:
+                self._patterns.pop(next(iter(self._patterns)), None)
+            walk = self._patterns[name] = self.walk.within(low, high)
+        return walk
+
+
+def _alike(unknown: NDArray[np.bool_]) -> list[Places]:
+    """Places of rows that know and do not know the same, where they are `ALIKE` or more; then those of all others."""
+    if len(unknown) < ALIKE:
+        return [np.arange(len(unknown))]
+    bits = np.packbits(unknown, axis=1)
+    words = np.zeros((len(bits), -(-bits.shape[1] // 8)), np.uint64)
+    words.view(np.uint8)[:, : bits.shape[1]] = bits
+    key = (words * _ODD ** np.arange(1, words.shape[1] + 1, dtype=np.uint64)).sum(axis=1)
+    order = np.argsort(key, kind="stable")
+    groups = np.split(order, np.flatnonzero(np.diff(key[order])) + 1)
+    others = [one for one in groups if len(one) < ALIKE]
+    return [*(one for one in groups if len(one) >= ALIKE), *([np.concatenate(others)] if others else [])]
+
+
+def _levels(
+    left: Places, right: Places, leaf: NDArray[np.bool_], roots: Places, prefix: str
+) -> tuple[Places, tuple[int, ...]]:
+    """Nodes level by level, and where each level begins."""
+    found, bounds = [roots], [0, len(roots)]
+    while not leaf[found[-1]].all():
+        inner = found[-1][~leaf[found[-1]]]
+        found.append(np.stack([left[inner], right[inner]], axis=1).ravel())
+        bounds.append(bounds[-1] + len(found[-1]))
+        if bounds[-1] > len(leaf):
+            raise ValueError(f"{prefix}: two nodes lead to one")
+    return np.concatenate(found), tuple(bounds)

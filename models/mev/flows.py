@@ -119,12 +119,23 @@ def _cycle(group: Sequence[Trade], token: str, same: frozenset[str]) -> Cycle | 
             return None
         if (had - spent) * ROUNDING > had:
             left[name] = had - spent
-    return Cycle(_named(group, token, same), tuple(group), paid, got, left)
+    return Cycle(_named(group, token, same), tuple(_followed(group, token, same)), paid, got, left)
 
 
 def _named(trades: Iterable[Trade], token: str, same: frozenset[str]) -> str:
     """Under which name `token` was sold first."""
     return next(trade.token_in for trade in trades if _one(trade.token_in, same) == token)
+
+
+def _followed(group: Sequence[Trade], token: str, same: frozenset[str]) -> list[Trade]:
+    """The trades in the order in which `token` goes through them, whatever order their logs have."""
+    reached, left, path = {token}, list(group), []
+    while left:
+        next_ = next((one for one in left if _one(one.token_in, same) in reached), left[0])
+        left.remove(next_)
+        path.append(next_)
+        reached.add(_one(next_.token_out, same))
+    return path
 
 
 def _chain(group: Sequence[Trade], token: str, same: frozenset[str]) -> Cycle | None:

@@ -42,7 +42,7 @@ from tables.registry import (
 from tables.rows import Pointer, Row, stage
 from tests.conftest import wait_for
 from tests.contract.conformance import conforms
-from topics.schemas.mev import Finding, TokenAmount
+from topics.schemas.mev import Finding, Kind, TokenAmount
 from topics.schemas.risk import REQUEST
 
 ATTACKER, POOL = "0x" + "aa" * 20, "0x" + "bb" * 20
@@ -134,8 +134,26 @@ def hash_of(number: int) -> str:
     return f"0x{number:064x}"
 
 
-def finding(chain_id: int, number: int, at: int = 0, status: str = "final", timestamp: int | None = None) -> Finding:
-    """A sandwich, the `at`-th of its block."""
+PARTS: dict[str, tuple[str, ...]] = {
+    "sandwich": ("front", "victims", "back"),
+    "jit": ("front", "victims", "back"),
+    "backrun": ("victims", "back"),
+    "frontrun": ("front", "victims"),
+    "arbitrage": ("transactions",),
+    "liquidation": ("transactions",),
+}
+"""Kind → where its transactions stand."""
+
+
+def finding(
+    chain_id: int,
+    number: int,
+    at: int = 0,
+    status: str = "final",
+    timestamp: int | None = None,
+    kind: Kind = "sandwich",
+) -> Finding:
+    """A finding of a kind, the `at`-th of its block."""
     first = number * 1000 + at * 10
     return Finding(
         id=f"{chain_id}:{number}:{at}",
@@ -144,17 +162,15 @@ def finding(chain_id: int, number: int, at: int = 0, status: str = "final", time
         block_timestamp=timestamp,
         revision=1,
         status=status,
-        kind="sandwich",
-        front=[hash_of(first)],
-        victims=[hash_of(first + 1)],
-        back=[hash_of(first + 2)],
+        kind=kind,
+        **{part: [hash_of(first + place)] for place, part in enumerate(PARTS[kind])},
         attackers=[ATTACKER],
         pools=[POOL],
         protocols=["uniswap_v2"],
         profit=[TokenAmount(token="ETH", amount_raw="1000")],
         confidence=0.9,
         evidence=["same pool"],
-        model="sandwich-1",
+        model=f"{kind}-1",
     )
 
 
@@ -162,7 +178,7 @@ def mev_row(chain_id: int, number: int, findings: list[Finding], version: int = 
     """The row that the mev agent would write."""
     keys = {(MEV_BY_CHAIN, str(chain_id))}
     for one in findings:
-        keys |= {(MEV_BY_TRANSACTION, f"{chain_id}:{tx}") for tx in (*one.front, *one.victims, *one.back)}
+        keys |= {(MEV_BY_TRANSACTION, f"{chain_id}:{tx}") for tx in one.named()}
         keys |= {(MEV_BY_ADDRESS, f"{chain_id}:{address}") for address in one.attackers}
         keys |= {(MEV_BY_POOL, f"{chain_id}:{pool}") for pool in one.pools}
     row = MevRow(chain_id=chain_id, number=number, revision=version, status="complete", findings=findings)

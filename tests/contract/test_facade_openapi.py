@@ -18,6 +18,7 @@ from base.settings import Settings
 from facade.errors import CODES
 from facade.openapi import BARE, EVENT
 from facade.routes.data import EXAMPLE
+from facade.routes.mev import EXAMPLE as SUSPICION
 from facade.routes.risk import EXAMPLE as SWAP
 from tests.conftest import wait_for
 from tests.contract.conformance import conforms, fits, resolved
@@ -34,6 +35,7 @@ from tests.contract.facade import (
     risk_row,
     serving,
     validating,
+    working,
     write,
 )
 from topics.schemas.alerts import KINDS
@@ -110,7 +112,8 @@ def test_every_route_answers_as_it_says(busy: Settings, store: redis.Redis, docu
     write(store, risk_row(chain, 9000))
     beat(store, "ML_MODELS", time.time())
     event = {**EXAMPLE, "chain_id": chain}
-    with validating(busy, log) as worker, assessing(busy, tmp_path) as other, serving(busy) as client:
+    detecting = working("chain", busy, tmp_path / "chain.log")
+    with detecting, validating(busy, log) as worker, assessing(busy, tmp_path) as other, serving(busy) as client:
         asked: dict[str, str | dict[str, Any]] = {
             "/": "",
             "/openapi.json": "",
@@ -126,6 +129,7 @@ def test_every_route_answers_as_it_says(busy: Settings, store: redis.Redis, docu
             "/api/risk/transactions/{hash}": f"/api/risk/transactions/{hash_of(9000)}?chainId={chain}",
             "/api/risk/wallets/{address}": f"/api/risk/wallets/{ATTACKER}?chainId={chain}",
             "/api/python/fraud/assess-risk": {"transaction": SWAP},
+            "/api/python/blockchain/detect-mev": SUSPICION,
             "/api/python/data/validate-blockchain-event": {"event": {**event, "unknown": 1, "gas_used": -1}},
             "/api/python/data/process-event-stream": {"events": [event, {"event_id": [1]}, None]},
         }

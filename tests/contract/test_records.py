@@ -15,7 +15,7 @@ import orjson
 import pytest
 from pydantic import BaseModel, TypeAdapter
 
-from agents import alerts, assess, blocks, mev, profiles, risk_alerts, verdicts
+from agents import alerts, assess, blocks, detections, mev, profiles, risk_alerts, verdicts
 from agents.agent import Written
 from agents.validate import Validator
 from models.chain.assembly import QUIET_S
@@ -26,6 +26,7 @@ from topics import releases
 from topics.headers import REPLY_TO, REQUEST_ID
 from topics.registry import TOPICS
 from topics.schemas.chain import Block
+from topics.schemas.mev_question import MevAnswer
 from topics.schemas.requests import Verdicts
 from topics.schemas.risk import RiskAnswer
 
@@ -35,6 +36,7 @@ SCHEMAS: dict[str, TypeAdapter[Any]] = {
     **{f"table-{table.name}": TypeAdapter(table.schema) for table in TABLES},
     "answers": TypeAdapter(Verdicts),
     "answers.risk": TypeAdapter(RiskAnswer),
+    "answers.chain": TypeAdapter(MevAnswer),
 }
 FILES = sorted(file for folder in VERSIONS for file in folder.glob("*.jsonl"))
 TOMORROW = {"since": "tomorrow", "list": [1, {"deep": None}]}
@@ -146,6 +148,9 @@ def test_the_agents_do_their_work_with_them(folder: Path, later: bool) -> None:
     asked = taken("requests.data", values("requests.data"), [(REQUEST_ID, b"r")])
     (answer,) = done(verdicts.AGENT, asked).answers
     assert isinstance(answer.value, Verdicts) and all(one.is_valid for one in answer.value.verdicts)
+    suspicion = taken("requests.chain", values("requests.chain"), [(REQUEST_ID, b"r")])
+    (answer,) = done(detections.AGENT, suspicion).answers
+    assert isinstance(answer.value, MevAnswer) and answer.value.mev_type == "sandwich"
     waiting = [(REQUEST_ID, b"r"), (REPLY_TO, b"replies:a")]
     assessed = done(assess.AGENT, taken("swap.requests", values("swap.requests"), waiting))
     assert (len(assessed.outputs), len(assessed.answers)) == (3, 4)

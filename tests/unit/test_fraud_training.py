@@ -24,8 +24,9 @@ from models.fraud import training
 from models.fraud.profile import FEATURES, features
 from models.fraud.replay import Told, quarter, replay
 from models.fraud.scorer import FRAUD, Scorer
+from models.fraud.shapley import Shapley
 from models.fraud.training import FOLDS, Label, Popularity, dealings, fold_of
-from models.fraud.trees import LEAF, Paths, Trees
+from models.fraud.trees import LEAF, Trees
 from models.fraud.wallet import HOP_S, Windows, moves_of
 from models.releases import load
 from topics.releases import unpack
@@ -219,14 +220,15 @@ def test_scores_are_probabilities_in_the_order_of_levels(made: tuple[Path, dict[
     scores = found.score(vectors)
     assert scores.probability.min() >= 0
     assert scores.probability.max() <= 1
-    assert ((scores.anomaly >= 0) & (scores.anomaly <= 1)).all()
+    anomaly = found.anomaly(vectors)
+    assert ((anomaly >= 0) & (anomaly <= 1)).all()
     rank = ["low", "medium", "high", "critical"]
     by_probability = [rank.index(scores.levels[place]) for place in np.argsort(scores.probability, kind="stable")]
     assert by_probability == sorted(by_probability)
     alone = found.score(vectors[5:6])
     assert alone.probability[0] == pytest.approx(scores.probability[5], abs=1e-12)
-    assert len(found.reasons(vectors[5])) <= 3
-    assert found.behaviour(vectors[5])
+    assert all(len(one) <= 3 for one in found.reasons(vectors[:5]))
+    assert all(found.behaviour(vectors[:5]))
 
 
 def test_evaluation_scores_every_account_quarter_by_a_model_that_has_not_seen_it(
@@ -268,10 +270,18 @@ def test_trees_say_what_lightgbm_says_and_why() -> None:
     fresh = chance.normal(size=(300, 6))
     fresh[chance.random(fresh.shape) < 0.2] = np.nan
     assert np.abs(trees.sums(fresh) - trained.predict(fresh, raw_score=True)).max() < 1e-9
-    told = trained.predict(fresh[:20], pred_contrib=True)
-    paths = Paths.of(trees)
-    for row, expected in zip(fresh[:20], told, strict=True):
-        assert np.abs(paths.shapley(row) - expected[:-1]).max() < 1e-6
+    told = np.asarray(trained.predict(fresh[:40], pred_contrib=True))[:, :-1]
+    shapley = Shapley.of(trees)
+    assert np.abs(shapley.adds(fresh[:40]) - told).max() < 1e-6
+    assert np.array_equal(shapley.adds(fresh[7:8])[0], shapley.adds(fresh[:40])[7])
+
+
+def test_paths_that_are_too_long_to_be_explained_are_refused() -> None:
+    values = np.random.default_rng(6).normal(size=(4000, 30))
+    settings = {"objective": "binary", "verbose": -1, "num_leaves": 1000, "min_data_in_leaf": 1, "num_threads": 1}
+    trained = lightgbm.train(settings, lightgbm.Dataset(values, (values**3).sum(axis=1) > 0), 30)
+    with pytest.raises(ValueError, match="less deep"):
+        Shapley.of(Trees.of(training._boosted(trained.dump_model()), "boosted"))
 
 
 def test_the_flat_forest_is_scikit_learns() -> None:

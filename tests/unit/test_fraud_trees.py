@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.fraud.profile import FEATURES
-from models.fraud.trees import Trees
+from models.fraud.trees import ALIKE, PATTERNS, Trees
 from tests.fraud import arrays, grown
 
 GROWN = grown(20, 4, seed=5)
@@ -42,5 +42,27 @@ def test_each_row_comes_to_the_leaf_that_a_walk_comes_to(given_rows: list[list[f
 
 def test_a_row_is_scored_the_same_alone_and_among_others_to_the_last_bit() -> None:
     rows = np.random.default_rng(1).normal(0.7, 0.7, (300, len(FEATURES)))
+    rows[::3, ::4] = np.nan
     together = TREES.sums(rows)
     assert [TREES.sums(rows[place : place + 1])[0] for place in range(len(rows))] == together.tolist()
+
+
+@given(st.lists(st.lists(VALUES, min_size=12, max_size=12), min_size=1, max_size=3), st.integers(0, 99))
+@settings(max_examples=20, deadline=None)
+def test_many_rows_that_are_alike_come_to_the_same_leaves(kinds: list[list[float]], seed: int) -> None:
+    """Those go by what is left of the trees for them; the last few by all of it."""
+    chance = np.random.default_rng(seed)
+    rows = np.array([(one * len(FEATURES))[: len(FEATURES)] for one in kinds]).repeat(
+        [130, 40, 5][: len(kinds)], axis=0
+    )
+    rows = np.where(chance.random(rows.shape) < 0.3, rows + chance.normal(0, 0.3, rows.shape), rows)
+    rows = rows[chance.permutation(len(rows))]
+    assert TREES.leaves(rows).tolist() == [walked(row) for row in rows]
+    assert TREES.leaves(rows[::2]).tolist() == TREES.leaves(rows)[::2].tolist()
+
+
+def test_patterns_are_forgotten_again() -> None:
+    for which in range(PATTERNS + 5):
+        row = np.where(np.arange(len(FEATURES)) % (which + 2) == 0, math.nan, 0.5)
+        assert TREES.leaves(np.repeat(row[None], ALIKE, axis=0)).tolist() == [walked(row)] * ALIKE
+    assert len(TREES._patterns) <= PATTERNS

@@ -1,0 +1,48 @@
+"""detections: what can be said of a transaction that somebody asks about over requests.chain, as MEV."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from agents.agent import Agent, DeadLetter, Record, Result, RowName, Rows
+from models.mev.question import answer
+from tables.registry import MEV, MevRow
+from tables.rows import Answer
+from topics.headers import REPLY_TO, REQUEST_ID
+from topics.registry import REQUESTS_CHAIN
+from topics.schemas.mev import Finding
+from topics.schemas.mev_question import DetectMev
+
+
+def _numbers(question: DetectMev) -> list[int]:
+    """The blocks in which the mev agent may have found the target."""
+    told = question.target_tx.block_number
+    return sorted({*question.known_blocks, *([] if told is None else [told])})
+
+
+def keys(batch: Sequence[Record]) -> list[RowName]:
+    """What the mev agent said of those blocks."""
+    asked = [record.value for record in batch]
+    return list(dict.fromkeys((MEV, f"{one.chain_id}:{number}") for one in asked for number in _numbers(one)))
+
+
+def handle(batch: Sequence[Record], rows: Rows) -> Result:
+    """Answer each question; one that does not say who asks is refused."""
+    result = Result()
+    for record in batch:
+        request_id = record.header(REQUEST_ID)
+        if request_id is None:
+            why = "a question needs the header request_id"
+            result.dead_letters.append(DeadLetter(record, "missing_field", REQUEST_ID, why, record.raw))
+            continue
+        question: DetectMev = record.value
+        blocks: dict[int, tuple[str, list[Finding]]] = {}
+        for number in _numbers(question):
+            row = rows.get((MEV, f"{question.chain_id}:{number}"))
+            if isinstance(row, MevRow):
+                blocks[number] = row.status, [one for one in row.findings if one.status != "retracted"]
+        result.answers.append(Answer(request_id, record.header(REPLY_TO), answer(question, blocks)))
+    return result
+
+
+AGENT = Agent("detections", REQUESTS_CHAIN, handle, keys, feed="consume")
