@@ -26,6 +26,7 @@ from ingest.node.follow import Follower, NoAncestor
 from ingest.node.heads import Heads
 from ingest.node.nodes import Nodes, WrongChain
 from ingest.node.outlet import KafkaGone, Outlet
+from ingest.node.pending import Watch
 from ingest.node.rpc import TIMEOUT_S
 from topics.admin import cluster_id
 from topics.registry import CHAIN_EVENTS
@@ -107,9 +108,10 @@ async def _follow(
             known = bool(held.blocks)
             _tell(settings, nodes.chain_id, f"goes on behind block {held.confirmed}" if known else "begins", path)
             heads = Heads(ws, nodes.chain_id, pending)
+            envelopes = Envelopes(nodes.chain_id)
             follower = Follower(
                 nodes,
-                Envelopes(nodes.chain_id),
+                envelopes,
                 Outlet(settings),
                 held,
                 path,
@@ -118,6 +120,8 @@ async def _follow(
                 told=_Progress(stack),
             )
             work = [asyncio.create_task(follower.run(first)), asyncio.create_task(heads.listen())]
+            if pending:
+                work.append(asyncio.create_task(Watch(nodes, heads, envelopes, Outlet(settings)).run()))
             try:
                 await _until(stopping, *work)
             finally:
