@@ -127,6 +127,11 @@ class Chain:
         return answer["result"]
 
     @property
+    def pid(self) -> int:
+        assert self._process is not None, "it does not run"
+        return self._process.pid
+
+    @property
     def head(self) -> int:
         """The number of the newest block."""
         return int(self.rpc("eth_blockNumber"), 16)

@@ -20,6 +20,7 @@ from topics.headers import get
 from topics.schemas.risk import REQUEST, SwapRequest
 
 pytestmark = pytest.mark.pipeline
+ELSE = {"timestamp", "gas_price"}
 
 
 def test_pending_swaps_are_asked_about(settings: Settings, tmp_path: Path, chain: Chain, events: Events) -> None:
@@ -54,7 +55,7 @@ def test_pending_swaps_are_asked_about(settings: Settings, tmp_path: Path, chain
         assert chain.rpc("eth_getTransactionReceipt", first) is None, "it is in a block already"
 
     def told(hash: str) -> dict[str, Any]:
-        return found[f"pending:{chain.chain_id}:{hash}".encode()].model_dump(exclude={"timestamp", "gas_price"})
+        return found[f"pending:{chain.chain_id}:{hash}".encode()].model_dump(by_alias=False, exclude=ELSE)
 
     wanted = {"chain_id": chain.chain_id, "contract_interaction": True, "route_length": 1, "slippage": None}
     assert told(first) == {
