@@ -167,7 +167,8 @@ def test_entries_of_one_hash_are_one_transaction() -> None:
     ]
     other = {"hash": hash_of(8), "amount": 3, "amountOut": 4, "tokenPair": "DAI/USDC", "index": 3, "from": BOT}
     told = said(*({**one, "index": 4, "from": BOT, "logIndex": at} for at, one in enumerate(cycle)), other)
-    assert told.basis == "detector" and "of 2 transactions" in told.evidence[0].replace("among", "of")
+    assert (told.mev_type, told.role, told.basis) == ("arbitrage", "part", "detector")
+    assert told.roles == {"part": ["targetTx"]}
 
 
 def test_what_is_told_of_unknown_fields() -> None:
