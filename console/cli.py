@@ -21,6 +21,8 @@ COMMANDS: list[tuple[str, str, str]] = [
     ("dlq", "console.dlq:app", "What the pipeline refused and why; send it again, or drop it."),
     ("tables", "console.tables:app", "Make the Redis tables anew from the topics."),
     ("models", "console.models:app", "Trained models: which serve, release one, roll one back."),
+    ("lists", "console.lists:app", "Lists of addresses: add some, take them off, show them."),
+    ("labels", "console.labels:app", "What is known of wallets: add, import, show, remove."),
     ("status", "console.status:app", "What runs, where, and how it is."),
     ("doctor", "console.doctor:app", "Check this machine and the servers; says what to do."),
     ("config", "console.config:app", "Each setting with its value and where it comes from."),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from topics.schemas.chain import Block
@@ -38,7 +39,7 @@ def swap(tx: str, index: int, sold: str, bought: str, paid: int, got: int, **mor
     }
 
 
-def block(*events: dict[str, Any], senders: dict[str, tuple[str, str | None]] | None = None, **more: Any) -> Block:
+def block(*events: dict[str, Any], senders: Mapping[str, tuple[str, str | None]] | None = None, **more: Any) -> Block:
     """A block of `events`; `senders` says for each transaction's name who signed it and what it called."""
     indexes = {event["transaction_hash"]: event.get("transaction_index") for event in events}
     transactions = [

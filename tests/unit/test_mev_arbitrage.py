@@ -14,7 +14,7 @@ from topics.schemas.mev import Finding
 
 P1, P2, P3, P4 = (address(f"pool{at}") for at in range(4))
 W = address("w")
-WHO = {"a": ("bot", "c")}
+WHO: dict[str, tuple[str, str | None]] = {"a": ("bot", "c")}
 
 
 def legs(*legs: tuple[str, str, int, str, int], tx: str = "a", index: int = 3, **more: Any) -> list[dict[str, Any]]:

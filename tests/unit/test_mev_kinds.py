@@ -108,8 +108,24 @@ def test_each_loan_is_a_finding_and_what_is_unknown_is_left_out() -> None:
     bare = {name: None for name in ("token_out", "amount_out_raw", "contract_address", "from_address")}
     two = detect(block(liquidation("l", 4), liquidation("l", 4, log_index=41, **bare)))
     assert [one.id.rsplit(":")[-1] for one in two] == ["40", "41"]
-    assert (two[1].path, gains(two[1]), two[1].pools, two[1].attackers) == ([], {X: -100}, [], [])
+    assert (two[1].path, gains(two[1]), two[1].pools, two[1].attackers) == ([], {}, [], [])
     assert two[0].related == [two[1].id]
+
+
+def test_debt_and_collateral_told_one_by_one_are_one_finding() -> None:
+    debt = liquidation("l", 4, token_out=None, amount_out_raw=None, protocol="compound_v3")
+    seized = [
+        liquidation("l", 4, log_index=41 + at, token_in=None, amount_in_raw=None, token_out=token, amount_out_raw="7")
+        for at, token in enumerate((Y, Z))
+    ]
+    (one,) = detect(block(debt, *seized))
+    assert [(step.token_in, step.amount_in_raw, step.token_out, step.amount_out_raw) for step in one.path] == [
+        (X, "100", Y, "7"),
+        (X, None, Z, "7"),
+    ]
+    assert one.profit == [] and one.attackers == [address("keeper")]
+    other = liquidation("l", 4, log_index=50, token_out=None, amount_out_raw=None, to_address=address("else"))
+    assert len(detect(block(debt, *seized, other))) == 2
 
 
 CYCLE = [

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from models.mev.prices import Q96
+from models.mev.prices import Q96, Source
 from models.mev.view import View
 from tests.unit.by_hand import X, Y, Z, address, block, swap, sync
 
@@ -14,7 +14,7 @@ ETH = "0xc02aaa39b223fe8d0a0e5c4f27ead9083c756cc2"
 P1, P2 = address("p1"), address("p2")
 
 
-def value(events: list[dict[str, Any]], **amounts: int) -> tuple[int, list[tuple[str, str, tuple[str, ...]]]] | None:
+def value(events: list[dict[str, Any]], **amounts: int) -> tuple[int, list[tuple[Source, str, tuple[str, ...]]]] | None:
     tokens = {"x": X, "y": Y, "z": Z, "eth": ETH}
     told = View(block(*events)).prices.value({tokens[name]: amount for name, amount in amounts.items()})
     return told and (told[0], [(price.source, price.wei, tuple(price.pools)) for price in told[1]])

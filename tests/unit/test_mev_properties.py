@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -52,7 +53,7 @@ def events(draw: st.DrawFn, log: int) -> dict[str, Any]:
         }
         at |= {"sqrt_price_x96": _raw(draw(amounts)), "liquidity": _raw(draw(amounts))}
         return swap(f"t{tx}", tx, sold, bought, 1, 1, **at)
-    made = draw(st.sampled_from((mint, burn, sync, transfer, liquidation)))
+    made: Callable[..., dict[str, Any]] = draw(st.sampled_from((mint, burn, sync, transfer, liquidation)))
     if made is sync:
         return sync(f"t{tx}", tx, draw(st.integers(0, 9999)), draw(st.integers(0, 9999)), **at)
     if made is transfer:
