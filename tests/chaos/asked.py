@@ -44,7 +44,7 @@ def questions(chain_id: int, many: int, known: Sequence[tuple[str, int]]) -> lis
     made = []
     places = cycle(known)
     for number in range(many):
-        target = {"amount": 10 + number, "timestamp": 1_700_000_001}
+        target: dict[str, str | int] = {"amount": 10 + number, "timestamp": 1_700_000_001}
         if number % 2:
             hash, block = next(places)
             target |= {"hash": hash, "blockNumber": block}

@@ -18,6 +18,10 @@ SAMPLES = Path(__file__).parents[2] / "samples" / "blocks"
 WHOLE = ("11017338", "12412732", "12775690", "13234998", "13666326", "17073191", "18100000")
 IN_PIECES = ("12674514", "13323642")
 FIRST_TIME = 1_700_000_000
+REMOVED = 1_003
+"""The block that is removed for good. It has a finding of every kind, as all have."""
+CHANGES = 7
+"""So many records at the end change blocks that were told before, or are none."""
 
 
 def records(chain_id: int) -> list[bytes]:
@@ -46,7 +50,7 @@ def records(chain_id: int) -> list[bytes]:
     }
     # The second block goes, and another fork's comes in its place; the third goes for good; the fifth is completed late.
     out += [removed, {**last, "hash": block_hash(chain_id, 1_002, 1)}]
-    out.append({**removed, "number": 1_003, "hash": block_hash(chain_id, 1_003, 0)})
+    out.append({**removed, "number": REMOVED, "hash": block_hash(chain_id, REMOVED, 0)})
     fifth = blocks[IN_PIECES[0]]
     out.append(
         {

@@ -60,7 +60,7 @@ def events_in(value: bytes) -> int:
 def _sandwich() -> dict[str, Any]:
     """The smallest part of a real block that still holds its sandwich."""
     block = samples()["12412732"]
-    (finding,) = (one for one in mev.detect(Block.model_validate(block)) if one.kind == "sandwich")
+    finding = next(one for one in mev.detect(Block.model_validate(block)) if one.kind == "sandwich")
     named = set(finding.named())
     return {
         "status": "complete",
