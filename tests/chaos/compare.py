@@ -77,7 +77,7 @@ def still(witness: Witness, chain_id: int, quiet_s: float = QUIET_S + 1, tick: C
         tick()
         if (now := witness.state(chain_id)) != state:
             state, since = now, time.monotonic()
-        return bool(state["chain.blocks"]) and time.monotonic() - since > quiet_s
+        return bool(state["chain.blocks"] or state["table risk"]) and time.monotonic() - since > quiet_s
 
     wait_for(unchanged, 120, every=0.05)
     return state
