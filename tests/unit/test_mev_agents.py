@@ -19,7 +19,7 @@ from ingest.files import read_blocks
 from models.mev import detect
 from tables.registry import MEV, BlockRow, MevRow
 from tables.rows import Row
-from tests.unit.by_hand import X, Y, address, block, hash_of, swap
+from tests.unit.by_hand import X, Y, address, block, burn, hash_of, liquidation, mint, swap
 from tests.unit.wire import ALICE, NOW, TIME, encoded, envelope, tx
 from topics.headers import get
 from topics.registry import CHAIN_EVENTS
@@ -91,6 +91,24 @@ def said(result: Result) -> list[tuple[str, str, int]]:
     """(first front's name, status, revision) of each finding put out."""
     told = [Finding.model_validate_json(output.value) for output in result.outputs]
     return [(bytes.fromhex(one.front[0][-2:]).decode(), one.status, one.revision) for one in told]
+
+
+def test_every_kind_follows_the_revisions_of_its_block() -> None:
+    cycle = [swap("a", 2, X, Y, 100, 300, pool=address("q"), log_index=20), swap("a", 2, Y, X, 300, 110, log_index=21)]
+    events = [mint("b", 0), VICTIM, *cycle, liquidation("w", 5), burn("b", 6), FRONT | {"transaction_index": 0}, BACK]
+    runtime = Runtime(mev.AGENT)
+    runtime.run(records([made(events, 5, status="partial")]))
+    kinds = {"sandwich", "liquidation", "jit", "arbitrage", "backrun"}
+    assert {one["kind"] for one in runtime.last_states().values()} == kinds
+    assert {one["status"] for one in runtime.last_states().values()} == {"provisional"}
+    runtime.run(records([made(events, 6)]))
+    assert {one["kind"] for one in runtime.last_states().values() if one["status"] == "final"} == kinds
+    runtime.run(records([made([event for event in events if event["event_type"] != "liquidation"], 7)]))
+    assert {one["kind"] for one in runtime.last_states().values()} == kinds - {"liquidation"}
+    runtime.run(records([made([], 8, status="removed")]))
+    assert runtime.last_states() == {}
+    row = runtime.rows[MEV, "1:7"].value
+    assert isinstance(row, MevRow) and row.findings == []
 
 
 def test_a_finding_its_row_and_where_it_is_looked_up() -> None:
