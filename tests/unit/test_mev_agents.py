@@ -95,7 +95,8 @@ def said(result: Result) -> list[tuple[str, str, int]]:
 
 def test_every_kind_follows_the_revisions_of_its_block() -> None:
     cycle = [swap("a", 2, X, Y, 100, 300, pool=address("q"), log_index=20), swap("a", 2, Y, X, 300, 110, log_index=21)]
-    events = [mint("b", 0), VICTIM, *cycle, liquidation("w", 5), burn("b", 6), FRONT | {"transaction_index": 0}, BACK]
+    moment = [mint("f", 0, log_index=1), burn("b", 3, log_index=35)]
+    events = [FRONT, VICTIM, *cycle, liquidation("w", 5), *moment, BACK]
     runtime = Runtime(mev.AGENT)
     runtime.run(records([made(events, 5, status="partial")]))
     kinds = {"sandwich", "liquidation", "jit", "arbitrage", "backrun"}
