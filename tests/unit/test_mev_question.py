@@ -171,6 +171,22 @@ def test_entries_of_one_hash_are_one_transaction() -> None:
     assert told.roles == {"part": ["targetTx"]}
 
 
+def test_an_abbreviated_identifier_is_a_name_and_that_is_told() -> None:
+    bot = {"amount": 50, "from": "0xb0...7"}
+    told = said(
+        {"hash": "0x123...abc", "timestamp": 101, "from": "0x1...2"},
+        {**bot, "timestamp": 100},
+        {**bot, "timestamp": 102},
+    )
+    assert (told.mev_type, told.confidence) == ("sandwich", 0.65) and "hash" in told.unknown
+    assert [(one.field, one.code) for one in told.warnings] == [
+        ("targetTx.hash", "abbreviated"),
+        ("targetTx.fromAddress", "abbreviated"),
+        ("surroundingTxs.0.fromAddress", "abbreviated"),
+        ("surroundingTxs.1.fromAddress", "abbreviated"),
+    ]
+
+
 def test_what_is_told_of_unknown_fields() -> None:
     told = said({"amount": 1, "mood": {"deep": [1]}}, {"amount": 2, "mood": 1})
     assert [(one.field, one.code) for one in told.warnings] == [
