@@ -31,6 +31,7 @@ COMMANDS: list[tuple[str, str, str]] = [
     ("bench", "console.bench:app", "Measure, and say whether the figures pass."),
     ("chaos", "console.chaos:app", "Kill and pause everything under load; say whether anything was lost."),
     ("evaluate", "console.evaluate:app", "Score the models on labelled data."),
+    ("mev", "console.mev:app", "What MEV there is in a block file."),
     ("train", "console.train:app", "Make a model from labelled data."),
     ("keys", "console.keys:app", "API keys of the HTTP facade: create, list, revoke."),
     ("docs", "console.reference:app", "Write the pages of docs/ that are made from the registries."),

@@ -55,7 +55,7 @@ class Popularity:
 def dealings(history: Iterable[Told]) -> set[tuple[str, str]]:
     """Which account dealt with which address or token."""
     found = set()
-    for account, _, move in history:
+    for account, _, move, _ in history:
         for address in (move.peer, move.token):
             if address is not None:
                 found.add((address, account))

@@ -1,7 +1,7 @@
 """Labelled history as profiles: the same moves, windows and features that serve, told account by account in order of time.
 
-Ordered by (time, what); the market price that gas is measured against is what the history's own transactions pay at the time, since
-it knows no blocks.
+Ordered by (time, what); where a history knows no blocks, the market price that gas is measured against is what its own
+transactions pay at the time.
 """
 
 from __future__ import annotations
@@ -26,6 +26,8 @@ class Told(NamedTuple):
     account: str
     time: int
     move: WalletMove
+    market: int | None = None
+    """What a unit of gas cost in its block, wei; None where that is not known."""
 
 
 class AccountQuarter(NamedTuple):
@@ -85,8 +87,8 @@ def replay(
 def _with_market(history: Iterable[Told]) -> Iterator[tuple[str, int, WalletMove, int | None]]:
     """Each row with what a unit of gas costs at the time: a running median, in steps."""
     level: float | None = None
-    for account, time, move in history:
-        if move.gas_price_wei:
+    for account, time, move, market in history:
+        if market is None and move.gas_price_wei:
             paid = math.log2(move.gas_price_wei)
             level = paid if level is None else level + max(-MARKET_STEP, min(MARKET_STEP, paid - level))
-        yield account, time, move, None if level is None else round(2.0**level)
+        yield account, time, move, market or (None if level is None else round(2.0**level))

@@ -32,11 +32,19 @@ from models.fraud.walk import Floats
 from topics.schemas.models import Decides, Feature, Manifest, Release, Window
 
 PAST_ENDS = "2020Q1"
-"""What the models of the past may not have seen, nor later."""
+"""What the models of the past may not have seen, nor later, where a history reaches back that far; else it is its last quarter."""
+LEAST = 40
+"""Accounts of each kind from which on a model can be made of them,"""
+SPREAD = 3
+"""if their campaigns are in so many folds, so that what is left without one has both kinds."""
 ROUNDS, PAST_ROUNDS = 450, 300
 LIFE = timedelta(days=365)
 
 Say = Callable[[str], None]
+
+
+class TooLittle(ValueError):
+    """A history from which no model can be made; its text says what is missing."""
 
 
 @dataclass(slots=True)
@@ -51,27 +59,32 @@ class Trained:
 def train(history: Sequence[Told], labels: Labels, version: str, made_by: str, now: datetime, say: Say) -> Trained:
     """Train on a history in order of time; `say` is told of each step.
 
-    Makes the model that serves (all campaigns); one for each fold, trained without it; and the same again of the past alone, which
-    ends before `PAST_ENDS`. What a model knows of addresses comes from its own training accounts and time.
+    Makes the model that serves (all campaigns); one for each fold, trained without it; and the same again of the past alone, where
+    the history is long enough. What a model knows of addresses comes from its own training accounts and time.
+
+    Raises:
+        TooLittle: there are too few accounts of either kind, or too few campaigns.
     """
+    if missing := _missing(history, labels):
+        raise TooLittle(missing)
     pairs = dealings(history)
-    groups = sorted({labels[account].group for account, _, _ in history})
-    before = [told for told in history if quarter(told.time) < PAST_ENDS]
-    past_pairs = dealings(before)
+    groups = sorted({labels[account].group for account, *_ in history})
+    past_ends = _past_ends(history, labels)
+    past_pairs = dealings(told for told in history if past_ends and quarter(told.time) < past_ends)
     data_hash = hash_of(history, labels)
     window = Window(
         first=datetime.fromtimestamp(history[0].time, UTC), last=datetime.fromtimestamp(history[-1].time, UTC)
     )
     made: dict[str, dict[str, NDArray[Any]]] = {}
     seen_by: dict[str, Seen] = {}
-    for name, left_out, dealt, past in _plans(pairs, past_pairs):
+    for name, left_out, dealt, past in _plans(pairs, past_pairs if past_ends else None):
         say(f"{name}: profiles")
         among = [group for group in groups if fold_of(group) != left_out]
         popularity = Popularity(dealt, labels, among)
         seen = seen_by[name] = Seen.of(replay(history, popularity.of, EARLY), labels)
         rows = np.array([fold_of(group) != left_out for group in seen.groups])
         if past:
-            rows &= seen.quarters < PAST_ENDS
+            rows &= seen.quarters < past_ends
         say(f"{name}: trees from {rows.sum():,} account-quarters")
         made[name] = {
             **(boost(seen, rows, PAST_ROUNDS, ()) if past else boost(seen, rows, ROUNDS, EARLY)),
@@ -80,13 +93,13 @@ def train(history: Sequence[Told], labels: Labels, version: str, made_by: str, n
             **popularity.arrays(),
             "groups": np.array([crc32(group.encode()) for group in among], np.uint32),
         }
-    return _finish(made, seen_by, _Facts(version, made_by, now, data_hash, window), say)
+    return _finish(made, seen_by, _Facts(version, made_by, now, data_hash, window, past_ends), say)
 
 
 def hash_of(history: Iterable[Told], labels: Labels) -> str:
     """What a release says of the data that it was trained and measured on."""
     digest = sha256()
-    for account, time, move in history:
+    for account, time, move, _ in history:
         label = labels[account]
         digest.update(
             f"{account} {time} {move.transaction_hash} {move.direction} {label.fraud:d} {label.group}\n".encode()
@@ -101,16 +114,38 @@ class _Facts:
     now: datetime
     data_hash: str
     window: Window
+    past_ends: str
 
 
 def _plans(
-    pairs: set[tuple[str, str]], past: set[tuple[str, str]]
+    pairs: set[tuple[str, str]], past: set[tuple[str, str]] | None
 ) -> Iterable[tuple[str, int, set[tuple[str, str]], bool]]:
-    yield "fraud", -1, pairs, False
-    yield "past", -1, past, True
-    for fold in range(FOLDS):
-        yield f"fold-{fold}", fold, pairs, False
-        yield f"past-{fold}", fold, past, True
+    for first, rest, dealt in (("fraud", "fold", pairs), ("past", "past", past)):
+        if dealt is not None:
+            yield first, -1, dealt, first == "past"
+            for fold in range(FOLDS):
+                yield f"{rest}-{fold}", fold, dealt, first == "past"
+
+
+def _missing(history: Iterable[Told], labels: Labels) -> str:
+    """What a history lacks for a model; empty where it has enough."""
+    for kind in (True, False):
+        word = "fraud" if kind else "ordinary"
+        accounts = {account for account, *_ in history if labels[account].fraud == kind}
+        if len(accounts) < LEAST:
+            return f"only {len(accounts)} {word} accounts with a history; label at least {LEAST}"
+        folds = {fold_of(labels[account].group) for account in accounts}
+        if len(folds) < SPREAD:
+            return f"{word} accounts are of too few campaigns, in {len(folds)} of {FOLDS} folds; label some of more campaigns"
+    return ""
+
+
+def _past_ends(history: Sequence[Told], labels: Labels) -> str:
+    """The first quarter that models of the past have not seen; empty where a history is too short for those."""
+    quarters = sorted({quarter(told.time) for told in history})
+    ends = PAST_ENDS if quarters[0] < PAST_ENDS <= quarters[-1] else quarters[-1]
+    parts = ([told for told in history if (quarter(told.time) < ends) == before] for before in (True, False))
+    return "" if any(_missing(part, labels) for part in parts) else ends
 
 
 def _finish(made: dict[str, dict[str, NDArray[Any]]], seen_by: dict[str, Seen], facts: _Facts, say: Say) -> Trained:
@@ -121,8 +156,8 @@ def _finish(made: dict[str, dict[str, NDArray[Any]]], seen_by: dict[str, Seen], 
     weights = np.array([sizes[group] ** -0.5 for group in seen.groups])
     done = Trained()
     say("calibration and figures")
-    for kind, name in (("fold", "fraud"), ("past", "past")):
-        counted = np.ones(len(folds), bool) if kind == "fold" else seen.quarters >= PAST_ENDS
+    for kind, name in (("fold", "fraud"), *([("past", "past")] if facts.past_ends else [])):
+        counted = np.ones(len(folds), bool) if kind == "fold" else seen.quarters >= facts.past_ends
         odds, first, lengths, unusual = (np.full(len(folds), np.nan) for _ in range(4))
         vectors = np.empty_like(seen.vectors)
         asked = {side: np.full(len(folds), np.nan) for side in seen.asked}

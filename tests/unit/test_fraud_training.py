@@ -118,14 +118,25 @@ def history(folder: Path) -> tuple[list[Told], dict[str, Label]]:
     return fraud_data.read(folder, lambda text: None)
 
 
+def shrink(few: pytest.MonkeyPatch) -> None:
+    """Make training short."""
+    few.setattr(training, "ROUNDS", 10)
+    few.setattr(training, "PAST_ROUNDS", 10)
+    few.setattr(fit, "ISOLATION_TREES", 10)
+
+
+@pytest.fixture
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Short training."""
+    shrink(monkeypatch)
+
+
 @pytest.fixture(scope="module")
 def made(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
     """What `soba train fraud` writes, and what it prints."""
     out = tmp_path_factory.mktemp("models")
     with pytest.MonkeyPatch.context() as few:
-        few.setattr(training, "ROUNDS", 10)
-        few.setattr(training, "PAST_ROUNDS", 10)
-        few.setattr(fit, "ISOLATION_TREES", 10)
+        shrink(few)
         result = CliRunner().invoke(train_app, ["fraud", "--data", str(folder), "--out", str(out), "--json"])
     assert result.exit_code == 0, result.output
     return out, json.loads(result.stdout.splitlines()[-1])
@@ -297,6 +308,51 @@ def test_the_flat_forest_is_scikit_learns() -> None:
     mean = trees.sums(values.astype(float)) / 50
     scored = -(2.0 ** (-mean / fit._average_path(256)))
     assert np.abs(scored - forest.score_samples(values)).max() < 1e-6
+
+
+def test_the_same_data_makes_the_same_model(history: tuple[list[Told], dict[str, Label]], small: None) -> None:
+    """Byte for byte, so that a refit can be checked by whoever has its data."""
+    now = datetime(2024, 1, 1, tzinfo=UTC)
+    first, again = (training.train(*history, "1", "soba", now, lambda text: None).releases for _ in range(2))
+    assert {name: one.manifest for name, one in first.items()} == {name: one.manifest for name, one in again.items()}
+    assert {*first} == {"fraud", "past", *(f"{kind}-{fold}" for kind in ("fold", "past") for fold in range(FOLDS))}
+
+
+def test_a_history_of_one_quarter_makes_no_models_of_the_past(
+    history: tuple[list[Told], dict[str, Label]], small: None
+) -> None:
+    told, labels = history
+    late = [one._replace(time=BEGIN + place) for place, one in enumerate(told)]
+    made = training.train(late, labels, "1", "soba", datetime(2024, 1, 1, tzinfo=UTC), lambda text: None)
+    assert {*made.releases} == {"fraud", *(f"fold-{fold}" for fold in range(FOLDS))}
+    assert "past_auc" not in made.figures and made.figures["auc"] > 0.9
+
+
+def test_too_little_history_is_told(history: tuple[list[Told], dict[str, Label]]) -> None:
+    told, labels = history
+    few = [one for one in told if not labels[one.account].fraud or int(one.account, 16) < 20]
+    same = {account: Label(label.fraud, str(label.fraud)) for account, label in labels.items()}
+    now = datetime(2024, 1, 1, tzinfo=UTC)
+    for moves, known, words in (
+        ([], labels, "only 0 fraud accounts"),
+        (few, labels, "only 10 fraud accounts"),
+        (told, same, "too few campaigns, in 1 of 5"),
+    ):
+        with pytest.raises(training.TooLittle, match=words):
+            training.train(moves, known, "1", "soba", now, lambda text: None)
+
+
+def test_where_blocks_tell_the_market_it_is_not_guessed(history: tuple[list[Told], dict[str, Label]]) -> None:
+    """As in wallet.activity: features of history are then those of serving."""
+    gas = 7 * 10**9
+    told = [one._replace(market=gas) for one in history[0] if one.time // HOP_S == BEGIN // HOP_S + 1]
+    replayed = replay(told, lambda account: lambda address: 0.0)
+    windows: dict[str, Windows] = {}
+    for one in told:
+        windows.setdefault(one.account, Windows()).add([moves_of(one.move, one.time, gas, lambda address: 0.0)])
+    for (account, _), seen in replayed.items():
+        served = windows[account].scored
+        assert served is not None and repr(features(served)) == repr(features(seen.profile))
 
 
 def test_a_release_is_told_what_it_was_trained_on_without_another_word_of_it(
