@@ -29,7 +29,8 @@ SIDES: tuple[tuple[str, Side], ...] = (("sender", OUT), ("receiver", IN))
 def figures(history: Sequence[Told], labels: Mapping[str, Label], judged: Judged) -> list[Figure]:
     """Shares in percent: of ordinary account-quarters, and beside them of fraud."""
     rows = [*_rules(judged), _gas(history, labels), *_first_contacts(judged, labels)]
-    return [Figure(name, round(100 * value, 3), "%", beside) for name, value, beside in rows]
+    shares = [Figure(name, round(100 * value, 3), "%", beside) for name, value, beside in rows]
+    return [*shares, *_of_one_move(judged)]
 
 
 Row = tuple[str, float, str]
@@ -84,4 +85,11 @@ def _first_contacts(judged: Judged, labels: Mapping[str, Label]) -> Iterator[Row
         for place, level in enumerate(LEVELS[1:]):
             shares = [float(reached[there & (judged.fraud == fraud), place].mean()) for fraud in (False, True)]
             yield f"ordinary {name}s on first contact, {level}", shares[0], f"of fraud {shares[1]:.2%}"
-        yield f"{name}s on first contact, AUC", auc(judged.fraud[there], asked[there]) / 100, ""
+
+
+def _of_one_move(judged: Judged) -> Iterator[Figure]:
+    for name, side in SIDES:
+        there = ~np.isnan(judged.asked[side])
+        yield Figure(
+            f"{name}s on first contact, AUC", round(auc(judged.fraud[there], judged.asked[side][there]), 4), ""
+        )
