@@ -19,9 +19,9 @@ from numpy.typing import NDArray
 from base.settings import ROOT
 from console.figures import Figure
 from console.local.errors import LocalError
+from models.fraud.features import numbers, of_all
 from models.fraud.measure import auc, ece, figures_of
-from models.fraud.profile import FEATURES, features
-from models.fraud.replay import AccountQuarter, Replayed, Told, quarter, replay
+from models.fraud.replay import AccountQuarter, Told, quarter, replay
 from models.fraud.scorer import FRAUD, Scorer
 from models.fraud.training import PAST_ENDS, Label, fold_of
 from models.fraud.walk import Floats
@@ -99,18 +99,10 @@ def judge(history: Sequence[Told], labels: Mapping[str, Label], by: Judges) -> J
     )
     for scorer in {id(one): one for one in scorers.values()}.values():
         mine = np.array([place for place, unit in enumerate(units) if scorers[unit.account] is scorer])
-        last = _vectors([features(replayed[units[place]].profile) for place in mine])
+        last = of_all(numbers(replayed[units[place]].profile) for place in mine)
         judged.probability[mine], judged.anomaly[mine] = scorer.score(last).probability, scorer.anomaly(last)
-        judged.single[mine] = scorer.score(_vectors([_first(replayed[units[place]]) for place in mine])).probability
+        judged.single[mine] = scorer.score(of_all(replayed[units[place]].early[1] for place in mine)).probability
     return judged
-
-
-def _first(one: Replayed) -> list[float]:
-    return one.early[1]
-
-
-def _vectors(found: list[list[float]]) -> Floats:
-    return np.array(found).reshape(len(found), len(FEATURES))
 
 
 def write(judged: Judged, out: Path) -> None:

@@ -15,7 +15,7 @@ import numpy as np
 from agents.agent import Agent
 from agents.app import WORKERS
 from models.fraud.behaviour import AXES, NEIGHBOURS
-from models.fraud.profile import FEATURES
+from models.fraud.features import FEATURES
 from models.fraud.scorer import FRAUD
 from models.fraud.trees import LEAF
 from models.releases import Model, Served, load

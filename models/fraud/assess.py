@@ -8,17 +8,17 @@ of its behaviour. The level is where the risk stands among the model's cuts: 5, 
 from __future__ import annotations
 
 import math
+from array import array
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-import numpy as np
-
 from models.fraud import reasons, requests, wallet_rules
 from models.fraud.behaviour import in_words
+from models.fraud.features import numbers, of_all
 from models.fraud.lists import SHIPPED, Hits, Lists
-from models.fraud.profile import IN, OUT, Move, Profile, Side, features
+from models.fraud.profile import IN, OUT, Move, Profile, Side
 from models.fraud.scorer import Scorer
 from models.mev.routers import ROUTERS
 from topics.schemas.risk import Assessment, Party, Reason, SwapRequest
@@ -74,8 +74,8 @@ class _Side:
     listed: Hits
     unjudged: Literal["protocol", "contract", "not_an_address"] | None = None
     """What it is, where it is nothing that behaviour tells of."""
-    vector: list[float] | None = None
-    """What the model sees of it; None where it has seen it before, or where there is none."""
+    numbers: array[float] | None = None
+    """What its features are made of; None where the model has seen it before, or where there is none."""
     probability: float | None = None
     level: Level = "low"
     """By its behaviour."""
@@ -99,26 +99,25 @@ def assess(
 
 def _score(sides: Sequence[_Side], scorer: Scorer, judge: _Judge) -> None:
     """Judge parties by their behaviour, and say why where they are judged badly, which costs more than all the rest."""
-    new = [side for side in sides if side.vector is not None]
-    if new:
-        probability = scorer.score(np.array([side.vector for side in new])).probability
-        for side, one in zip(new, probability.tolist(), strict=True):
-            side.probability = one
-    bad = []
+    new = [(side, side.numbers) for side in sides if side.numbers is not None]
+    probability = scorer.score(of_all(told for _, told in new)).probability
+    for (side, _), one in zip(new, probability.tolist(), strict=True):
+        side.probability = one
+    bad: list[tuple[_Side, array[float]]] = []
     for side in sides:
         side.level = "low" if side.probability is None else judge.level(side.probability)
         if side.level == "low":
             side.anomaly = None
             continue
-        if side.vector is None and side.known is not None and (profile := side.known.read()) is not None:
-            side.vector = features(profile)
-        if side.vector is not None:
-            bad.append(side)
+        if side.numbers is None and side.known is not None and (profile := side.known.read()) is not None:
+            side.numbers = numbers(profile)
+        if side.numbers is not None:
+            bad.append((side, side.numbers))
     if not bad:
         return
-    vectors = np.array([side.vector for side in bad])
-    told = zip(bad, scorer.anomaly(vectors).tolist(), scorer.reasons(vectors), scorer.behaviour(vectors), strict=True)
-    for side, anomaly, why, behaviour in told:
+    vectors = of_all(told for _, told in bad)
+    judged = zip(bad, scorer.anomaly(vectors).tolist(), scorer.reasons(vectors), scorer.behaviour(vectors), strict=True)
+    for (side, _), anomaly, why, behaviour in judged:
         side.anomaly = anomaly if side.anomaly is None else side.anomaly
         side.reasons = [
             Reason(feature=one.feature, value=None if math.isnan(one.value) else one.value, adds=one.adds)
@@ -148,10 +147,10 @@ def _sides(case: Case, scorer: Scorer | None, model: str, now: float, lists: Lis
         if known is not None and known.model == model and known.probability is not None:
             one.probability, one.anomaly = known.probability, known.anomaly
         elif known is not None and (profile := known.read()) is not None:
-            one.vector = features(profile)
+            one.numbers = numbers(profile)
         else:
             one.known = None
-            one.vector = features(_first_contact(request, side, scorer, now))
+            one.numbers = numbers(_first_contact(request, side, scorer, now))
     return found
 
 

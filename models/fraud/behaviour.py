@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from models.fraud.profile import FEATURES
+from models.fraud.features import FEATURES
 from models.fraud.walk import Floats
 
 AXES = 8

@@ -7,12 +7,14 @@ it knows no blocks.
 from __future__ import annotations
 
 import math
+from array import array
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import NamedTuple
 
-from models.fraud.profile import Move, Profile, features
+from models.fraud.features import numbers
+from models.fraud.profile import Move, Profile
 from models.fraud.wallet import moves_of
 from topics.schemas.chain import WalletMove
 
@@ -47,8 +49,8 @@ class Replayed:
 
     profile: Profile = field(default_factory=Profile)
     transactions: int = 0
-    early: dict[int, list[float]] = field(default_factory=dict)
-    """Features after so many transactions."""
+    early: dict[int, array[float]] = field(default_factory=dict)
+    """`numbers` of the profile after so many transactions."""
 
 
 Fame = Callable[[str], float]
@@ -70,7 +72,7 @@ def replay(
             here.profile.move(counted)
             here.transactions += 1
             if here.transactions in marks:
-                here.early[here.transactions] = features(here.profile)
+                here.early[here.transactions] = numbers(here.profile)
         else:
             here.profile.token_move(counted)
     return found

@@ -19,8 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.fraud import behaviour
+from models.fraud.features import FEATURES, numbers, of_all
 from models.fraud.measure import ece, figures_of
-from models.fraud.profile import FEATURES, features
 from models.fraud.replay import AccountQuarter, Fame, Replayed, Told, quarter, replay
 from models.fraud.scorer import FRAUD
 from models.fraud.trees import LEAF, Trees
@@ -138,11 +138,14 @@ class Seen:
     def of(cls, replayed: Mapping[AccountQuarter, Replayed], labels: Labels) -> Seen:
         """All account-quarters with a transaction."""
         units = sorted(unit for unit, one in replayed.items() if one.transactions)
-        nothing = [np.nan] * len(FEATURES)
+        early = {mark: np.full((len(units), len(FEATURES)), np.nan) for mark in EARLY}
+        for mark, vectors in early.items():
+            there = [place for place, unit in enumerate(units) if mark in replayed[unit].early]
+            vectors[there] = of_all(replayed[units[place]].early[mark] for place in there)
         return cls(
             units,
-            np.array([features(replayed[unit].profile) for unit in units]).reshape(len(units), len(FEATURES)),
-            {mark: np.array([replayed[unit].early.get(mark, nothing) for unit in units]) for mark in EARLY},
+            of_all(numbers(replayed[unit].profile) for unit in units),
+            early,
             np.array([replayed[unit].transactions for unit in units], np.int64),
             np.array([labels[unit.account].fraud for unit in units], np.bool_),
             [labels[unit.account].group for unit in units],

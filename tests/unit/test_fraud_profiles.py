@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from agents import profiles
 from agents.agent import Output, Record, Result, RowName
 from agents.runtime import check_sizes
-from models.fraud.profile import features
+from models.fraud.features import of_profile
 from models.fraud.wallet import current, evidence
 from models.releases import Models
 from tables.registry import PROFILES, VERSION_DIGITS, ProfileRow
@@ -125,7 +125,7 @@ def test_a_row_says_what_its_own_profile_is_scored() -> None:
     assert row is not None and row.folded > 0
     profile = current(row)
     assert profile is not None and evidence(profile) == row.moves
-    scores = MODELS["fraud"].loaded.score([features(profile)])
+    scores = MODELS["fraud"].loaded.score([of_profile(profile)])
     assert (scores.levels, [row.probability]) == ([row.level], scores.probability.round(6).tolist())
 
 

@@ -21,7 +21,7 @@ from console.evaluate import app as evaluate
 from console.local.errors import LocalError
 from console.train import app as train_app
 from models.fraud import training
-from models.fraud.profile import FEATURES, features
+from models.fraud.features import FEATURES, of_profile
 from models.fraud.replay import Told, quarter, replay
 from models.fraud.scorer import FRAUD, Scorer
 from models.fraud.shapley import Shapley
@@ -176,7 +176,7 @@ def test_what_training_sees_of_a_wallet_is_what_serving_sees(history: tuple[list
     assert len(replayed) == len(windows) > 20
     for (account, _), seen in replayed.items():
         served = windows[account].scored
-        assert served is not None and repr(features(served)) == repr(features(seen.profile))
+        assert served is not None and repr(of_profile(served)) == repr(of_profile(seen.profile))
 
 
 def test_popularity_does_not_count_a_wallets_own_campaign(history: tuple[list[Told], dict[str, Label]]) -> None:
