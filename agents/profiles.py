@@ -30,6 +30,7 @@ from tables.rows import Row
 from topics.headers import cloud_event
 from topics.registry import RISK_SCORES, WALLET_ACTIVITY
 from topics.schemas.chain import WalletActivity
+from topics.schemas.made import made
 from topics.schemas.wallet import Exposure, Judged, Level, WalletRisk, Warned
 
 DIGITS = 6
@@ -180,7 +181,7 @@ def _output(step: _Step, score: _Score, model: Model, lists: Lists) -> Output:
 
 
 def _row(step: _Step, score: _Score, memory: Memory, model: str) -> ProfileRow:
-    return ProfileRow(
+    values = dict(
         chain_id=step.record.value.chain_id,
         address=_address(step.key),
         revision=step.revision,
@@ -193,6 +194,7 @@ def _row(step: _Step, score: _Score, memory: Memory, model: str) -> ProfileRow:
         exposure=step.exposure,
         **memory.fields(),
     )
+    return made(ProfileRow, values)
 
 
 def _address(key: str) -> str:

@@ -21,6 +21,7 @@ from models.fraud.lists import SHIPPED, Hits, Lists
 from models.fraud.profile import IN, OUT, Move, Profile, Side
 from models.fraud.scorer import Scorer
 from models.mev.routers import ROUTERS
+from topics.schemas.made import made
 from topics.schemas.risk import Assessment, Party, Reason, SwapRequest
 from topics.schemas.wallet import LEVELS, Exposure, Level, Warned
 
@@ -132,7 +133,7 @@ def _sides(case: Case, scorer: Scorer | None, model: str, now: float, lists: Lis
     for address, side, known in ((request.from_address, OUT, case.sender), (request.to_address, IN, case.receiver)):
         if address is None:
             continue
-        is_address = requests.is_address(address) is not None
+        is_address = requests.is_address(address)
         one = _Side(address, known, lists.hits(request.chain_id, address) if is_address else ())
         found.append(one)
         if not is_address:
@@ -195,21 +196,13 @@ class _Judge:
         listed = [hit.list for hit in side.listed]
         by_lists = wallet_rules.worst([hit.severity for hit in side.listed])
         if side.unjudged:
-            return Party(address=side.address, known=side.unjudged, evidence=0, level=by_lists, lists=listed)
+            return _party(side, side.unjudged, 0, by_lists, listed, None)
         known = side.known
         alerts = () if known is None else known.alerts
-        return Party(
-            address=side.address,
-            known="first_contact" if known is None else "profile",
-            evidence=1 if known is None else known.moves,
-            level=wallet_rules.worst([side.level, by_lists, *(alert.severity for alert in alerts)]),
-            probability=side.probability,
-            anomaly=side.anomaly,
-            lists=listed,
-            exposure=None if known is None else known.exposure,
-            reasons=side.reasons,
-            behaviour=side.behaviour,
-        )
+        level = wallet_rules.worst([side.level, by_lists, *(alert.severity for alert in alerts)])
+        if known is None:
+            return _party(side, "first_contact", 1, level, listed, None)
+        return _party(side, "profile", known.moves, level, listed, known.exposure)
 
     def risk(self, side: _Side) -> float | None:
         """Of dealing with a party; None where nothing judges it."""
@@ -220,6 +213,22 @@ class _Judge:
         if side.probability is not None:
             floors.append(side.probability)
         return max(floors, default=None)
+
+
+def _party(side: _Side, known: str, evidence: int, level: Level, listed: list[str], exposure: Exposure | None) -> Party:
+    values = dict(
+        address=side.address,
+        known=known,
+        evidence=evidence,
+        level=level,
+        probability=side.probability,
+        anomaly=side.anomaly,
+        lists=listed,
+        exposure=exposure,
+        reasons=side.reasons,
+        behaviour=side.behaviour,
+    )
+    return made(Party, values)
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,7 +255,7 @@ def _assessed(case: Case, sides: Sequence[_Side], by: _By, now: float) -> Assess
     level = judge.level(score)
     worst = max(range(len(parties)), key=lambda place: (risks[place] or 0.0, -place))
     probabilities = [party.probability for party in parties if party.probability is not None]
-    return Assessment(
+    values = dict(
         kind="request",
         id=case.id,
         revision=case.revision,
@@ -275,6 +284,7 @@ def _assessed(case: Case, sides: Sequence[_Side], by: _By, now: float) -> Assess
         stale=by.stale and bool(probabilities),
         processed_at=now,
     )
+    return made(Assessment, values)
 
 
 def _young(request: SwapRequest, sender: Known, now: float) -> list[Warned]:

@@ -66,6 +66,8 @@ class Runtime:
         result = profiles.AGENT.call(batch, {name: self.row(name[1]) for name in names}, MODELS)
         check_sizes(result)
         for row in result.rows:
+            checked = ProfileRow.model_validate(dict(row.value))
+            assert row.value == checked and row.value.model_dump() == checked.model_dump()
             stored = b"%0*d" % (VERSION_DIGITS, row.version) + row.stored
             if self.stored.get((row.table, row.key), b"")[:VERSION_DIGITS] <= stored[:VERSION_DIGITS]:
                 self.stored[row.table, row.key] = stored
