@@ -10,40 +10,17 @@ import logging
 from collections import Counter
 from collections.abc import Iterable
 
-from pydantic import ValidationError
-
 from agents.agent import Agent, Partitioned
 from agents.compacted import Compacted, News
 from agents.runtime import Outlet
 from base import metrics
 from base.settings import Settings
-from base.wording import wording
 from models.fraud.lists import SHIPPED, Lists
+from topics.entries import NoEntry, entry
 from topics.registry import LISTS
 from topics.schemas.lists import Listed
 
 log = logging.getLogger("soba.lists")
-
-
-class NotListed(ValueError):
-    """A record of the topic that lists nothing."""
-
-
-def accept(key: str, value: bytes | None) -> Listed | None:
-    """The entry behind a record; None where it takes one off.
-
-    Raises:
-        NotListed: it is none, or lies under another key than its own.
-    """
-    if not value:
-        return None
-    try:
-        entry = Listed.model_validate_json(value)
-    except ValidationError as error:
-        raise NotListed(str(wording(error.errors(include_url=False)[0]))) from error
-    if entry.key != key:
-        raise NotListed(f"its key is {key!r}; give it {entry.key!r}, so that it can be taken off again")
-    return entry
 
 
 def listing(agents: Iterable[Agent | Partitioned], settings: Settings, outlet: Outlet) -> AddressLists | None:
@@ -81,8 +58,8 @@ class AddressLists(Compacted):
         for key, messages in news.items():
             for message in messages:
                 try:
-                    changes.append((key, accept(key, message.value())))
-                except NotListed as error:
+                    changes.append((key, entry(Listed, key, message.value())))
+                except NoEntry as error:
                     where = f"{self.topic}/{message.partition()}/{message.offset()}"
                     log.error("%s lists nothing: %s", where, error)
                     metrics.LISTS_REFUSED.inc()
@@ -94,6 +71,6 @@ class AddressLists(Compacted):
         self._lists = lists
         self.activity.lists = lists.version
         metrics.LISTED.clear()
-        for name, many in Counter(entry.list for entry in lists.own()).items():
+        for name, many in Counter(one.list for one in lists.own()).items():
             metrics.LISTED.labels(name).set(many)
         log.info("lists are %s", lists.version)

@@ -3,7 +3,7 @@
 A wallet is judged by all that its row then knows, its newest block included and nothing after it: by the model, by lists and by
 named rules (`models.fraud.wallet_rules`). The vectors of a whole batch are
 scored at once, one for each block of a wallet, so that what is told does not depend on how blocks were batched. risk.scores hears
-of a wallet only when its level changes.
+of a wallet only when its level changes. A sample of the wallets is counted in the table `drift`.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from agents import drift
 from agents.agent import Agent, Output, Record, Result, RowName, Rows
 from models.fraud import wallet_rules
 from models.fraud.features import NUMBERS, features, numbers
@@ -25,7 +26,7 @@ from models.fraud.scorer import FRAUD, Scorer
 from models.fraud.walk import Floats
 from models.fraud.wallet import Memory, evidence, said
 from models.releases import Model, Models
-from tables.registry import PROFILES, ProfileRow
+from tables.registry import DRIFT, PROFILES, ProfileRow
 from tables.rows import Row
 from topics.headers import cloud_event
 from topics.registry import RISK_SCORES, WALLET_ACTIVITY
@@ -75,8 +76,9 @@ class _Step(NamedTuple):
 
 
 def keys(batch: Sequence[Record]) -> list[RowName]:
-    """The rows of the batch's wallets, once each."""
-    return [(PROFILES, key) for key in dict.fromkeys(key for record in batch for key in record.value.wallets)]
+    """The rows of the batch's wallets, once each, and the counts that they may add to."""
+    wallets = dict.fromkeys(key for record in batch for key in record.value.wallets)
+    return [*((PROFILES, key) for key in wallets), *drift.keys(batch)]
 
 
 def handle(batch: Sequence[Record], rows: Rows, models: Models, lists: Lists) -> Result:
@@ -113,7 +115,8 @@ def handle(batch: Sequence[Record], rows: Rows, models: Models, lists: Lists) ->
                 told += numbers(profile)
     if not steps:
         return result
-    scores = _scored(scorer, features(told))
+    vectors = features(told)
+    scores = _scored(scorer, vectors)
     last: dict[str, tuple[_Step, _Score]] = {}
     for step in steps:
         hand, score = hands[step.key], _score(scores, step)
@@ -125,6 +128,8 @@ def handle(batch: Sequence[Record], rows: Rows, models: Models, lists: Lists) ->
         Row(PROFILES, key, step.revision, _row(step, score, hands[key].memory, model.id))
         for key, (step, score) in last.items()
     ]
+    judged = ((step.key, step.record, step.vector) for step in steps if step.vector != UNJUDGED)
+    result.rows += drift.counted(judged, rows, vectors, scores, model)
     return result
 
 
@@ -207,4 +212,4 @@ def _hand(row: object) -> _Hand:
     return _Hand(Memory(None), -1, "low")
 
 
-AGENT = Agent("profiles", WALLET_ACTIVITY, handle, keys, own=(PROFILES,), models=(FRAUD,), lists=True)
+AGENT = Agent("profiles", WALLET_ACTIVITY, handle, keys, own=(PROFILES, DRIFT), models=(FRAUD,), lists=True)

@@ -1,8 +1,8 @@
-"""Compacted topics for the commands that write them: what they hold, and how they are written to."""
+"""What a compacted topic holds, and how it is written to: for the commands by which operators say something that stays."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from confluent_kafka import KafkaException, Producer
@@ -11,24 +11,21 @@ from base.settings import Settings
 from console import records
 from topics import clients
 from topics.headers import Headers
-from topics.registry import Topic
 
 FLUSH_S = 45
-Row = tuple[str, bytes | None, Headers]
-"""Key, value and headers of a record; a value of None deletes the key."""
+AT_ONCE = 10_000
+"""Records that are handed over before they are waited for."""
 
 
-def newest(topic: Topic) -> tuple[Settings, dict[str, records.Seen]]:
-    """The newest record of each key, as the topic stands now, and the settings that lead to it.
+def book(topic: str) -> tuple[Settings, dict[str, records.Seen]]:
+    """The newest record of each key that has a value, and the settings that lead to it.
 
     Raises LocalError when no Kafka answers, or the topic is missing.
     """
     settings, there = records.connected()
-    partitions = there[records.known(topic.name, there)]
-    held = records.spans(settings, {topic.name: partitions})[topic.name]
-    start = {number: first for number, (first, _) in held.items()}
+    partitions = there[records.known(topic, there)]
     found: dict[str, records.Seen] = {}
-    for seen in records.read(settings, topic.name, start, {number: end for number, (_, end) in held.items()}):
+    for seen in whole(settings, topic, partitions):
         key = (seen.key or b"").decode(errors="replace")
         if seen.value:
             found[key] = seen
@@ -37,8 +34,20 @@ def newest(topic: Topic) -> tuple[Settings, dict[str, records.Seen]]:
     return settings, found
 
 
-def put(settings: Settings, topic: Topic, *steps: Sequence[Row]) -> None:
-    """Write records, each step of them confirmed before the next.
+def whole(settings: Settings, topic: str, partitions: int) -> Iterator[records.Seen]:
+    """Every record that a topic holds now, each partition in its order.
+
+    Raises KafkaException when the broker does not answer.
+    """
+    held = records.spans(settings, {topic: partitions})[topic]
+    start = {number: first for number, (first, _) in held.items()}
+    return records.read(settings, topic, start, {number: end for number, (_, end) in held.items()})
+
+
+def put(
+    settings: Settings, topic: str, rows: Sequence[tuple[str, bytes | None, Headers]], at_once: int = AT_ONCE
+) -> None:
+    """Write records in order; None deletes a key. `at_once` 1: each is confirmed before the next.
 
     Raises KafkaException when one is not confirmed.
     """
@@ -49,14 +58,9 @@ def put(settings: Settings, topic: Topic, *steps: Sequence[Row]) -> None:
         if error is not None:
             failed.append(error)
 
-    for step in steps:
-        for key, value, headers in step:
+    for start in range(0, len(rows), at_once):
+        for key, value, headers in rows[start : start + at_once]:
             told: Any = headers
-            while True:
-                try:
-                    producer.produce(topic.name, value, key.encode(), headers=told, on_delivery=delivered)
-                    break
-                except BufferError:
-                    producer.poll(0.1)
+            producer.produce(topic, value, key.encode(), headers=told, on_delivery=delivered)
         if producer.flush(FLUSH_S) or failed:
             raise KafkaException(*failed[:1])

@@ -14,13 +14,13 @@ import orjson
 import typer
 from pydantic import TypeAdapter, ValidationError
 
-from agents.lists import NotListed, accept
 from base.wording import wording
 from console import compacted
 from console.local.errors import LocalError
 from console.running import workers
 from models.chain.rules import lower_address
 from models.fraud.lists import NAMES, Lists
+from topics.entries import NoEntry, entry
 from topics.headers import Headers, cloud_event
 from topics.registry import LISTS
 from topics.schemas.lists import Listed, ListName, key
@@ -36,6 +36,7 @@ Chain = Annotated[int | None, typer.Option("--chain-id", min=0, help="On this ch
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object a line, for programs.")]
 
 _NAME: TypeAdapter[str] = TypeAdapter(ListName)
+Row = tuple[str, bytes | None, Headers]
 _is_address = re.compile(r"0x[0-9a-fA-F]{40}").fullmatch
 
 
@@ -53,9 +54,9 @@ def add(
     given = _given(_name(name), addresses, file)
     now = datetime.now(UTC).replace(microsecond=0)
     entries = [_entry(name, address, chain_id, severity, source, said or note, now) for address, said in given.items()]
-    settings, found = compacted.newest(LISTS)
+    settings, found = compacted.book(LISTS.name)
     there = sum(entry.key in found for entry in entries)
-    compacted.put(settings, LISTS, [_row(entry.key, entry.model_dump_json().encode()) for entry in entries])
+    compacted.put(settings, LISTS.name, [_row(entry.key, entry.model_dump_json().encode()) for entry in entries])
     print(f"{name}: {len(entries) - there} added, {there} put anew; workers take them between two batches")
 
 
@@ -63,10 +64,10 @@ def add(
 def remove(name: Name, addresses: Addresses = None, file: File = None, chain_id: Chain = None) -> None:
     """Take addresses off a list; those that stand there for another chain, or for every one, stay."""
     given = _given(_name(name), addresses, file)
-    settings, found = compacted.newest(LISTS)
+    settings, found = compacted.book(LISTS.name)
     keys = [key(name, chain_id, address) for address in given]
     missing = [address for address, one in zip(given, keys, strict=True) if one not in found]
-    compacted.put(settings, LISTS, [_row(one, None) for one in keys if one in found])
+    compacted.put(settings, LISTS.name, [_row(one, None) for one in keys if one in found])
     print(f"{name}: {len(keys) - len(missing)} taken off")
     if missing:
         where = "for every chain" if chain_id is None else f"for chain {chain_id}"
@@ -77,7 +78,7 @@ def remove(name: Name, addresses: Addresses = None, file: File = None, chain_id:
 @app.command()
 def drop(name: Name, yes: Annotated[bool, typer.Option("--yes", help="Do it without asking.")] = False) -> None:
     """Take every address off a list, and with it the list."""
-    settings, found = compacted.newest(LISTS)
+    settings, found = compacted.book(LISTS.name)
     keys = [one for one in found if one.partition(":")[0] == _name(name)]
     if not keys:
         raise LocalError(
@@ -85,7 +86,7 @@ def drop(name: Name, yes: Annotated[bool, typer.Option("--yes", help="Do it with
         )
     if not yes:
         typer.confirm(f"take all {len(keys)} addresses off {name}?", abort=True)
-    compacted.put(settings, LISTS, [_row(one, None) for one in keys])
+    compacted.put(settings, LISTS.name, [_row(one, None) for one in keys])
     print(f"{name}: {len(keys)} taken off; the list is gone")
 
 
@@ -95,7 +96,7 @@ def show(
     json: AsJson = False,
 ) -> None:
     """The lists, and which workers know them as they stand; or what is on one of them."""
-    _, found = compacted.newest(LISTS)
+    _, found = compacted.book(LISTS.name)
     entries, faults = _accepted(found)
     for fault in faults:
         print(fault, file=sys.stderr)
@@ -122,13 +123,13 @@ def show(
 
 
 def _show_one(entries: Sequence[Listed], json: bool) -> None:
-    for entry in sorted(entries, key=lambda one: (one.address, one.chain_id or -1)):
+    for one in sorted(entries, key=lambda one: (one.address, one.chain_id or -1)):
         if json:
-            print(entry.model_dump_json())
+            print(one.model_dump_json())
             continue
-        chain = "every chain" if entry.chain_id is None else f"chain {entry.chain_id}"
-        said = "; ".join(filter(None, (entry.source, entry.note)))
-        print(f"{entry.address}  {chain:<12} {entry.severity:<9} {entry.added_at:%Y-%m-%d}  {said}")
+        chain = "every chain" if one.chain_id is None else f"chain {one.chain_id}"
+        said = "; ".join(filter(None, (one.source, one.note)))
+        print(f"{one.address}  {chain:<12} {one.severity:<9} {one.added_at:%Y-%m-%d}  {said}")
 
 
 def _accepted(found: dict[str, Any]) -> tuple[list[Listed], list[str]]:
@@ -136,11 +137,11 @@ def _accepted(found: dict[str, Any]) -> tuple[list[Listed], list[str]]:
     entries, faults = [], []
     for told, seen in found.items():
         try:
-            entry = accept(told, seen.value)
-        except NotListed as error:
+            one = entry(Listed, told, seen.value)
+        except NoEntry as error:
             faults.append(f"{LISTS.name}/{seen.partition}/{seen.offset} lists nothing: {error}")
         else:
-            entries += [] if entry is None else [entry]
+            entries += [] if one is None else [one]
     return entries, faults
 
 
@@ -213,6 +214,6 @@ def _entry(
         raise LocalError(f"--{wording(error.errors(include_url=False)[0])}") from None
 
 
-def _row(at: str, value: bytes | None) -> compacted.Row:
+def _row(at: str, value: bytes | None) -> Row:
     headers: Headers = cloud_event(at, "soba lists", "soba.list.entry")
     return at, value, headers

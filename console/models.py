@@ -13,6 +13,7 @@ import orjson
 import typer
 
 from console import releases
+from console.drift import drift
 from console.local.errors import LocalError
 from console.releases import Book, Entry, Standing
 from console.running import workers
@@ -210,6 +211,9 @@ def release(
     releases.put(settings, [*rows, *((key, None, []) for key in gone)])
     print(f"released {manifest.id} in place of {champion.id}: {result.said}")
     print("workers take it between two batches: bin/soba models list")
+
+
+app.command()(drift)
 
 
 @app.command()

@@ -12,7 +12,8 @@ from agents.releases import accept, shipped
 from base.settings import Settings
 from console import compacted, records
 from console.local.errors import LocalError
-from models.releases import Refused, Served
+from models.releases import Model, Refused, Served
+from topics.headers import Headers
 from topics.registry import MODEL_RELEASES
 from topics.releases import AT, Act, NotARelease, moment, unpack
 from topics.schemas.models import Manifest, Release
@@ -47,11 +48,16 @@ class Book:
 class Standing:
     """What a worker of this Soba serves that starts now."""
 
-    manifest: Manifest
+    model: Model
     entry: Entry | None
     """The release it comes from; None: it is the shipped one."""
     refused: str
     """Why the record under the model's name does not serve; empty where it does, or where there is none."""
+
+    @property
+    def manifest(self) -> Manifest:
+        """Of the model."""
+        return self.model.manifest
 
 
 def served() -> dict[str, Served]:
@@ -76,14 +82,12 @@ def book() -> tuple[Settings, Book]:
 
     Raises LocalError when no Kafka answers, or the topic is missing.
     """
-    settings, found = compacted.newest(MODEL_RELEASES)
+    settings, found = compacted.book(MODEL_RELEASES.name)
     out = Book()
-    for told, seen in found.items():
-        name, _, version = told.partition(AT)
-        if version:
-            out.earlier.setdefault(name, {})[version] = _entry(seen)
-        else:
-            out.serving[name] = _entry(seen)
+    for key, seen in found.items():
+        name, _, version = key.partition(AT)
+        place, key = (out.earlier.setdefault(name, {}), version) if version else (out.serving, name)
+        place[key] = _entry(seen)
     return settings, out
 
 
@@ -101,10 +105,10 @@ def standing(one: Served, entry: Entry | None) -> Standing:
     refused = ""
     if entry is not None:
         try:
-            return Standing(accept(entry.value, one, entry.at).manifest, entry, "")
+            return Standing(accept(entry.value, one, entry.at), entry, "")
         except Refused as error:
             refused = str(error)
-    return Standing(shipped(one).manifest, None, refused)
+    return Standing(shipped(one), None, refused)
 
 
 def usable(value: bytes, one: Served) -> Manifest:
@@ -118,12 +122,12 @@ def usable(value: bytes, one: Served) -> Manifest:
         raise LocalError(f"workers would refuse it: {error}") from error
 
 
-def put(settings: Settings, rows: Sequence[compacted.Row]) -> None:
+def put(settings: Settings, rows: Sequence[tuple[str, bytes | None, Headers]]) -> None:
     """Write records one after the other, each confirmed before the next; None deletes a key.
 
     Raises KafkaException when one is not confirmed.
     """
-    compacted.put(settings, MODEL_RELEASES, *([row] for row in rows))
+    compacted.put(settings, MODEL_RELEASES.name, rows, at_once=1)
 
 
 def superseded(found: Book, name: str, version: str, champion: str) -> list[str]:

@@ -92,6 +92,22 @@ class ProfileRow(Known):
     """Left out where it dealt with no listed address."""
 
 
+class DriftRow(BaseModel):
+    """Wallets that were scored on one day of chain time, for how far they are from those of training (`models.fraud.drift`)."""
+
+    day: Uint64
+    """Days since 1970."""
+    partition: Uint64
+    """Of wallet.activity."""
+    revision: Uint64
+    """The offset in it of the last record that is counted."""
+    model: str
+    """By which they were scored; the count begins anew when another one serves."""
+    wallets: Uint64
+    counts: list[list[Uint64]]
+    """Of each feature of the model, in its order, and of the score: how many wallets fell into each bin."""
+
+
 class ModelRow(BaseModel):
     """A model that a worker serves."""
 
@@ -145,7 +161,7 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class Index:
-    """A sorted set that leads from `key` to rows of `table`: members are row keys, scores block numbers or unix seconds.
+    """A sorted set that leads from `key` to rows of `table`: members are row keys, scores block numbers, days or unix seconds.
 
     An index only points: it may name a row that no longer says what it was indexed for, and the reader checks the row. That is
     why a stale writer can do no harm to it.
@@ -179,8 +195,16 @@ PROFILES = Table(
     ("profiles",),
     "Wallets by what they did, with scores.",
 )
+DRIFT = Table(
+    "drift",
+    "day:partition",
+    DriftRow,
+    timedelta(days=30),
+    ("profiles",),
+    "A sample of the wallets scored on a day, by bins of their features.",
+)
 RISK = Table("risk", "request id", Assessment, WEEK, ("assess",), "Assessments of swap requests.")
-TABLES = (BLOCKS, GAS, MEV, PROFILES, ALERTS, RISK, WORKERS)
+TABLES = (BLOCKS, GAS, MEV, PROFILES, DRIFT, ALERTS, RISK, WORKERS)
 
 BLOCKS_BY_CHAIN = Index("blocks_by_chain", "chain_id", BLOCKS, 10_000)
 MEV_BY_CHAIN = Index("mev_by_chain", "chain_id", MEV, 10_000)
@@ -190,6 +214,7 @@ MEV_BY_POOL = Index("mev_by_pool", "chain_id:pool", MEV, 1_000)
 ALERTS_BY_CHAIN = Index("alerts_by_chain", "chain_id", ALERTS, 10_000)
 RISK_BY_TRANSACTION = Index("risk_by_transaction", "chain_id:hash", RISK, 100)
 RISK_BY_WALLET = Index("risk_by_wallet", "chain_id:address", RISK, 1_000)
+DRIFT_BY_MODEL = Index("drift_by_model", "name", DRIFT, 1_000)
 INDEXES = (
     BLOCKS_BY_CHAIN,
     MEV_BY_CHAIN,
@@ -199,6 +224,7 @@ INDEXES = (
     ALERTS_BY_CHAIN,
     RISK_BY_TRANSACTION,
     RISK_BY_WALLET,
+    DRIFT_BY_MODEL,
 )
 
 

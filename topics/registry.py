@@ -11,7 +11,7 @@ from typing import Any
 
 from topics import releases
 from topics.headers import ASKED, BLOCK, QUESTION, RESULT, TAKEN_IN, Header
-from topics.schemas import alerts, chain, lists, mev, mev_question, models, requests, risk
+from topics.schemas import alerts, chain, labels, lists, mev, mev_question, models, requests, risk
 
 MIB = 1024 * 1024
 OTHERS = ("any producer", "consumers")
@@ -102,7 +102,7 @@ SWAP_REQUESTS = Topic(
     "swap.requests",
     key="from_address",
     schema=risk.SwapRequests,
-    writers=("facade", "any producer"),
+    writers=("ingest", "facade", "any producer"),
     readers=("assess",),
     doc="Swaps that somebody wants assessed before they are made: one, or an array of them. Where the header `reply_to` names"
     " who waits, the answer goes to Redis too.",
@@ -177,6 +177,17 @@ LISTS = Topic(
     retention=None,
 )
 
+LABELS = Topic(
+    "labels",
+    key="chain_id:address",
+    schema=labels.Label,
+    writers=("operators",),
+    readers=("workers",),
+    doc="What operators know of wallets: what training learns from, and what scores are measured by. An empty value takes a label"
+    " back.",
+    retention=None,
+)
+
 TOPICS: dict[str, Topic] = {
     topic.name: topic
     for topic in (
@@ -192,6 +203,7 @@ TOPICS: dict[str, Topic] = {
         REQUESTS_CHAIN,
         MODEL_RELEASES,
         LISTS,
+        LABELS,
     )
 }
 

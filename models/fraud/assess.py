@@ -14,11 +14,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from models.fraud import reasons, requests, wallet_rules
+from models.fraud import first_contact, reasons, requests, wallet_rules
 from models.fraud.behaviour import in_words
 from models.fraud.features import numbers, of_all
 from models.fraud.lists import SHIPPED, Hits, Lists
-from models.fraud.profile import IN, OUT, Move, Profile, Side
+from models.fraud.profile import IN, OUT, Profile, Side
 from models.fraud.scorer import Scorer
 from models.mev.routers import ROUTERS
 from topics.schemas.made import made
@@ -71,6 +71,7 @@ class _Side:
     """One party while it is judged."""
 
     address: str
+    side: Side
     known: Known | None
     listed: Hits
     unjudged: Literal["protocol", "contract", "not_an_address"] | None = None
@@ -78,8 +79,10 @@ class _Side:
     numbers: array[float] | None = None
     """What its features are made of; None where the model has seen it before, or where there is none."""
     probability: float | None = None
+    risk: float | None = None
+    """That, on the scale of wallets that are known,"""
     level: Level = "low"
-    """By its behaviour."""
+    """and where it stands there."""
     anomaly: float | None = None
     """The rest only from `medium` up."""
     reasons: list[Reason] = field(default_factory=list)
@@ -106,7 +109,9 @@ def _score(sides: Sequence[_Side], scorer: Scorer, judge: _Judge) -> None:
         side.probability = one
     bad: list[tuple[_Side, array[float]]] = []
     for side in sides:
-        side.level = "low" if side.probability is None else judge.level(side.probability)
+        if side.probability is not None:
+            side.risk = judge.by_behaviour(side, side.probability)
+            side.level = judge.level(side.risk)
         if side.level == "low":
             side.anomaly = None
             continue
@@ -134,7 +139,7 @@ def _sides(case: Case, scorer: Scorer | None, model: str, now: float, lists: Lis
         if address is None:
             continue
         is_address = requests.is_address(address)
-        one = _Side(address, known, lists.hits(request.chain_id, address) if is_address else ())
+        one = _Side(address, side, known, lists.hits(request.chain_id, address) if is_address else ())
         found.append(one)
         if not is_address:
             one.unjudged = "not_an_address"
@@ -158,30 +163,25 @@ def _sides(case: Case, scorer: Scorer | None, model: str, now: float, lists: Lis
 def _first_contact(request: SwapRequest, side: Side, scorer: Scorer, now: float) -> Profile:
     """A wallet of which nothing is known but this request."""
     peer = request.to_address if side == OUT else request.from_address
-    profile = Profile()
-    profile.move(
-        Move(
-            time=int(now) if request.timestamp is None else request.timestamp,
-            side=side,
-            peer=peer,
-            value=requests.wei(request),
-            gas_limit=None,
-            gas_used=None,
-            gas_price=None,  # against the market of its day, which a request does not tell
-            price_digits=0,
-            selector="0x00000000" if requests.is_call(request) else "0x",
-            failed=False,
-            fame=0.0 if peer is None else scorer.fame(peer),
-        )
-    )
-    return profile
+    time = int(now) if request.timestamp is None else request.timestamp
+    fame = 0.0 if peer is None else scorer.fame(peer)
+    return first_contact.profile(side, peer, requests.wei(request), time, requests.is_call(request), fame)
 
 
 class _Judge:
     """What a model's cuts make of risks, and what it says of parties."""
 
     def __init__(self, scorer: Scorer | None) -> None:
-        self.cuts = CUTS if scorer is None else tuple(float(cut) for cut in scorer.cuts)
+        self.cuts = CUTS if scorer is None else tuple(scorer.cuts.tolist())
+        self._first: Sequence[Sequence[float]] = () if scorer is None else scorer.first_cuts.tolist()
+
+    def by_behaviour(self, side: _Side, probability: float) -> float:
+        """What a probability amounts to: on first contact, cuts of its own say that."""
+        return (
+            probability
+            if side.known is not None
+            else first_contact.risk(probability, self._first[side.side], self.cuts)
+        )
 
     def level(self, risk: float) -> Level:
         """Where a risk stands among the cuts."""
@@ -210,8 +210,8 @@ class _Judge:
         floors += [self.floor(hit.severity) for hit in side.listed]
         if not side.unjudged and side.known is not None:
             floors += [self.floor(alert.severity) for alert in side.known.alerts]
-        if side.probability is not None:
-            floors.append(side.probability)
+        if side.risk is not None:
+            floors.append(side.risk)
         return max(floors, default=None)
 
 
@@ -298,12 +298,12 @@ def _of_party(name: str, side: _Side, party: Party, judge: _Judge) -> list[Warne
     if not side.unjudged and side.known is not None:
         found += side.known.alerts
     found = wallet_rules.about(name, found)
-    if party.probability is not None and (level := judge.level(party.probability)) != "low":
+    if party.probability is not None and side.level != "low":
         by = "; ".join(
             in_words(one.feature) + ("" if one.value is None else f" {one.value:.4g}") for one in party.reasons
         )
         said = f"the {name} moves as frauds do, probability {party.probability:.3f} on {party.evidence} moves; foremost {by}"
-        found.append(Warned(code=f"{name}_behaviour", severity=level, message=said, value=party.probability))
+        found.append(Warned(code=f"{name}_behaviour", severity=side.level, message=said, value=party.probability))
     return found
 
 

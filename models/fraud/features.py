@@ -101,12 +101,16 @@ def features(told: array[float]) -> Floats:
     return np.ascontiguousarray(np.array(rows).T)
 
 
-def of_all(told: Iterable[array[float]]) -> Floats:
-    """The same, given the `numbers` of each apart."""
-    joined = array("d")
+def of_all(told: Iterable[array[float] | None]) -> Floats:
+    """The same, given the `numbers` of each apart; all NaN where there are none."""
+    joined, there = array("d"), []
     for one in told:
-        joined += one
-    return features(joined)
+        there.append(one is not None)
+        if one is not None:
+            joined += one
+    found = np.full((len(there), len(FEATURES)), np.nan)
+    found[there] = features(joined)
+    return found
 
 
 def of_profile(profile: Profile) -> list[float]:

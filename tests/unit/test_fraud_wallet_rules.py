@@ -10,7 +10,7 @@ from models.fraud.lists import Hit
 from models.fraud.packed import pack, unpack
 from models.fraud.profile import IN, OUT, Profile, TokenMove
 from models.fraud.wallet_rules import exposure, of_lists, of_wallet
-from tests.tiny_fraud import move, wallet
+from tests.fraud import move, wallet
 from tests.unit.test_fraud_assess import SANCTIONED
 from tests.unit.test_fraud_requests import BOB
 from topics.schemas.wallet import Warned

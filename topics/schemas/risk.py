@@ -123,7 +123,7 @@ class Assessment(Result):
     evidence: Uint64
     """That of the party whose risk is larger; the sender's where they are equal."""
     risk_to_receiver: Share | None = None
-    """The sender's own risk; left out where it is not judged."""
+    """The sender's own risk; left out where it is not judged. On first contact its probability, on the scale of known wallets."""
     risk_to_sender: Share | None = None
     """The counterparty's risk; left out where it is not judged."""
     sender: Party
