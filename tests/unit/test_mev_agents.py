@@ -124,7 +124,7 @@ def test_a_finding_its_row_and_where_it_is_looked_up() -> None:
     assert {(pointer.index.name, pointer.key, pointer.score) for pointer in row.pointers} == {
         ("mev_by_chain", "1", 7),
         *(("mev_by_transaction", f"1:{hash_of(name)}", 7) for name in "fvb"),
-        *(("mev_by_address", f"1:{address(name)}", 7) for name in ("bot", "c")),
+        *(("mev_by_address", f"1:{address(name)}", 7) for name in ("bot", "c", "victim")),
         ("mev_by_pool", f"1:{VICTIM['pool']}", 7),
     }
 
