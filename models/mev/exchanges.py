@@ -23,18 +23,21 @@ def exchanges(view: View, hash: str, known: Sequence[Trade]) -> list[Trade]:
     net: dict[str, dict[str, int]] = {}
     first: dict[str, Transfer] = {}
     for one in view.transfers(hash):
-        moved = _moved(one)
-        if moved is None:
-            continue
-        token, source, target, amount = moved
+        source, target = (one.from_address or "").lower(), (one.to_address or "").lower()
         if (source in own) == (target in own):
             continue
         other, sign = (target, -1) if source in own else (source, 1)
+        if other in told or one.event_type != "transfer" or one.token_id is not None:
+            continue
+        if not other or not one.token_in or one.amount_in_raw is None:
+            continue
+        token = one.token_in.lower()
         other = token if other == ZERO else other
-        if other not in told:
-            first.setdefault(other, one)
-            tokens = net.setdefault(other, {})
-            tokens[token] = tokens.get(token, 0) + sign * amount
+        if other in told:
+            continue
+        first.setdefault(other, one)
+        tokens = net.setdefault(other, {})
+        tokens[token] = tokens.get(token, 0) + sign * int(one.amount_in_raw)
     found = []
     for other, tokens in net.items():
         gave = [(token, -amount) for token, amount in tokens.items() if amount < 0]
@@ -57,12 +60,3 @@ def _swap(at: Transfer, other: str, gave: tuple[str, int], took: tuple[str, int]
         amount_in_raw=str(gave[1]),
         amount_out_raw=str(took[1]),
     )
-
-
-def _moved(one: Transfer) -> tuple[str, str, str, int] | None:
-    """Token, source, target and base units; None for what is no amount of a token."""
-    if one.event_type != "transfer" or one.token_id is not None or one.amount_in_raw is None:
-        return None
-    if not one.token_in or not one.from_address or not one.to_address:
-        return None
-    return one.token_in.lower(), one.from_address.lower(), one.to_address.lower(), int(one.amount_in_raw)
