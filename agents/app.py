@@ -20,10 +20,13 @@ from faust.app import BootStrategy
 from agents.activity import Activity
 from agents.agent import Agent, Partitioned
 from agents.consume import ConsumeFeed
+from agents.labels import labelling
+from agents.lists import listing
 from agents.pulse import Pulse
 from agents.releases import serving
 from agents.runtime import Outlet
 from agents.stream import attach
+from agents.watch import watching
 from base import tracing
 from base.exits import EXIT_FAILING, GRACE_S, end_now, end_within
 from base.garbage import collect_rarely
@@ -168,8 +171,9 @@ def build(worker: Worker, settings: Settings) -> Any:
     activity = Activity()
     outlet = Outlet(settings, activity)
     threads = []
-    if releases := serving(agents, settings, outlet):
-        app.service(releases)
+    for made in (serving, listing, watching, labelling):
+        if (service := made(agents, settings, outlet)) is not None:
+            app.service(service)
     for agent in agents:
         if _streamed(agent):
             threads.append(attach(app, agent, outlet))

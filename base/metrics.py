@@ -87,6 +87,31 @@ MODEL_EXPIRES = Gauge(
 RELEASES_REFUSED = Counter(
     "soba_model_releases_refused_total", "Releases that this worker did not take.", ["model", "reason"]
 )
+LISTED = Gauge("soba_listed_addresses", "Addresses on operators' lists, as this worker knows them.", ["list"])
+LISTS_REFUSED = Counter("soba_lists_refused_total", "Records of the topic lists that this worker did not take.")
+MODEL_PSI = Gauge(
+    "soba_model_psi",
+    "How far the wallets of the last seven days are from those of training, by the population stability index: of each feature, "
+    "and of the score; left out while there are fewer than 500 of them. Of the whole system, whichever worker is asked.",
+    ["model", "feature"],
+)
+MODEL_PSI_WALLETS = Gauge(
+    "soba_model_psi_wallets", "The wallets that soba_model_psi is made of: one in 64, once a day.", ["model"]
+)
+
+# Labels.
+FRAUD_OUTCOMES = Gauge(
+    "soba_fraud_outcomes",
+    "Labelled wallets by label, and by what they had been judged: a level, unseen, or trained_on where the model knew the answer.",
+    ["label", "judged"],
+)
+FRAUD_PRECISION = Gauge(
+    "soba_fraud_precision", "Of labelled wallets judged this level or above, the share of fraud.", ["level"]
+)
+FRAUD_RECALL = Gauge(
+    "soba_fraud_recall", "Of labelled fraud that had been judged, the share judged this level or above.", ["level"]
+)
+LABELS_REFUSED = Counter("soba_labels_refused_total", "Records of the topic labels that this worker did not take.")
 
 # `soba ingest node`.
 INGEST_BLOCKS = Counter(

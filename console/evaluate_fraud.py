@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 from zlib import crc32
@@ -16,20 +17,26 @@ from zlib import crc32
 import numpy as np
 from numpy.typing import NDArray
 
-from base.settings import ROOT
 from console.figures import Figure
 from console.local.errors import LocalError
+from models.fraud import first_contact
+from models.fraud.campaigns import Label, fold_of
+from models.fraud.lists import SHIPPED
 from models.fraud.measure import auc, ece, figures_of
-from models.fraud.profile import FEATURES, features
+from models.fraud.profile import FEATURES, IN, OUT, Profile, Side, features
 from models.fraud.replay import AccountQuarter, Replayed, Told, quarter, replay
 from models.fraud.scorer import FRAUD, Scorer
-from models.fraud.training import PAST_ENDS, Label, fold_of
+from models.fraud.training import PAST_ENDS
 from models.fraud.walk import Floats
 from models.releases import Refused, load
-from topics.releases import unpack
+from topics.releases import NotARelease, unpack
 
-SERVING, UNSEEN = FRAUD.shipped, ROOT / "models" / "fraud" / "unseen"
+FOLDER = FRAUD.shipped.parent
+"""The shipped model, and in `unseen/` those that judge the accounts which it was trained on."""
 Say = Callable[[str], None]
+
+
+ETHEREUM = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,25 +54,31 @@ class Judges:
         return self.folds[fold_of(label.group)] if seen else self.serving
 
 
-def judges(past: bool) -> Judges:
-    """The shipped models.
+def judges(past: bool, folder: Path | None = None) -> Judges:
+    """The models of a folder, else the shipped ones.
 
     Raises:
         LocalError: one is missing or broken.
     """
-    first = UNSEEN / "past.release" if past else SERVING
-    folds = sorted(UNSEEN.glob("past-*.release" if past else "fold-*.release"))
-    serving, trained_on = _scorer(first)
-    return Judges(serving, [_scorer(file)[0] for file in folds], trained_on)
+    folder = folder or FOLDER
+    unseen = folder / "unseen"
+    first = unseen / "past.release" if past else folder / FRAUD.shipped.name
+    folds = sorted(unseen.glob("past-*.release" if past else "fold-*.release"))
+    serving = scorer_of(first)
+    return Judges(serving, [scorer_of(file) for file in folds], serving.groups)
 
 
-def _scorer(file: Path) -> tuple[Scorer, frozenset[int]]:
+def scorer_of(file: Path) -> Scorer:
+    """The fraud model that a file holds.
+
+    Raises:
+        LocalError: it is missing or broken.
+    """
     try:
-        found = load(unpack(file.read_bytes()), FRAUD).loaded
-    except (OSError, Refused) as error:
+        found: Scorer = load(unpack(file.read_bytes()), FRAUD).loaded
+    except (OSError, NotARelease, Refused) as error:
         raise LocalError(f"{file} cannot be used: {error}; `bin/soba train fraud` makes it") from error
-    scorer: Scorer = found
-    return scorer, scorer.groups
+    return found
 
 
 @dataclass(slots=True)
@@ -75,10 +88,15 @@ class Judged:
     units: list[AccountQuarter]
     transactions: NDArray[np.int64]
     fraud: NDArray[np.bool_]
+    vectors: Floats
+    """(units, FEATURES), with what their judges know of addresses."""
     probability: Floats
     anomaly: Floats
     single: Floats
     """After the first transaction of the quarter."""
+    asked: dict[Side, Floats]
+    """On first contact, by the first move on each side alone; NaN where there was none."""
+    profiles: list[Profile]
 
     @property
     def quarters(self) -> NDArray[np.str_]:
@@ -89,19 +107,28 @@ class Judged:
 def judge(history: Sequence[Told], labels: Mapping[str, Label], by: Judges) -> Judged:
     """Replay a history and score every account-quarter in it."""
     scorers = {account: by.of(labels[account]) for account in {told.account for told in history}}
-    replayed = replay(history, lambda account: scorers[account].fame)
+    replayed = replay(history, lambda account: scorers[account].fame, listed=partial(SHIPPED.names, ETHEREUM))
     units = sorted(unit for unit, one in replayed.items() if one.transactions)
     judged = Judged(
         units,
         np.array([replayed[unit].transactions for unit in units], np.int64),
         np.array([labels[unit.account].fraud for unit in units], np.bool_),
-        *(np.full(len(units), np.nan) for _ in range(3)),
+        np.full((len(units), len(FEATURES)), np.nan),
+        probability=np.full(len(units), np.nan),
+        anomaly=np.full(len(units), np.nan),
+        single=np.full(len(units), np.nan),
+        asked={side: np.full(len(units), np.nan) for side in (IN, OUT)},
+        profiles=[replayed[unit].profile for unit in units],
     )
     for scorer in {id(one): one for one in scorers.values()}.values():
         mine = np.array([place for place, unit in enumerate(units) if scorers[unit.account] is scorer])
-        last = _vectors([features(replayed[units[place]].profile) for place in mine])
+        judged.vectors[mine] = last = _vectors([features(replayed[units[place]].profile) for place in mine])
         judged.probability[mine], judged.anomaly[mine] = scorer.score(last).probability, scorer.anomaly(last)
         judged.single[mine] = scorer.score(_vectors([_first(replayed[units[place]]) for place in mine])).probability
+        for side, asked in judged.asked.items():
+            there = [place for place in mine if side in replayed[units[place]].first]
+            found = first_contact.vectors([replayed[units[place]].first[side] for place in there])
+            asked[there] = scorer.score(found).probability
     return judged
 
 

@@ -15,8 +15,8 @@ from pydantic import BaseModel, BeforeValidator, Field, TypeAdapter, ValidationE
 
 from base.wording import wording
 from console.local.errors import LocalError
+from models.fraud.campaigns import Label
 from models.fraud.replay import Told
-from models.fraud.training import Label
 from topics.schemas.chain import WalletMove
 from topics.schemas.fields import Address, Raw, Selector, Uint64
 
@@ -101,15 +101,25 @@ def read(folder: Path, say: Callable[[str], None]) -> tuple[list[Told], dict[str
     Raises:
         LocalError: a file is missing, or a row of it is not what it should be.
     """
-    labels = _labels(folder / LABELS)
+    labels = labels_of(folder)
+    history = history_of(folder, say)
+    if unknown := next((told.account for told in history if told.account not in labels), None):
+        raise LocalError(f"{folder / LABELS} does not know the account {unknown}; label every account or leave it out")
+    return history, labels
+
+
+def history_of(folder: Path, say: Callable[[str], None]) -> list[Told]:
+    """The history in order of time.
+
+    Raises:
+        LocalError: a file is missing, or a row of it is not what it should be.
+    """
     say("reading transactions")
     history = [one.told() for one in _rows(folder / TRANSACTIONS, _Transaction)]
     say("reading ERC-20 transfers")
     history += [one.told() for one in _rows(folder / TRANSFERS, _Transfer)]
     history.sort(key=lambda told: told.time)  # stable: transactions stand before the transfers of their second
-    if unknown := next((told.account for told in history if told.account not in labels), None):
-        raise LocalError(f"{folder / LABELS} does not know the account {unknown}; label every account or leave it out")
-    return history, labels
+    return history
 
 
 def _rows(file: Path, kind: type[_Transaction] | type[_Transfer]) -> Iterator[Any]:
@@ -140,7 +150,13 @@ def _rows(file: Path, kind: type[_Transaction] | type[_Transfer]) -> Iterator[An
         place += len(rows)
 
 
-def _labels(file: Path) -> dict[str, Label]:
+def labels_of(folder: Path) -> dict[str, Label]:
+    """The labels, by account.
+
+    Raises:
+        LocalError: the file is missing, or a row of it is not what it should be.
+    """
+    file = folder / LABELS
     try:
         with file.open(newline="") as text:
             rows = [_Label.model_validate(row) for row in csv.DictReader(text)]

@@ -5,18 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
-
-from confluent_kafka import KafkaException, Producer
 
 from agents import app
 from agents.agent import Agent
 from agents.releases import accept, shipped
 from base.settings import Settings
-from console import records
+from console import compacted, records
 from console.local.errors import LocalError
-from models.releases import Refused, Served
-from topics import clients
+from models.releases import Model, Refused, Served
 from topics.headers import Headers
 from topics.registry import MODEL_RELEASES
 from topics.releases import AT, Act, NotARelease, moment, unpack
@@ -24,7 +20,6 @@ from topics.schemas.models import Manifest, Release
 
 KEPT = 5
 """Versions of a model that stay in the topic to roll back to, the one that serves among them."""
-FLUSH_S = 45
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,11 +48,16 @@ class Book:
 class Standing:
     """What a worker of this Soba serves that starts now."""
 
-    manifest: Manifest
+    model: Model
     entry: Entry | None
     """The release it comes from; None: it is the shipped one."""
     refused: str
     """Why the record under the model's name does not serve; empty where it does, or where there is none."""
+
+    @property
+    def manifest(self) -> Manifest:
+        """Of the model."""
+        return self.model.manifest
 
 
 def served() -> dict[str, Served]:
@@ -82,18 +82,12 @@ def book() -> tuple[Settings, Book]:
 
     Raises LocalError when no Kafka answers, or the topic is missing.
     """
-    settings, there = records.connected()
-    partitions = there[records.known(MODEL_RELEASES.name, there)]
-    held = records.spans(settings, {MODEL_RELEASES.name: partitions})[MODEL_RELEASES.name]
-    start = {number: first for number, (first, _) in held.items()}
+    settings, found = compacted.book(MODEL_RELEASES.name)
     out = Book()
-    for seen in records.read(settings, MODEL_RELEASES.name, start, {number: end for number, (_, end) in held.items()}):
-        name, _, version = (seen.key or b"").decode(errors="replace").partition(AT)
+    for key, seen in found.items():
+        name, _, version = key.partition(AT)
         place, key = (out.earlier.setdefault(name, {}), version) if version else (out.serving, name)
-        if seen.value:
-            place[key] = _entry(seen)
-        else:
-            place.pop(key, None)
+        place[key] = _entry(seen)
     return settings, out
 
 
@@ -111,10 +105,10 @@ def standing(one: Served, entry: Entry | None) -> Standing:
     refused = ""
     if entry is not None:
         try:
-            return Standing(accept(entry.value, one, entry.at).manifest, entry, "")
+            return Standing(accept(entry.value, one, entry.at), entry, "")
         except Refused as error:
             refused = str(error)
-    return Standing(shipped(one).manifest, None, refused)
+    return Standing(shipped(one), None, refused)
 
 
 def usable(value: bytes, one: Served) -> Manifest:
@@ -133,18 +127,7 @@ def put(settings: Settings, rows: Sequence[tuple[str, bytes | None, Headers]]) -
 
     Raises KafkaException when one is not confirmed.
     """
-    producer = Producer({**clients.producer(settings), **records.QUIET})
-    failed: list[Any] = []
-
-    def delivered(error: Any, _: Any) -> None:
-        if error is not None:
-            failed.append(error)
-
-    for key, value, headers in rows:
-        told: Any = headers
-        producer.produce(MODEL_RELEASES.name, value, key.encode(), headers=told, on_delivery=delivered)
-        if producer.flush(FLUSH_S) or failed:
-            raise KafkaException(*failed[:1])
+    compacted.put(settings, MODEL_RELEASES.name, rows, at_once=1)
 
 
 def superseded(found: Book, name: str, version: str, champion: str) -> list[str]:

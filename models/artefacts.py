@@ -8,7 +8,7 @@ from __future__ import annotations
 import io
 import json
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from topics.schemas.models import Format
@@ -28,6 +28,15 @@ def read(form: Format, artefact: bytes) -> Any:
         Unreadable: it is not of this form.
     """
     return _READERS[form](artefact)
+
+
+def npz(arrays: Mapping[str, Any]) -> bytes:
+    """Arrays as an artefact; the same arrays make the same bytes."""
+    import numpy as np
+
+    with io.BytesIO() as file:
+        np.savez_compressed(file, **arrays)
+        return file.getvalue()
 
 
 def _json(artefact: bytes) -> Any:

@@ -12,7 +12,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, Literal
 
-from models.artefacts import Unreadable, read
+from models.artefacts import Unreadable, npz, read
 from topics.schemas.models import Feature, Format, Manifest, Release
 
 Reason = Literal[
@@ -89,6 +89,13 @@ def load(release: Release, served: Served) -> Model:
         return Model(manifest, served.load(manifest, content))
     except Exception as error:  # whatever it is, the model that serves goes on
         raise Refused("load_failed", f"it cannot be loaded: {type(error).__name__}: {error}") from error
+
+
+def amended(release: Release, version: str, arrays: Mapping[str, Any]) -> Release:
+    """The npz of a release with more arrays, or others in their place, under another name: a version never changes."""
+    artefact = npz({**read("npz", release.artefact), **arrays})
+    changes = {"version": version, "sha256": sha256(artefact).hexdigest()}
+    return Release(release.manifest.model_copy(update=changes), artefact)
 
 
 def is_expired(manifest: Manifest, at: datetime) -> bool:

@@ -12,7 +12,7 @@ import orjson
 from pydantic import BaseModel
 from redis.asyncio import Redis
 
-from tables.registry import WORKERS, Index, Table, WorkerRow, redis_key
+from tables.registry import DRIFT_BY_MODEL, WORKERS, DriftRow, Index, Table, WorkerRow, redis_key
 from tables.rows import parse
 
 T = TypeVar("T", bound=BaseModel)
@@ -147,3 +147,14 @@ async def workers(redis: Redis, since: float) -> list[Seen]:
         for name, (_, score), stored in zip(names, found, rows, strict=True)
     ]
     return sorted(seen, key=lambda worker: worker.app_id)
+
+
+async def drift(redis: Redis, name: str, version: str, days: int) -> list[DriftRow]:
+    """What was counted of the wallets that a version of the model scored, on so many days up to the last one that has any."""
+
+    def of_version(row: DriftRow) -> list[DriftRow]:
+        return [row] if row.model == version else []
+
+    found = (await page(redis, DRIFT_BY_MODEL, name, DriftRow, of_version, DRIFT_BY_MODEL.keep, None)).items
+    last = max((row.day for row in found), default=0)
+    return [row for row in found if row.day > last - days]

@@ -1,4 +1,4 @@
-"""Fraud models made on the spot: a tiny one whose levels can be told by hand, and random trees of any size."""
+"""Fraud made on the spot: a tiny model whose levels can be told by hand, random trees of any size, and wallets to score."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import io
 import math
 from collections.abc import Sequence
 from dataclasses import replace
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -14,20 +13,31 @@ import numpy as np
 
 from agents.agent import Agent
 from agents.app import WORKERS
+from models.fraud import drift
 from models.fraud.behaviour import AXES, NEIGHBOURS
-from models.fraud.profile import FEATURES
+from models.fraud.packed import LAYOUT, pack
+from models.fraud.profile import FEATURES, IN, OUT, Move, Profile
 from models.fraud.scorer import FRAUD
 from models.fraud.trees import LEAF
+from models.fraud.wallet import evidence
 from models.releases import Model, Served, load
+from tables.registry import ProfileRow
 from tests import linear
-from topics.releases import pack
+from topics import releases
 from topics.schemas.models import Release
 
 Node = tuple[str, float, Any, Any]
 """A feature, the highest value that goes left, and what is on both sides: nodes, or what a leaf says."""
 
 
-def arrays(prefix: str, trees: Sequence[Node]) -> dict[str, Any]:
+BACKWARDS = FEATURES[::-1]
+"""The features in another order than an agent computes them: a release may take them in any."""
+CUTS = (0.2, 0.45, 0.8)
+PAID_BY_MANY: Node = ("in_peers", math.log10(11), -4.0, 2.0)
+"""A fraud is who is paid by more than ten: 0.0, or 0.75."""
+
+
+def arrays(prefix: str, trees: Sequence[Node], features: Sequence[str] = FEATURES) -> dict[str, Any]:
     """Trees as a release holds them; NaN goes left."""
     rows: list[tuple[int, float, int, int, bool, float, float]] = []
     roots = []
@@ -38,7 +48,7 @@ def arrays(prefix: str, trees: Sequence[Node]) -> dict[str, Any]:
         if isinstance(node, tuple):
             feature, threshold, low, high = node
             (left, many), (right, more) = lay(low), lay(high)
-            rows[place] = (FEATURES.index(feature), threshold, left, right, True, 0.0, many + more)
+            rows[place] = (features.index(feature), threshold, left, right, True, 0.0, many + more)
         else:
             rows[place] = (LEAF, 0.0, place, place, True, float(node), 1.0)
         return place, rows[place][6]
@@ -68,24 +78,26 @@ def by_moves(*cuts: tuple[int, float], last: float) -> Node:
     return ("moves", math.log10(1 + most + 0.5), value, by_moves(*rest, last=last) if rest else last)
 
 
-def release(boosted: Sequence[Node] = (), forest: Sequence[Node] = (), version: str = "tiny") -> Release:
-    """By default, a wallet is low up to 2 moves, medium up to 4, high up to 6, and critical beyond."""
+def release(boosted: Sequence[Node] = (), version: str = "tiny", **manifest: Any) -> Release:
+    """By default, a wallet is low up to 2 moves, medium up to 4, high up to 6, and critical beyond; fields of its `manifest`."""
     found = {
-        **arrays("boosted", boosted or [by_moves((2, -4.0), (4, -2.0), (6, 0.0), last=3.0)]),
-        **arrays("forest", forest or [by_moves((3, 9.0), (5, 7.0), last=5.0)]),
+        **arrays("boosted", boosted or [by_moves((2, -4.0), (4, -2.0), (6, 0.0), last=3.0)], BACKWARDS),
+        **arrays("forest", [by_moves((3, 9.0), (5, 7.0), last=5.0)], BACKWARDS),
         "known": np.array([-4.0, 4.0]),
         "calibrated": np.array([0.0, 1.0]),
         "ordinary": np.array([4.0, 6.0, 8.0, 10.0]),
         **behaviours(len(FEATURES)),
         "famous": np.array([7, 9]),
         "wallets": np.array([3, 4]),
-        "cuts": np.array([0.2, 0.45, 0.8]),
+        "cuts": np.array(CUTS),
+        **drift.fit(np.random.default_rng(1).normal(0.7, 0.7, (400, len(FEATURES))), np.linspace(0.0, 1.0, 400)),
     }
     with io.BytesIO() as file:
         np.savez(file, **found)
         artefact = file.getvalue()
-    made = linear.release(version, "fraud", format="npz", artefact=artefact, features=list(FRAUD.features))
-    return replace(made, manifest=made.manifest.model_copy(update={"sha256": sha256(artefact).hexdigest()}))
+    features = {feature.name: feature for feature in FRAUD.features}
+    fields = {"format": "npz", "features": [features[name] for name in BACKWARDS], **manifest}
+    return linear.release(version, FRAUD.name, artefact=artefact, **fields)
 
 
 def grown(trees: int, depth: int, seed: int = 1) -> list[Node]:
@@ -117,5 +129,34 @@ def serve_tiny(folder: Path) -> None:
 def served(folder: Path) -> Served:
     """What an agent says of it, with the tiny model in `folder`."""
     shipped = folder / "fraud.release"
-    shipped.write_bytes(pack(release()))
+    shipped.write_bytes(releases.pack(release()))
     return replace(FRAUD, shipped=shipped)
+
+
+def wallet(payers: int, first: int = 1_700_000_000, out: int = 0, value: int = 10**17, each: int = 3_600) -> Profile:
+    """A wallet that was paid by so many others, the same value by each, and paid `out` times one other."""
+    profile = Profile()
+    for number in range(payers):
+        profile.move(move(IN, f"0x{number:040x}", first + each * number, value))
+    for number in range(out):
+        profile.move(move(OUT, "0x" + "ee" * 20, first + each * payers + number, value))
+    return profile
+
+
+def move(side: Any, peer: str, time: int, value: int) -> Move:
+    """A plain payment."""
+    return Move(time, side, peer, value, 21_000, 21_000, 1.0, 2, "0x", False, 0.0)
+
+
+def profile_row(address: str, profile: Profile, chain_id: int = 1, **more: Any) -> ProfileRow:
+    """A wallet's row that says this of it; judged by no model, but for `more`."""
+    about = {
+        "chain_id": chain_id,
+        "address": address,
+        "revision": 1,
+        "number": 1,
+        "level": "low",
+        "model": "none",
+        **more,
+    }
+    return ProfileRow(**about, layout=LAYOUT, moves=evidence(profile), young=pack(profile))

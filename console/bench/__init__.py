@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from console.bench import firehose, fraud, ingest, reply
+from console.bench import firehose, fraud, ingest, mev, reply
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -17,4 +17,5 @@ def bench() -> None:
 app.command()(reply.reply)
 app.command()(firehose.firehose)
 app.command()(fraud.fraud)
+app.command()(mev.mev)
 app.command()(ingest.ingest)

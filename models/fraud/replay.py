@@ -1,7 +1,7 @@
 """Labelled history as profiles: the same moves, windows and features that serve, told account by account in order of time.
 
-Ordered by (time, what); the market price that gas is measured against is what the history's own transactions pay at the time, since
-it knows no blocks.
+Ordered by (time, what); where a history knows no blocks, the market price that gas is measured against is what its own
+transactions pay at the time.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import NamedTuple
 
-from models.fraud.profile import Move, Profile, features
-from models.fraud.wallet import moves_of
+from models.fraud.profile import Move, Profile, Side, features
+from models.fraud.wallet import Listed, moves_of, on_no_list
 from topics.schemas.chain import WalletMove
 
 MARKET_STEP = 0.05
@@ -26,6 +26,8 @@ class Told(NamedTuple):
     account: str
     time: int
     move: WalletMove
+    market: int | None = None
+    """What a unit of gas cost in its block, wei; None where that is not known."""
 
 
 class AccountQuarter(NamedTuple):
@@ -49,15 +51,20 @@ class Replayed:
     transactions: int = 0
     early: dict[int, list[float]] = field(default_factory=dict)
     """Features after so many transactions."""
+    first: dict[Side, Move] = field(default_factory=dict)
+    """The first transaction on each side."""
 
 
 Fame = Callable[[str], float]
 
 
 def replay(
-    history: Iterable[Told], fame_of: Callable[[str], Fame], early: Iterable[int] = (1,)
+    history: Iterable[Told], fame_of: Callable[[str], Fame], early: Iterable[int] = (1,), listed: Listed = on_no_list
 ) -> dict[AccountQuarter, Replayed]:
-    """Profiles of every account-quarter, which begin with the quarter. `fame_of` is what an account's model knows of addresses."""
+    """Profiles of every account-quarter, which begin with the quarter. `fame_of` is what an account's model knows of addresses.
+
+    What `listed` says of peers is for rules; no feature tells it.
+    """
     marks = frozenset(early)
     found: dict[AccountQuarter, Replayed] = {}
     fames: dict[str, Fame] = {}
@@ -65,10 +72,11 @@ def replay(
         here = found.setdefault(AccountQuarter(account, quarter(time)), Replayed())
         if account not in fames:
             fames[account] = fame_of(account)
-        counted = moves_of(move, time, market, fames[account])
+        counted = moves_of(move, time, market, fames[account], listed)
         if isinstance(counted, Move):
             here.profile.move(counted)
             here.transactions += 1
+            here.first.setdefault(counted.side, counted)
             if here.transactions in marks:
                 here.early[here.transactions] = features(here.profile)
         else:
@@ -79,8 +87,8 @@ def replay(
 def _with_market(history: Iterable[Told]) -> Iterator[tuple[str, int, WalletMove, int | None]]:
     """Each row with what a unit of gas costs at the time: a running median, in steps."""
     level: float | None = None
-    for account, time, move in history:
-        if move.gas_price_wei:
+    for account, time, move, market in history:
+        if market is None and move.gas_price_wei:
             paid = math.log2(move.gas_price_wei)
             level = paid if level is None else level + max(-MARKET_STEP, min(MARKET_STEP, paid - level))
-        yield account, time, move, None if level is None else round(2.0**level)
+        yield account, time, move, market or (None if level is None else round(2.0**level))

@@ -74,7 +74,7 @@ def test_commands_and_settings_exist(path: Path) -> None:
     apps = {name: target for name, target, _ in COMMANDS}
     for name, sub in re.findall(r"bin/soba ([a-z]+)(?: ([a-z]+))?", path.read_text()):
         assert name in apps or name == "test", f"bin/soba {name}"
-        if name in ("topics", "dlq", "keys", "models", "tables"):
+        if name in ("topics", "dlq", "keys", "labels", "models", "tables"):
             module, attribute = apps[name].split(":")
             group = typer.main.get_command(getattr(__import__(module, fromlist=[attribute]), attribute))
             assert sub in group.commands, f"bin/soba {name} {sub}"  # type: ignore[attr-defined]

@@ -25,6 +25,7 @@ import pytest
 from confluent_kafka import OFFSET_BEGINNING, Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]
 
+import agents.compacted
 import agents.releases
 from agents import app
 from agents.activity import Activity
@@ -300,10 +301,10 @@ def test_every_kind_of_bad_release_is_refused_and_told_and_the_old_one_serves(
             put(sender, name, value)
             wait_for(partial(refused, name, reason))
             assert releases.current()[name].id == f"{name}/2"
-        wait_for(lambda: releases._activity.models[name].refused)
+        wait_for(lambda: releases.activity.models[name].refused)
         put(sender, name, pack(release("3", name)))
         wait_for(lambda: releases.current()[name].id == f"{name}/3")
-        assert releases._activity.models[name].refused is None
+        assert releases.activity.models[name].refused is None
 
 
 def test_a_worker_that_starts_behind_bad_releases_serves_what_the_others_do(
@@ -315,7 +316,7 @@ def test_a_worker_that_starts_behind_bad_releases_serves_what_the_others_do(
         put(sender, name, value)
     with store(settings, served(tmp_path, name)) as releases:
         assert releases.current()[name].id == f"{name}/2"
-        assert (releases._activity.models[name].refused or "").startswith("it cannot be loaded: ValueError")
+        assert (releases.activity.models[name].refused or "").startswith("it cannot be loaded: ValueError")
 
 
 def test_no_batch_is_given_models_before_all_releases_are_known(
@@ -323,7 +324,7 @@ def test_no_batch_is_given_models_before_all_releases_are_known(
 ) -> None:
     put(sender, name, pack(release("2", name)))
     with store(settings, served(tmp_path, name), start=False) as releases:
-        assert releases._activity.restoring, "a worker that waits for its models is not ready"
+        assert releases.activity.restoring, "a worker that waits for its models is not ready"
         given: list[str] = []
         batch = threading.Thread(target=lambda: given.append(releases.current()[name].id))
         batch.start()
@@ -332,7 +333,7 @@ def test_no_batch_is_given_models_before_all_releases_are_known(
         asyncio.run(releases.on_start())
         batch.join(15)
         assert given == [f"{name}/2"]
-        assert not releases._activity.restoring
+        assert not releases.activity.restoring
         asyncio.run(releases.on_stop())
 
 
@@ -353,7 +354,7 @@ def test_what_expires_goes_on_as_stale_also_after_a_start(
         assert (first.id, first.stale) == (f"{name}/2", False)
         wait_for(lambda: releases.current()[name].stale)
         assert time.time() >= end.timestamp()
-        assert releases._activity.models[name].stale
+        assert releases.activity.models[name].stale
         assert first.stale is False, "a batch in hand keeps what it was given"
     with store(settings, one) as releases:
         second = releases.current()[name]
@@ -398,7 +399,7 @@ def test_without_the_topic_the_shipped_model_serves_until_there_is_one(
 ) -> None:
     other = SimpleNamespace(name=f"{name}.releases")
     monkeypatch.setattr(agents.releases, "MODEL_RELEASES", other)
-    monkeypatch.setattr(agents.releases, "AGAIN_S", 0.1)
+    monkeypatch.setattr(agents.compacted, "AGAIN_S", 0.1)
     with store(settings, served(tmp_path, name)) as releases:
         assert releases.current()[name].id == f"{name}/shipped"
         client = AdminClient(common(settings))

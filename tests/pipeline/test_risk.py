@@ -21,8 +21,8 @@ from tables.registry import PROFILES
 from tables.rows import Row
 from tests.conftest import wait_for
 from tests.contract.facade import assessing, failed, new_chain, serving, working, write
+from tests.fraud import profile_row, wallet
 from tests.pipeline.system import reading
-from tests.tiny_fraud import profile_row, wallet
 from tests.unit.test_fraud_assess import SANCTIONED
 from topics.admin import create
 from topics.clients import producer

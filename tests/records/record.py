@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -21,13 +22,15 @@ from base.version import version
 from ingest.files import read_blocks
 from models.chain.assembly import QUIET_S
 from models.mev import detect
-from tables.registry import TABLES, WORKERS, ModelRow, WorkerRow
+from tables.registry import DRIFT, TABLES, WORKERS, DriftRow, ModelRow, WorkerRow
 from tables.rows import Row
 from tests import fraud
-from tests.linear import release
+from tests.linear import CREATED, release
 from topics import codecs, registry, releases
 from topics.headers import REPLY_TO, REQUEST_ID
 from topics.registry import TOPICS
+from topics.schemas.labels import Label, Prior
+from topics.schemas.lists import Listed
 
 FOLDER = Path(__file__).parent
 SAMPLE = FOLDER.parents[1] / "samples" / "blocks" / "ethereum-13234998"
@@ -56,6 +59,15 @@ def swaps() -> list[bytes]:
     more = {"tokenPair": "ETH/USDC", "timestamp": 1_700_000_000, "gasPrice": "50", "slippage": 0.005, "routeLength": 3}
     listed = {**swap, "toAddress": "0x01e2919679362dfbc9ee1644ba9c6da6d6245bb1", "contractInteraction": True}
     return [orjson.dumps([swap, {**swap, **more, "chainId": 1}, listed, {**swap, "slippage": 7.5}])]
+
+
+def label() -> Label:
+    """What an operator says of a wallet."""
+    prior = Prior(level="high", probability=0.7, model="fraud/1", evidence=12, trained_on=False)
+    return Label(
+        chain_id=1, address="0x" + "a1" * 20, label="fraud", source="desk", group="campaign-7", labelled_at=CREATED, confidence=0.9,
+        note="phishing", prior=prior,
+    )  # fmt: skip
 
 
 def taken(topic: str, values: Iterable[bytes], headers: Sequence[tuple[str, bytes]] = ()) -> list[Record]:
@@ -104,12 +116,18 @@ def made() -> tuple[dict[str, list[bytes]], list[Row]]:
     values["answers.risk"] = [answer.value.model_dump_json(exclude_none=True).encode() for answer in assessed.answers]
     keep(done(risk_alerts.AGENT, taken("risk.scores", values["risk.scores"])))
     values["model.releases"] = [releases.pack(release("1"))]
+    listed = Listed(list="own", address="0x" + "b0" * 20, severity="high", added_at=datetime.fromtimestamp(NOW, UTC))
+    values["lists"] = [listed.model_dump_json().encode()]
+    values["labels"] = [label().model_dump_json(exclude_none=True).encode()]
     models = [ModelRow(name="linear", version="1", stale=False)]
     worker = WorkerRow(
         service="DATA_PROCESSING", app_id="DATA_PROCESSING.validate", instance="i", pid=1, port=1, started_at=1.0, beat_at=2.0,
         progress_at=2.0, handled=3, failed=0, dead_letters=1, lag=0, models=models,
+        lists="1a2b3c4d",
     )  # fmt: skip
     rows.append(Row(WORKERS, "DATA_PROCESSING.validate:i", 2_000, worker))
+    drift = DriftRow(day=19_675, partition=0, revision=7, model="1", wallets=2, counts=[[1, 1, 0], [0, 0, 2]])
+    rows.append(Row(DRIFT, "19675:0", 7, drift))
     return values, rows
 
 

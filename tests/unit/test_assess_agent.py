@@ -15,9 +15,8 @@ from agents.runtime import check_sizes
 from models.alerts import CATALOGUE
 from models.fraud.assess import RULES
 from models.fraud.scorer import FRAUD
-from models.releases import load
 from tables.registry import ALERTS, PROFILES, RISK
-from tests.tiny_fraud import profile_row, release, wallet
+from tests.fraud import PAID_BY_MANY, model, profile_row, release, wallet
 from tests.unit.test_fraud_assess import SANCTIONED
 from tests.unit.test_fraud_requests import ALICE, BOB, EXAMPLE
 from tests.unit.wire import TRACE
@@ -26,7 +25,7 @@ from topics.schemas.alerts import KINDS, Alert
 from topics.schemas.risk import Assessment, RiskAnswer
 
 TAKEN: TypeAdapter[Any] = TypeAdapter(assess.AGENT.topic.schema)
-MODELS = {FRAUD.name: load(release(), FRAUD)}
+MODELS = {FRAUD.name: model(release([PAID_BY_MANY]))}
 HASH = "0x" + "ab" * 32
 FIT = {"fromAddress": ALICE, "toAddress": BOB, "amount": "1.5", "txHash": HASH}
 ASKED: Headers = [("request_id", b"r-1"), ("reply_to", b"replies:a"), ("traceparent", TRACE)]

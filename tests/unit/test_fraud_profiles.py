@@ -58,12 +58,13 @@ class Runtime:
         self.stored: dict[RowName, bytes] = {}
         self.outputs: list[Output] = []
 
-    def run(self, *views: WalletActivity) -> Result:
+    def run(self, *views: WalletActivity, first: int = 0, models: Models = MODELS) -> Result:
         headers = [("request_id", b"r1")]
-        batch = [Record("wallet.activity", 0, n, b"0", headers, b"", view) for n, view in enumerate(views)]
+        batch = [Record("wallet.activity", 0, n, b"0", headers, b"", view) for n, view in enumerate(views, first)]
         names = profiles.keys(batch)
         assert len(names) == len(set(names))
-        result = profiles.AGENT.call(batch, {name: self.row(name[1]) for name in names}, MODELS)
+        rows = {(table, key): parse(table.schema, self.stored.get((table, key))) for table, key in names}
+        result = profiles.AGENT.call(batch, rows, models)
         check_sizes(result)
         for row in result.rows:
             stored = b"%0*d" % (VERSION_DIGITS, row.version) + row.stored
@@ -77,7 +78,7 @@ class Runtime:
 
     def state(self) -> dict[str, dict[str, Any]]:
         """All rows but for their revisions."""
-        rows = {key: self.row(key) for _, key in self.stored}
+        rows = {key: self.row(key) for table, key in self.stored if table is PROFILES}
         return {key: row.model_dump(exclude={"revision"}) for key, row in sorted(rows.items()) if row is not None}
 
     def levels(self) -> dict[str, str]:

@@ -6,7 +6,9 @@ import csv
 import json
 import os
 import random
+import shutil
 from datetime import UTC, datetime
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -20,17 +22,20 @@ from console import evaluate_fraud, fraud_data
 from console.evaluate import app as evaluate
 from console.local.errors import LocalError
 from console.train import app as train_app
-from models.fraud import training
+from models.artefacts import npz, read
+from models.fraud import fit, training
+from models.fraud.campaigns import FOLDS, Label, fold_of
+from models.fraud.popularity import Popularity, dealings
 from models.fraud.profile import FEATURES, features
 from models.fraud.replay import Told, quarter, replay
 from models.fraud.scorer import FRAUD, Scorer
 from models.fraud.shapley import Shapley
-from models.fraud.training import FOLDS, Label, Popularity, dealings, fold_of
 from models.fraud.trees import LEAF, Trees
 from models.fraud.wallet import HOP_S, Windows, moves_of
 from models.releases import load
-from topics.releases import unpack
+from topics.releases import pack, unpack
 from topics.schemas.chain import WalletMove
+from topics.schemas.models import Release
 
 try:
     import lightgbm
@@ -113,14 +118,25 @@ def history(folder: Path) -> tuple[list[Told], dict[str, Label]]:
     return fraud_data.read(folder, lambda text: None)
 
 
+def shrink(few: pytest.MonkeyPatch) -> None:
+    """Make training short."""
+    few.setattr(training, "ROUNDS", 10)
+    few.setattr(training, "PAST_ROUNDS", 10)
+    few.setattr(fit, "ISOLATION_TREES", 10)
+
+
+@pytest.fixture
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Short training."""
+    shrink(monkeypatch)
+
+
 @pytest.fixture(scope="module")
 def made(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
     """What `soba train fraud` writes, and what it prints."""
     out = tmp_path_factory.mktemp("models")
     with pytest.MonkeyPatch.context() as few:
-        few.setattr(training, "ROUNDS", 10)
-        few.setattr(training, "PAST_ROUNDS", 10)
-        few.setattr(training, "ISOLATION_TREES", 10)
+        shrink(few)
         result = CliRunner().invoke(train_app, ["fraud", "--data", str(folder), "--out", str(out), "--json"])
     assert result.exit_code == 0, result.output
     return out, json.loads(result.stdout.splitlines()[-1])
@@ -235,8 +251,7 @@ def test_evaluation_scores_every_account_quarter_by_a_model_that_has_not_seen_it
     made: tuple[Path, dict[str, Any]], folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     out, printed = made
-    monkeypatch.setattr(evaluate_fraud, "UNSEEN", out / "unseen")
-    monkeypatch.setattr(evaluate_fraud, "SERVING", out / "fraud.release")
+    monkeypatch.setattr(evaluate_fraud, "FOLDER", out)
     file = tmp_path / "scores.csv"
     result = CliRunner().invoke(evaluate, ["fraud", "--data", str(folder), "--out", str(file), "--json"])
     assert result.exit_code in (0, 1), result.output
@@ -266,7 +281,7 @@ def test_trees_say_what_lightgbm_says_and_why() -> None:
         "zero_as_missing": False,
     }
     trained = lightgbm.train(settings, lightgbm.Dataset(values, flags), 30)
-    trees = Trees.of(training._boosted(trained.dump_model()), "boosted")
+    trees = Trees.of(fit._boosted(trained.dump_model()), "boosted")
     fresh = chance.normal(size=(300, 6))
     fresh[chance.random(fresh.shape) < 0.2] = np.nan
     assert np.abs(trees.sums(fresh) - trained.predict(fresh, raw_score=True)).max() < 1e-9
@@ -281,7 +296,7 @@ def test_paths_that_are_too_long_to_be_explained_are_refused() -> None:
     settings = {"objective": "binary", "verbose": -1, "num_leaves": 1000, "min_data_in_leaf": 1, "num_threads": 1}
     trained = lightgbm.train(settings, lightgbm.Dataset(values, (values**3).sum(axis=1) > 0), 30)
     with pytest.raises(ValueError, match="less deep"):
-        Shapley.of(Trees.of(training._boosted(trained.dump_model()), "boosted"))
+        Shapley.of(Trees.of(fit._boosted(trained.dump_model()), "boosted"))
 
 
 def test_the_flat_forest_is_scikit_learns() -> None:
@@ -289,17 +304,102 @@ def test_the_flat_forest_is_scikit_learns() -> None:
 
     values = np.random.default_rng(4).normal(size=(500, 5)).astype(np.float32)
     forest = IsolationForest(n_estimators=50, max_samples=256, random_state=2).fit(values)
-    trees = Trees.of(training.flattened(forest), "forest")
+    trees = Trees.of(fit.flattened(forest), "forest")
     mean = trees.sums(values.astype(float)) / 50
-    scored = -(2.0 ** (-mean / training._average_path(256)))
+    scored = -(2.0 ** (-mean / fit._average_path(256)))
     assert np.abs(scored - forest.score_samples(values)).max() < 1e-6
+
+
+def test_the_same_data_makes_the_same_model(history: tuple[list[Told], dict[str, Label]], small: None) -> None:
+    """Byte for byte, so that a refit can be checked by whoever has its data."""
+    now = datetime(2024, 1, 1, tzinfo=UTC)
+    first, again = (training.train(*history, "1", "soba", now, lambda text: None).releases for _ in range(2))
+    assert {name: one.manifest for name, one in first.items()} == {name: one.manifest for name, one in again.items()}
+    assert {*first} == {"fraud", "past", *(f"{kind}-{fold}" for kind in ("fold", "past") for fold in range(FOLDS))}
+
+
+def test_a_history_of_one_quarter_makes_no_models_of_the_past(
+    history: tuple[list[Told], dict[str, Label]], small: None
+) -> None:
+    told, labels = history
+    late = [one._replace(time=BEGIN + place) for place, one in enumerate(told)]
+    made = training.train(late, labels, "1", "soba", datetime(2024, 1, 1, tzinfo=UTC), lambda text: None)
+    assert {*made.releases} == {"fraud", *(f"fold-{fold}" for fold in range(FOLDS))}
+    assert "past_auc" not in made.figures and made.figures["auc"] > 0.9
+
+
+def test_too_little_history_is_told(history: tuple[list[Told], dict[str, Label]]) -> None:
+    told, labels = history
+    few = [one for one in told if not labels[one.account].fraud or int(one.account, 16) < 20]
+    same = {account: Label(label.fraud, str(label.fraud)) for account, label in labels.items()}
+    now = datetime(2024, 1, 1, tzinfo=UTC)
+    for moves, known, words in (
+        ([], labels, "only 0 fraud accounts"),
+        (few, labels, "only 10 fraud accounts"),
+        (told, same, "too few campaigns, in 1 of 5"),
+    ):
+        with pytest.raises(training.TooLittle, match=words):
+            training.train(moves, known, "1", "soba", now, lambda text: None)
+
+
+def test_where_blocks_tell_the_market_it_is_not_guessed(history: tuple[list[Told], dict[str, Label]]) -> None:
+    """As in wallet.activity: features of history are then those of serving."""
+    gas = 7 * 10**9
+    told = [one._replace(market=gas) for one in history[0] if one.time // HOP_S == BEGIN // HOP_S + 1]
+    replayed = replay(told, lambda account: lambda address: 0.0)
+    windows: dict[str, Windows] = {}
+    for one in told:
+        windows.setdefault(one.account, Windows()).add([moves_of(one.move, one.time, gas, lambda address: 0.0)])
+    for (account, _), seen in replayed.items():
+        served = windows[account].scored
+        assert served is not None and repr(features(served)) == repr(features(seen.profile))
+
+
+def test_a_release_is_told_what_it_was_trained_on_without_another_word_of_it(
+    made: tuple[Path, dict[str, Any]], folder: Path, tmp_path: Path
+) -> None:
+    """The model and what it says stay; the reference is that which training itself writes."""
+    trained = unpack((made[0] / "fraud.release").read_bytes())
+    arrays = read("npz", trained.artefact)
+    bare = {name: array for name, array in arrays.items() if not name.startswith("reference_")}
+    artefact = npz(bare)
+    manifest = trained.manifest.model_copy(update={"version": "bare", "sha256": sha256(artefact).hexdigest()})
+    shutil.copytree(made[0] / "unseen", tmp_path / "unseen")
+    file = tmp_path / "fraud.release"
+    file.write_bytes(pack(Release(manifest, artefact)))
+    assert scorer(file).reference is None
+    vectors = np.random.default_rng(2).normal(size=(50, len(FEATURES)))
+    said, unusual = scorer(file).score(vectors), scorer(file).anomaly(vectors)
+
+    told = CliRunner().invoke(train_app, ["reference", "--data", str(folder), "--out", str(tmp_path)])
+    assert told.exit_code == 0, told.output
+    after = unpack(file.read_bytes())
+    assert after.manifest.version == "bare.1"
+    now = scorer(file)
+    assert (now.score(vectors).probability == said.probability).all()
+    assert (now.anomaly(vectors) == unusual).all() and now.score(vectors).levels == said.levels
+    rewritten = read("npz", after.artefact)
+    assert rewritten.keys() == arrays.keys()
+    assert all(np.array_equal(rewritten[name], arrays[name], equal_nan=True) for name in bare)
+    edges, reference = rewritten["reference_edges"], now.reference
+    assert reference is not None and np.allclose(edges, arrays["reference_edges"])
+    assert np.abs(reference.counts - arrays["reference_counts"]).sum() <= 4, (
+        "a score on an edge may fall on either side"
+    )
+
+
+def test_a_release_is_not_told_of_other_data(made: tuple[Path, dict[str, Any]], folder: Path, tmp_path: Path) -> None:
+    for name in (fraud_data.TRANSACTIONS, fraud_data.TRANSFERS):
+        (tmp_path / name).write_bytes((folder / name).read_bytes())
+    labels = (folder / fraud_data.LABELS).read_text()
+    (tmp_path / fraud_data.LABELS).write_text(labels.replace("g0-1", "g9-1"))
+    told = CliRunner().invoke(train_app, ["reference", "--data", str(tmp_path), "--out", str(made[0])])
+    assert isinstance(told.exception, LocalError) and "was not trained on" in str(told.exception)
 
 
 @pytest.mark.parametrize("name", ["boosted_left", "boosted_roots", "boosted_value", "cuts", "known", "behaviour_core"])
 def test_arrays_that_are_no_model_are_refused(made: tuple[Path, dict[str, Any]], name: str) -> None:
     release = unpack((made[0] / "fraud.release").read_bytes())
-    from models.artefacts import read
-
     arrays = read("npz", release.artefact)
     broken = {**arrays, name: np.array([LEAF, 5_000_000])}
     with pytest.raises((ValueError, KeyError)):

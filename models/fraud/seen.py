@@ -1,0 +1,53 @@
+"""Labelled account-quarters as feature vectors: what a model learns from, and what it is measured on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.fraud import first_contact
+from models.fraud.campaigns import Labels
+from models.fraud.profile import FEATURES, IN, OUT, Side, features
+from models.fraud.replay import AccountQuarter, Replayed
+from models.fraud.walk import Floats
+
+EARLY = (1, 3, 10, 30)
+"""A wallet is also learnt from as it looked after so many transactions, each look for less."""
+
+
+@dataclass(slots=True)
+class Seen:
+    """Account-quarters as one model sees them: `units` in order, and the vectors of each, (units, features)."""
+
+    units: list[AccountQuarter]
+    vectors: Floats
+    early: dict[int, Floats]
+    """Vectors after so many transactions; NaN where there were fewer."""
+    asked: dict[Side, Floats]
+    """Vectors of the first move on each side, as a request for it would tell; NaN where there was none."""
+    transactions: NDArray[np.int64]
+    fraud: NDArray[np.bool_]
+    groups: list[str]
+
+    @classmethod
+    def of(cls, replayed: Mapping[AccountQuarter, Replayed], labels: Labels) -> Seen:
+        """All account-quarters with a transaction."""
+        units = sorted(unit for unit, one in replayed.items() if one.transactions)
+        nothing = [np.nan] * len(FEATURES)
+        return cls(
+            units,
+            np.array([features(replayed[unit].profile) for unit in units]).reshape(len(units), len(FEATURES)),
+            {mark: np.array([replayed[unit].early.get(mark, nothing) for unit in units]) for mark in EARLY},
+            {side: first_contact.vectors([replayed[unit].first.get(side) for unit in units]) for side in (IN, OUT)},
+            np.array([replayed[unit].transactions for unit in units], np.int64),
+            np.array([labels[unit.account].fraud for unit in units], np.bool_),
+            [labels[unit.account].group for unit in units],
+        )
+
+    @property
+    def quarters(self) -> NDArray[np.str_]:
+        """Of each unit."""
+        return np.array([unit.quarter for unit in self.units])
