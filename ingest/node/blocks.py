@@ -8,9 +8,6 @@ from typing import Any
 
 from ingest.node.rpc import Behind, Call, Endpoint, NodeError, Refused
 
-RECEIPTS_AT_ONCE = 100
-"""Receipts in a batch, of a node that gives them one by one only."""
-
 
 @dataclass(frozen=True, slots=True)
 class Raw:
@@ -114,11 +111,7 @@ async def _receipts(endpoint: Endpoint, blocks: list[dict[str, Any]]) -> list[An
 
 async def _one_by_one(endpoint: Endpoint, block: dict[str, Any]) -> list[Any]:
     hashes = [one["hash"] if isinstance(one, dict) else one for one in block["transactions"]]
-    calls = [Call("eth_getTransactionReceipt", [hash]) for hash in hashes]
-    receipts: list[Any] = []
-    for start in range(0, len(calls), RECEIPTS_AT_ONCE):
-        receipts += await endpoint.ask(calls[start : start + RECEIPTS_AT_ONCE])
-    return receipts
+    return await endpoint.ask([Call("eth_getTransactionReceipt", [hash]) for hash in hashes])
 
 
 def _complete(block: dict[str, Any], receipts: Any) -> bool:

@@ -22,7 +22,6 @@ from topics.headers import CONTENT_TYPE
 from topics.registry import CHAIN_EVENTS
 from topics.schemas.chain import Block
 
-CALLS_AT_ONCE = 100
 T = TypeVar("T")
 
 
@@ -93,11 +92,8 @@ class Envelopes:
         """Ask for all of `wanted`; whether anything was learnt."""
         asked = [(one, requests(one)) for one in wanted]
         calls = [Call(request.method, request.params) for _, each in asked for request in each]
-        answers: list[object] = []
-        for start in range(0, len(calls), CALLS_AT_ONCE):
-            answers += await endpoint.ask(calls[start : start + CALLS_AT_ONCE])
         # A call that reverted is an answer: such a contract has no such function.
-        told = iter(None if isinstance(answer, Refused) else answer for answer in answers)
+        told = iter(None if isinstance(answer, Refused) else answer for answer in await endpoint.ask(calls))
         learnt = False
         for one, each in asked:
             learnt |= learn(self.facts, one, [next(told) for _ in each])
