@@ -16,9 +16,10 @@ import psutil
 import typer
 
 from base.garbage import collect_rarely
-from console.bench.chain import ETHER, GAS, GWEI, Chain, Uniswap, calldata, path
+from console.bench.chain import ETHER, GAS, GWEI, Chain, calldata
 from console.bench.reply import RESULTS
 from console.bench.stage import Stage, confine, say, stage
+from console.bench.uniswap import Uniswap, path
 from console.figures import Figure, document, show
 from ingest.node.cursor import Cursor
 from ingest.node.envelopes import Envelopes

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from base.settings import Settings
-from console.bench.chain import Chain, Uniswap
+from console.bench.chain import Chain
+from console.bench.uniswap import Uniswap
 from tests.chain.proxies import Answer, proxied, wired
 from tests.chain.watch import Events, canonical, ingesting, logged
 from tests.conftest import wait_for

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from base.settings import Settings
-from console.bench.chain import ETHER, Chain, Uniswap
+from console.bench.chain import ETHER, Chain
+from console.bench.uniswap import Uniswap
 from tests.chain.proxies import Answer, proxied
 from tests.chain.watch import Events, ingesting, lines, logged
 from tests.conftest import wait_for
