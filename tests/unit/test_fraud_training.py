@@ -103,6 +103,12 @@ def rows() -> tuple[list[dict[str, Any]], list[dict[str, Any]], list[dict[str, s
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Labelled history as it is published."""
     where = tmp_path_factory.mktemp("history")
+    publish(where)
+    return where
+
+
+def publish(where: Path) -> None:
+    """Write it into a folder."""
     transactions, transfers, labels = rows()
     parquet.write_table(pa.Table.from_pylist(transactions), where / fraud_data.TRANSACTIONS)
     parquet.write_table(pa.Table.from_pylist(transfers), where / fraud_data.TRANSFERS)
@@ -110,7 +116,6 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         lines = csv.DictWriter(text, ("address", "label", "group"))
         lines.writeheader()
         lines.writerows(labels)
-    return where
 
 
 @pytest.fixture(scope="module")
