@@ -32,6 +32,8 @@ class Activity:
     """Agents fed by batch consume that have not been told yet which partitions are theirs."""
     models: dict[str, ModelRow] = field(default_factory=dict)
     """The models that the worker serves, by name."""
+    lists: str = ""
+    """The lists of addresses that it knows, by their mark; empty where it asks for none."""
 
     @property
     def lag(self) -> int:

@@ -13,6 +13,7 @@ from typing import Any, Literal, NamedTuple, Protocol, cast
 
 from pydantic import BaseModel
 
+from models.fraud.lists import SHIPPED, Lists
 from models.releases import Models, Served
 from tables.registry import Table
 from tables.rows import Answer, Row
@@ -92,13 +93,15 @@ def no_rows(batch: Sequence[Record]) -> list[RowName]:
 
 Handle = Callable[[Sequence[Record], Rows], Result]
 HandleWithModels = Callable[[Sequence[Record], Rows, Models], Result]
+HandleWithLists = Callable[[Sequence[Record], Rows, Models, Lists], Result]
 
 
 @dataclass(frozen=True, slots=True)
 class Agent:
     """One agent of a Faust app. `keys` names the rows that `handle` reads, for the whole batch at once.
 
-    `models` are the trained models that it serves: then `handle` takes them as its third argument, each batch those of one moment.
+    `models` are the trained models that it serves: then `handle` takes them as its third argument, each batch those of one moment,
+    and as its fourth, where it `lists`, the lists of addresses.
     `feed` is a Faust stream, or confluent-kafka's batch consume for topics of very many small messages or of questions that
     somebody waits for; the handler cannot tell which. `own` are the tables whose rows only this agent writes, which are kept in a
     write-through cache.
@@ -106,16 +109,19 @@ class Agent:
 
     name: str
     topic: Topic
-    handle: Handle | HandleWithModels
+    handle: Handle | HandleWithModels | HandleWithLists
     keys: Callable[[Sequence[Record]], list[RowName]] = no_rows
     own: tuple[Table, ...] = ()
     feed: Literal["stream", "consume"] = "stream"
     models: tuple[Served, ...] = ()
+    lists: bool = False
     at_once: int = 64
     """How many records of a batch consume are done, and given out, together: nobody waits long for the answers to others."""
 
-    def call(self, batch: Sequence[Record], rows: Rows, models: Models) -> Result:
-        """Handle a batch; an agent without models is not given any."""
+    def call(self, batch: Sequence[Record], rows: Rows, models: Models, lists: Lists = SHIPPED) -> Result:
+        """Handle a batch; an agent is given no models or lists that it does not ask for."""
+        if self.lists:
+            return cast(HandleWithLists, self.handle)(batch, rows, models, lists)
         if self.models:
             return cast(HandleWithModels, self.handle)(batch, rows, models)
         return cast(Handle, self.handle)(batch, rows)

@@ -22,6 +22,7 @@ from agents.activity import Activity
 from agents.agent import Agent, Partitioned
 from agents.consume import ConsumeFeed
 from agents.labels import labelling
+from agents.lists import listing
 from agents.pulse import Pulse
 from agents.releases import serving
 from agents.runtime import Outlet
@@ -170,7 +171,7 @@ def build(worker: Worker, settings: Settings) -> Any:
     activity = Activity()
     outlet = Outlet(settings, activity)
     threads = []
-    for made in (serving, watching, labelling):
+    for made in (serving, listing, watching, labelling):
         if (service := made(agents, settings, outlet)) is not None:
             app.service(service)
     for agent in agents:

@@ -17,12 +17,15 @@ from pydantic import BaseModel, ValidationError
 from agents.agent import Agent, DeadLetter, Output, Record, Result, RowName, Rows
 from agents.validate import MOST_FAULTS
 from base.wording import distinct, wording
+from models.chain import gas
 from models.fraud import requests
 from models.fraud.assess import Case, Known, assess
+from models.fraud.lists import Lists
 from models.fraud.scorer import FRAUD
 from models.fraud.wallet import current
+from models.fraud.wallet_rules import LISTED
 from models.releases import Models
-from tables.registry import PROFILES, RISK, RISK_BY_TRANSACTION, RISK_BY_WALLET, ProfileRow
+from tables.registry import GAS, PROFILES, RISK, RISK_BY_TRANSACTION, RISK_BY_WALLET, GasRow, ProfileRow
 from tables.rows import Answer, Pointer, Row
 from topics.codecs import TOO_MANY_FAULTS, Unfit, element_slices
 from topics.headers import REPLY_TO, REQUEST_ID, cloud_event
@@ -57,9 +60,18 @@ def _wallet(request: SwapRequest, address: str | None) -> str | None:
     return f"{request.chain_id}:{address.lower()}" if address is not None and requests.is_address(address) else None
 
 
+def _day(request: SwapRequest, now: float) -> str | None:
+    """The key of the day whose gas prices its own is held against; None where it names none."""
+    if request.gas_price is None:
+        return None
+    at = int(now) if request.timestamp is None else request.timestamp
+    return f"{request.chain_id}:{at // gas.DAY_S}"
+
+
 def keys(batch: Sequence[Record]) -> list[RowName]:
-    """What was said of each request before, and what is known of its wallets."""
+    """What was said of each request before, what is known of its wallets, and what gas costs on its day."""
     names: dict[RowName, None] = {}
+    now = time.time()
     for record in batch:
         for element in _elements(record):
             names[RISK, element.id] = None
@@ -68,12 +80,15 @@ def keys(batch: Sequence[Record]) -> list[RowName]:
                 for address in (request.from_address, request.to_address):
                     if (wallet := _wallet(request, address)) is not None:
                         names[PROFILES, wallet] = None
+                if (day := _day(request, now)) is not None:
+                    names[GAS, day] = None
     return list(names)
 
 
-def handle(batch: Sequence[Record], rows: Rows, models: Models) -> Result:
+def handle(batch: Sequence[Record], rows: Rows, models: Models, lists: Lists) -> Result:
     """Assess what is new, all of a batch at one time and by one model; refuse what is no request, or cannot be."""
     result, now = Result(), time.time()
+    days = {key: _price(row) for (table, key), row in rows.items() if table is GAS}
     told: dict[str, Assessment] = {}
     cases: dict[str, tuple[Case, Record]] = {}
     asked: list[tuple[str, Record, bool]] = []
@@ -88,12 +103,13 @@ def handle(batch: Sequence[Record], rows: Rows, models: Models) -> Result:
                 refused.append((element, faults))
                 continue
             if not again and isinstance(element.value, SwapRequest):
-                cases[element.id] = _case(element.id, record, element.value, rows), record
+                day_wei = days.get(_day(element.value, now) or "")
+                cases[element.id] = _case(element.id, record, element.value, rows, day_wei), record
             asked.append((element.id, record, again))
         _refuse(result, record, refused)
     model = models.get(FRAUD.name)
     scorer, by, stale = (None, "", False) if model is None else (model.loaded, model.id, model.stale)
-    for one in assess([case for case, _ in cases.values()], scorer, by, stale, now):
+    for one in assess([case for case, _ in cases.values()], scorer, by, stale, now, lists):
         told[one.id] = one
         result.outputs.append(_output(one, cases[one.id][1]))
         result.rows.append(Row(RISK, one.id, one.revision, one, _pointers(one)))
@@ -122,16 +138,22 @@ def _unfit(value: object) -> list[Fault]:
     return [Fault(field="", code="wrong_type", message="it is no swap request; give fromAddress and amount")]
 
 
-def _case(id: str, record: Record, request: SwapRequest, rows: Rows) -> Case:
-    ends = (_known(rows, _wallet(request, address)) for address in (request.from_address, request.to_address))
-    return Case(id, record.offset, request, *ends)
+def _case(id: str, record: Record, request: SwapRequest, rows: Rows, day_wei: float | None) -> Case:
+    sender, receiver = (_known(rows, _wallet(request, end)) for end in (request.from_address, request.to_address))
+    return Case(id, record.offset, request, sender, receiver, day_wei)
+
+
+def _price(row: BaseModel | None) -> float | None:
+    return gas.Day(row.bins, row.folded, row.kept).median_wei() if isinstance(row, GasRow) else None
 
 
 def _known(rows: Rows, wallet: str | None) -> Known | None:
     row = None if wallet is None else rows.get((PROFILES, wallet))
     if not isinstance(row, ProfileRow) or not row.moves:
         return None
-    return Known(row.moves, partial(current, row), row.model, row.probability, row.anomaly)
+    # Lists are asked anew for each request: what the row says of them is older.
+    alerts = [alert for alert in row.alerts if alert.code != LISTED]
+    return Known(row.moves, partial(current, row), row.model, row.probability, row.anomaly, alerts, row.exposure)
 
 
 def _refuse(result: Result, record: Record, refused: Sequence[tuple[_Element, list[Fault]]]) -> None:
@@ -172,4 +194,6 @@ def _pointers(one: Assessment) -> tuple[Pointer, ...]:
     return tuple(found)
 
 
-AGENT = Agent("assess", SWAP_REQUESTS, handle, keys, own=(RISK,), feed="consume", models=(FRAUD,), at_once=256)
+AGENT = Agent(
+    "assess", SWAP_REQUESTS, handle, keys, own=(RISK,), feed="consume", models=(FRAUD,), lists=True, at_once=256
+)

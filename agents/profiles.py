@@ -1,6 +1,7 @@
 """profiles: wallet.activity → the PROFILES table and risk.scores: every wallet is updated and scored as it moves.
 
-A wallet is judged by all that its row then knows, its newest block included and nothing after it. The vectors of a whole batch are
+A wallet is judged by all that its row then knows, its newest block included and nothing after it: by the model, by lists and by
+named rules (`models.fraud.wallet_rules`). The vectors of a whole batch are
 scored at once, one for each block of a wallet, so that what is told does not depend on how blocks were batched. risk.scores hears
 of a wallet only when its level changes. A sample of the wallets is counted in the table `drift`.
 """
@@ -10,13 +11,16 @@ from __future__ import annotations
 from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 
 from agents import drift
 from agents.agent import Agent, Output, Record, Result, RowName, Rows
-from models.fraud.profile import FEATURES, features
+from models.fraud import wallet_rules
+from models.fraud.lists import Lists
+from models.fraud.profile import FEATURES, Profile, features
 from models.fraud.scorer import FRAUD, Scorer
 from models.fraud.wallet import Memory, evidence, said
 from models.releases import Model, Models
@@ -25,7 +29,7 @@ from tables.rows import Row
 from topics.headers import cloud_event
 from topics.registry import RISK_SCORES, WALLET_ACTIVITY
 from topics.schemas.chain import WalletActivity
-from topics.schemas.wallet import Judged, Level, WalletRisk
+from topics.schemas.wallet import Exposure, Judged, Level, WalletRisk, Warned
 
 DIGITS = 6
 """Of scores: what a last bit may differ by says nothing."""
@@ -45,6 +49,7 @@ class _Score(NamedTuple):
     """How a wallet is judged; a row of it says no more."""
 
     level: Level
+    """The higher one of the model's and what the alerts amount to."""
     probability: float | None
     anomaly: float | None
 
@@ -63,6 +68,8 @@ class _Step(NamedTuple):
     vector: int
     """Its place among the batch's vectors; `UNJUDGED` where nothing is known of the wallet."""
     moves: int
+    alerts: list[Warned]
+    exposure: Exposure | None
 
 
 def keys(batch: Sequence[Record]) -> list[RowName]:
@@ -71,7 +78,7 @@ def keys(batch: Sequence[Record]) -> list[RowName]:
     return [*((PROFILES, key) for key in wallets), *drift.keys(batch)]
 
 
-def handle(batch: Sequence[Record], rows: Rows, models: Models) -> Result:
+def handle(batch: Sequence[Record], rows: Rows, models: Models, lists: Lists) -> Result:
     """Take in what each block says of each wallet, in order; then score all of it."""
     result = Result()
     model = models[FRAUD.name]
@@ -83,34 +90,34 @@ def handle(batch: Sequence[Record], rows: Rows, models: Models) -> Result:
         view: WalletActivity = record.value
         if view.status == "clock":
             continue
+        listed = partial(lists.names, view.chain_id)
         for key, moves in view.wallets.items():
             hand = hands.get(key)
             if hand is None:
                 hand = hands[key] = _hand(rows.get((PROFILES, key)))
-            verdict = hand.memory.take(said(view, moves, scorer.fame))
+            verdict = hand.memory.take(said(view, moves, scorer.fame, listed))
             if verdict == "too_late":
                 result.warned[verdict] += 1
             if verdict != "new":
                 continue
             hand.revision = max(view.revision, hand.revision + 1)
             profile = hand.memory.scored
+            told = key, record, hand.revision, hand.memory.number
             if profile is None:
-                steps.append(_Step(key, record, hand.revision, hand.memory.number, UNJUDGED, 0))
+                steps.append(_Step(*told, UNJUDGED, 0, [], None))
             else:
-                steps.append(
-                    _Step(
-                        key, record, hand.revision, hand.memory.number, len(vectors) // len(FEATURES), evidence(profile)
-                    )
-                )
+                alerts = _alerts(profile, view.chain_id, _address(key), lists)
+                exposure = wallet_rules.exposure(profile)
+                steps.append(_Step(*told, len(vectors) // len(FEATURES), evidence(profile), alerts, exposure))
                 vectors.extend(features(profile))
     if not steps:
         return result
     scores = _scored(scorer, vectors)
     last: dict[str, tuple[_Step, _Score]] = {}
     for step in steps:
-        hand, score = hands[step.key], _NONE if step.vector == UNJUDGED else scores[step.vector]
+        hand, score = hands[step.key], _score(scores, step)
         if score.level != hand.level:
-            result.outputs.append(_output(step, score, model))
+            result.outputs.append(_output(step, score, model, lists))
             hand.level = score.level
         last[step.key] = step, score
     result.rows = [
@@ -122,8 +129,16 @@ def handle(batch: Sequence[Record], rows: Rows, models: Models) -> Result:
     return result
 
 
+def _alerts(profile: Profile, chain_id: int, address: str, lists: Lists) -> list[Warned]:
+    """What lists and rules say of a wallet; of most nothing."""
+    found = wallet_rules.of_wallet(profile, chain_id)
+    if hits := lists.hits(chain_id, address):
+        found += wallet_rules.of_lists(hits, address)
+    return found
+
+
 def _scored(scorer: Scorer, vectors: array[float]) -> list[_Score]:
-    """How each vector is judged; how unusual it is only where its level is not low."""
+    """How the model judges each vector; how unusual it is only where its level is not low."""
     if not vectors:
         return []
     rows = np.frombuffer(vectors).reshape(-1, len(FEATURES))
@@ -135,7 +150,17 @@ def _scored(scorer: Scorer, vectors: array[float]) -> list[_Score]:
     return list(map(_Score, scores.levels, np.round(scores.probability, DIGITS).tolist(), rank))
 
 
-def _output(step: _Step, score: _Score, model: Model) -> Output:
+def _score(scores: Sequence[_Score], step: _Step) -> _Score:
+    """How a step is judged, by the model and by its alerts."""
+    if step.vector == UNJUDGED:
+        return _NONE
+    score = scores[step.vector]
+    if not step.alerts:
+        return score
+    return score._replace(level=wallet_rules.worst([score.level, *(alert.severity for alert in step.alerts)]))
+
+
+def _output(step: _Step, score: _Score, model: Model, lists: Lists) -> Output:
     said = WalletRisk(
         id=step.key,
         revision=step.revision,
@@ -145,7 +170,15 @@ def _output(step: _Step, score: _Score, model: Model) -> Output:
         risk_level=score.level,
         model=model.id,
         stale=model.stale,
-        at=Judged(block_number=step.number, evidence=step.moves, probability=score.probability, anomaly=score.anomaly),
+        at=Judged(
+            block_number=step.number,
+            evidence=step.moves,
+            probability=score.probability,
+            anomaly=score.anomaly,
+            alerts=step.alerts,
+            exposure=step.exposure,
+            lists_version=lists.version,
+        ),
     )
     headers = cloud_event(f"{step.key}:{step.revision}", AGENT.name, "soba.risk.wallet", step.record.headers)
     return Output(RISK_SCORES.name, step.key.encode(), said.model_dump_json(exclude_none=True).encode(), headers)
@@ -161,6 +194,8 @@ def _row(step: _Step, score: _Score, memory: Memory, model: str) -> ProfileRow:
         probability=score.probability,
         anomaly=score.anomaly,
         model=model,
+        alerts=step.alerts,
+        exposure=step.exposure,
         **memory.fields(),
     )
 
@@ -175,4 +210,4 @@ def _hand(row: object) -> _Hand:
     return _Hand(Memory(None), -1, "low")
 
 
-AGENT = Agent("profiles", WALLET_ACTIVITY, handle, keys, own=(PROFILES, DRIFT), models=(FRAUD,))
+AGENT = Agent("profiles", WALLET_ACTIVITY, handle, keys, own=(PROFILES, DRIFT), models=(FRAUD,), lists=True)

@@ -119,6 +119,7 @@ class Pulse(Service):
             lag=activity.lag,
             busy_since=activity.busy_since,
             models=list(activity.models.values()),
+            lists=activity.lists,
         )
 
     def _measure_lag(self) -> None:

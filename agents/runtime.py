@@ -30,12 +30,13 @@ from redis.retry import Retry
 
 from agents import spans, telling
 from agents.activity import Activity
-from agents.agent import Agent, DeadLetter, Output, Record, Result, RowName, Rows, no_rows
+from agents.agent import Agent, DeadLetter, Output, Record, Result, RowName, Rows
 from agents.trouble import NotTaken, Troubles, explained
 from base import metrics, tracing
 from base.exits import EXIT_DEAD_LETTERS, EXIT_FAILING, end_now
 from base.settings import Settings
 from base.wording import wording
+from models.fraud.lists import SHIPPED, Lists
 from models.releases import Models
 from tables import rows as table_rows
 from tables.rows import Answer
@@ -111,6 +112,8 @@ class Outlet:
         self.troubles = Troubles(settings)
         self.models: Callable[[], Models] = dict
         """The models that serve now. A worker without any has none."""
+        self.lists: Callable[[], Lists] = lambda: SHIPPED
+        """The lists of addresses as they stand now."""
         self._producer = Producer(clients.producer(settings))
         self._run_id: bytes | None = None
         self._redis: redis.Redis = redis.Redis.from_url(
@@ -253,13 +256,13 @@ class Runner:
         self.agent = agent
         self._outlet = outlet
         self._schema: TypeAdapter[Any] = TypeAdapter(agent.topic.schema)
-        # Who names no rows reads none: nothing to remember for it.
-        self._own = frozenset(() if agent.keys is no_rows else (table.name for table in agent.own))
+        self._own = frozenset(table.name for table in agent.own)
         self._cache: OrderedDict[RowName, BaseModel | None] = OrderedDict()
         self._limit = DeadLetterLimit()
         self._stale = threading.Event()
         self._models: Models = {}
         """Those of the batch in hand: one that is released meanwhile waits for the next, also where the batch is halved."""
+        self._lists = SHIPPED
 
     def assigned(self) -> None:
         """Partitions have changed hands: rows may have been written by others since. The next batch forgets what it knew."""
@@ -277,6 +280,8 @@ class Runner:
                 self._cache.clear()
             if self.agent.models:
                 self._models = self._outlet.models()
+            if self.agent.lists:
+                self._lists = self._outlet.lists()
             began = time.perf_counter()
             batch, letters = self._parse(raw)
             if letters:
@@ -309,7 +314,7 @@ class Runner:
         rows = self._rows(names)
         try:
             handling = time.perf_counter()
-            result = self.agent.call(batch, rows, self._models)
+            result = self.agent.call(batch, rows, self._models, self._lists)
             handled = time.perf_counter() - handling
             check_sizes(result)
         except Exception as error:
@@ -352,7 +357,7 @@ class Runner:
                 name = (row.table, row.key)
                 if place in refused:
                     self._cache.pop(name, None)
-                else:
+                elif name in self._cache:  # one that was never asked for is not asked for again
                     self._cache[name] = row.value
                     self._cache.move_to_end(name)
 

@@ -87,6 +87,8 @@ MODEL_EXPIRES = Gauge(
 RELEASES_REFUSED = Counter(
     "soba_model_releases_refused_total", "Releases that this worker did not take.", ["model", "reason"]
 )
+LISTED = Gauge("soba_listed_addresses", "Addresses on operators' lists, as this worker knows them.", ["list"])
+LISTS_REFUSED = Counter("soba_lists_refused_total", "Records of the topic lists that this worker did not take.")
 MODEL_PSI = Gauge(
     "soba_model_psi",
     "How far the wallets of the last seven days are from those of training, by the population stability index: of each feature, "

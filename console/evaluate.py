@@ -59,7 +59,7 @@ def fraud(
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line.")] = False,
 ) -> None:
     """Scores of labelled account-quarters by models that have not seen them, behaviour only."""
-    from console import evaluate_fraud, fraud_data
+    from console import evaluate_fraud, evaluate_rules, fraud_data
 
     with Console(stderr=True).status("reading") as status:
         history, labels = fraud_data.read(data, status.update)
@@ -68,6 +68,7 @@ def fraud(
         if out is not None:
             evaluate_fraud.write(judged, out)
         figures = evaluate_fraud.figures(history, labels, judged, status.update)
+        figures += evaluate_rules.figures(history, labels, judged)
         if (table := data / "kaggle_accounts.csv").exists():
             figures.append(evaluate_fraud.table(table))
     raise typer.Exit(show(figures, json))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 from zlib import crc32
@@ -18,9 +19,11 @@ from numpy.typing import NDArray
 
 from console.figures import Figure
 from console.local.errors import LocalError
+from models.fraud import first_contact
 from models.fraud.campaigns import Label, fold_of
+from models.fraud.lists import SHIPPED
 from models.fraud.measure import auc, ece, figures_of
-from models.fraud.profile import FEATURES, features
+from models.fraud.profile import FEATURES, IN, OUT, Profile, Side, features
 from models.fraud.replay import AccountQuarter, Replayed, Told, quarter, replay
 from models.fraud.scorer import FRAUD, Scorer
 from models.fraud.training import PAST_ENDS
@@ -31,6 +34,9 @@ from topics.releases import NotARelease, unpack
 FOLDER = FRAUD.shipped.parent
 """The shipped model, and in `unseen/` those that judge the accounts which it was trained on."""
 Say = Callable[[str], None]
+
+
+ETHEREUM = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +94,9 @@ class Judged:
     anomaly: Floats
     single: Floats
     """After the first transaction of the quarter."""
+    asked: dict[Side, Floats]
+    """On first contact, by the first move on each side alone; NaN where there was none."""
+    profiles: list[Profile]
 
     @property
     def quarters(self) -> NDArray[np.str_]:
@@ -98,7 +107,7 @@ class Judged:
 def judge(history: Sequence[Told], labels: Mapping[str, Label], by: Judges) -> Judged:
     """Replay a history and score every account-quarter in it."""
     scorers = {account: by.of(labels[account]) for account in {told.account for told in history}}
-    replayed = replay(history, lambda account: scorers[account].fame)
+    replayed = replay(history, lambda account: scorers[account].fame, listed=partial(SHIPPED.names, ETHEREUM))
     units = sorted(unit for unit, one in replayed.items() if one.transactions)
     judged = Judged(
         units,
@@ -106,12 +115,18 @@ def judge(history: Sequence[Told], labels: Mapping[str, Label], by: Judges) -> J
         np.array([labels[unit.account].fraud for unit in units], np.bool_),
         np.full((len(units), len(FEATURES)), np.nan),
         *(np.full(len(units), np.nan) for _ in range(3)),
+        asked={side: np.full(len(units), np.nan) for side in (IN, OUT)},
+        profiles=[replayed[unit].profile for unit in units],
     )
     for scorer in {id(one): one for one in scorers.values()}.values():
         mine = np.array([place for place, unit in enumerate(units) if scorers[unit.account] is scorer])
         judged.vectors[mine] = last = _vectors([features(replayed[units[place]].profile) for place in mine])
         judged.probability[mine], judged.anomaly[mine] = scorer.score(last).probability, scorer.anomaly(last)
         judged.single[mine] = scorer.score(_vectors([_first(replayed[units[place]]) for place in mine])).probability
+        for side, asked in judged.asked.items():
+            there = [place for place in mine if side in replayed[units[place]].first]
+            found = first_contact.vectors([replayed[units[place]].first[side] for place in there])
+            asked[there] = scorer.score(found).probability
     return judged
 
 

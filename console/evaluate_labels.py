@@ -1,8 +1,9 @@
 """What other tools found in blocks, as `expected.json` beside each tells it, and how our findings compare.
 
-Not counted are labels of what left no logs (`visible_in_logs` false: it was reverted), and arbitrages in a transaction that is
-a leg of a labelled sandwich, which mev-inspect-py takes for arbitrages too. What only mev-inspect-js found (`js_only_*`) is
-neither asked for nor extra.
+Arbitrages that people asserted by hand in a tool's tests count as labels too, whatever the tool itself found. Not counted are
+labels of what left no logs (`visible_in_logs` false: it was reverted), and arbitrages in a transaction that is a leg of a
+labelled sandwich, which mev-inspect-py takes for arbitrages too. What only mev-inspect-js found (`js_only_*`) is neither
+asked for nor extra.
 """
 
 from __future__ import annotations
@@ -136,6 +137,11 @@ def _asked(expected: Labels) -> Iterable[tuple[Kind, str | None, _Arbitrage | _L
         hash = _hash(one)
         visible = one.get("visible_in_logs", True) and not one.get("reverted") and hash not in legs
         yield "arbitrage", hash if visible else None, _Arbitrage(one)
+    named = {_hash(one) for one in expected.get("arbitrages", ())}
+    asserted = (expected.get("asserted_by_upstream_tests") or {}).get("arbitrages") or ()
+    for hash in asserted:
+        if hash.lower() not in named:
+            yield "arbitrage", hash.lower(), _Arbitrage({"tx": hash})
     for one in expected.get("js_only_arbitrages", ()):
         yield "arbitrage", None, _Arbitrage(one)
     for one in expected.get("liquidations", ()):

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
-import time
 from collections.abc import Iterator
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -14,12 +12,11 @@ from typing import Annotated, Any
 import orjson
 import typer
 
-from base.health import CHECK_S
-from base.settings import get_settings
 from console import releases
 from console.drift import drift
 from console.local.errors import LocalError
 from console.releases import Book, Entry, Standing
+from console.running import workers
 from models.releases import compare, is_expired
 from topics.releases import AT, Act, NotARelease, unpack
 from topics.schemas.models import Manifest, Release
@@ -78,25 +75,10 @@ def _history(found: Book, name: str) -> list[tuple[str, Entry]]:
 
 def _running() -> list[dict[str, Any]] | None:
     """The models that living workers say they serve; None where nobody knows."""
-    import redis.asyncio
-    from redis.exceptions import RedisError
-
-    from tables.readers import workers
-
-    async def ask() -> list[dict[str, Any]]:
-        async with redis.asyncio.Redis.from_url(url, socket_timeout=5, socket_connect_timeout=5) as client:
-            seen = [worker.row for worker in await workers(client, time.time() - CHECK_S)]
-        return [
-            {"worker": f"{row.app_id}:{row.instance}", **one.model_dump()} for row in seen if row for one in row.models
-        ]
-
-    if not (url := get_settings().redis_url):
+    found = workers()
+    if found is None:
         return None
-    try:
-        return asyncio.run(ask())
-    except (RedisError, OSError) as error:
-        print(f"Redis does not answer, so what workers serve is not known: {error}", file=sys.stderr)
-        return None
+    return [{"worker": f"{row.app_id}:{row.instance}", **one.model_dump()} for row in found for one in row.models]
 
 
 def _table(rows: list[dict[str, Any]]) -> None:

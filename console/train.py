@@ -101,9 +101,12 @@ def reference(
         str | None, typer.Option("--version", help="What to call it; else `.1` behind its version.")
     ] = None,
 ) -> None:
-    """Have a release tell what its model was trained on, so that drift shows. The model and what it says stay as they are."""
+    """Have a release tell what its model was trained on, so that drift shows, and where levels begin on first contact.
+
+    The trees and what they say stay as they are.
+    """
     from console import evaluate_fraud, fraud_data
-    from models.fraud import drift
+    from models.fraud import drift, first_contact
     from models.fraud.training import hash_of
     from models.releases import amended
 
@@ -117,6 +120,7 @@ def reference(
         status.update("replaying")
         judged = evaluate_fraud.judge(history, labels, by)
     arrays = drift.fit(judged.vectors[:, by.serving.columns], judged.probability)
+    arrays |= first_contact.fit({side: one[~judged.fraud] for side, one in judged.asked.items()})
     made = amended(release, name or f"{release.manifest.version}.1", arrays)
     file.write_bytes(pack(made))
     print(f"{file}: {made.manifest.id} tells what it was trained on, {len(judged.units):,} account-quarters")

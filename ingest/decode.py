@@ -14,7 +14,7 @@ from ingest.pools import Pools
 from ingest.protocols import BY_TOPIC
 from ingest.protocols.base import Context, Fields, Undecoded
 from ingest.raw import Log, RawBlock, explain, number, parse
-from ingest.tokens import DECIMALS, units
+from ingest.tokens import DECIMALS, NATIVE_DECIMALS, units
 from topics.schemas.chain import Block
 
 
@@ -45,9 +45,9 @@ def assemble(raw: RawBlock, where: str = "block") -> Decoded:
     """
     header = dict(raw.header)
     by_hash = {one["hash"]: one for one in raw.transactions}
-    pools = Pools(raw.facts, raw.logs)
+    pools = Pools(header["chain_id"], raw.facts, raw.logs)
     context = Context(header["chain_id"], pools)
-    decimals = ChainMap(raw.facts.decimals, DECIMALS.get(context.chain_id, {}))
+    decimals = ChainMap(raw.facts.decimals, DECIMALS.get(context.chain_id, {}), NATIVE_DECIMALS)
     undecoded: Counter[str] = Counter()
     events: list[Fields] = []
     for log in raw.logs:

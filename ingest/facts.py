@@ -15,10 +15,7 @@ from eth_hash.auto import keccak
 from pydantic import BaseModel, Field
 
 from topics.schemas.fields import Address
-
-NATIVE = "0x" + "0" * 40
-"""The chain's own coin where a protocol trades it unwrapped. Logs that call it 0xeeee... are changed to this."""
-_ALSO_NATIVE = "0x" + "e" * 40
+from topics.schemas.native import COINS, ZERO
 
 Family = Literal[
     "token", "uniswap_v2", "uniswap_v3", "uniswap_v4", "curve", "compound_v2", "compound_v3", "morpho_blue"
@@ -107,5 +104,5 @@ def number_of(answer: Any) -> int | None:
 
 
 def native(token: str) -> str:
-    """`token`, lower case, under the one name that we have for the native coin."""
-    return NATIVE if token == _ALSO_NATIVE else token
+    """`token`, lower case; the native coin under the one name that decoding has for it, the zero address."""
+    return ZERO if token in COINS else token

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from ingest.deployments import PairFamily, Pool, resolve
-from ingest.facts import Facts, Family, PoolFacts, Wanted
+from ingest.facts import Facts, Family, Wanted
 from ingest.raw import Log
 
 TRANSFER = "0xddf252ad1be2c89b69c2b068fc378daa952ba7f163c4a11628f55a4df523b3ef"
@@ -29,6 +29,7 @@ class Moved:
 class Pools:
     """The pools of one block."""
 
+    chain_id: int
     facts: Facts
     logs: list[Log]
     wanted: dict[Wanted, None] = field(default_factory=dict)
@@ -37,12 +38,9 @@ class Pools:
     _moved: dict[str, list[Moved]] | None = None
     _touching: dict[str, set[str]] = field(default_factory=dict)
 
-    def told(self, family: Family, subject: str, contract: str) -> PoolFacts | None:
-        """What is known beforehand of `subject`; where that is nothing, it is wanted."""
-        facts = self.facts.pools.get(subject)
-        if facts is None:
-            self.wanted[Wanted(family, subject, contract)] = None
-        return facts
+    def want(self, family: Family, subject: str, contract: str) -> None:
+        """Note that a node should be asked for `subject`, which a log of `contract` brought up."""
+        self.wanted[Wanted(family, subject, contract)] = None
 
     def find(self, address: str, family: PairFamily) -> Pool | None:
         """The pool of two tokens at `address`, or None where neither facts nor CREATE2 tell them."""
@@ -57,11 +55,11 @@ class Pools:
             )
         else:
             self._read_transfers()
-            pool = resolve(address, family, frozenset(self._touching.get(address, ())))
+            pool = resolve(self.chain_id, address, family, frozenset(self._touching.get(address, ())))
         if pool is not None:
             self._found[address] = pool
         else:
-            self.wanted[Wanted(family, address, address)] = None
+            self.want(family, address, address)
         return pool
 
     def infer(self, log: Log, address: str, family: PairFamily, net0: int, net1: int) -> Pool | None:
@@ -70,16 +68,31 @@ class Pools:
         None unless exactly one token went in with the one amount and one came out with the other, in token order.
         """
         paid, got = (net0, -net1) if net0 > 0 else (net1, -net0)
-        moved = self._read_transfers().get(log.transaction_hash.lower(), ())
-        sold = {one.token for one in moved if one.target == address and one.amount == paid}
-        bought = {one.token for one in moved if one.source == address and one.amount == got}
-        if len(sold) != 1 or len(bought) != 1:
+        sold, bought = self.sold(log, address, paid), self.bought(log, address, got)
+        if sold is None or bought is None:
             return None
-        token0, token1 = (*sold, *bought) if net0 > 0 else (*bought, *sold)
+        token0, token1 = (sold, bought) if net0 > 0 else (bought, sold)
         if not token0 < token1:
             return None
         pool = self._found[address] = Pool(f"{family}_fork", token0, token1)
         return pool
+
+    def sold(self, log: Log, address: str, amount: int) -> str | None:
+        """The one token of which the log's transaction moved exactly `amount` to `address`; None where none or several."""
+        moved = self._read_transfers().get(log.transaction_hash.lower(), ())
+        found = {one.token for one in moved if one.target == address and one.amount == amount}
+        return found.pop() if len(found) == 1 else None
+
+    def bought(self, log: Log, address: str, amount: int) -> str | None:
+        """The same of what it moved from `address`."""
+        moved = self._read_transfers().get(log.transaction_hash.lower(), ())
+        found = {one.token for one in moved if one.source == address and one.amount == amount}
+        return found.pop() if len(found) == 1 else None
+
+    def touching(self, log: Log, address: str) -> frozenset[str]:
+        """The tokens that the log's transaction moved to or from `address`."""
+        moved = self._read_transfers().get(log.transaction_hash.lower(), ())
+        return frozenset(one.token for one in moved if address in (one.source, one.target))
 
     def _read_transfers(self) -> dict[str, list[Moved]]:
         if self._moved is None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from topics.schemas.native import ZERO
+
 DECIMALS: dict[int, dict[str, int]] = {
     1: {
         "0xc02aaa39b223fe8d0a0e5c4f27ead9083c756cc2": 18,  # WETH
@@ -34,6 +36,8 @@ DECIMALS: dict[int, dict[str, int]] = {
     },
 }
 """chain id → token, lower case → decimals."""
+NATIVE_DECIMALS = {ZERO: 18}
+"""Of the native coin of every EVM chain."""
 
 
 def units(raw: int, decimals: int) -> str:

@@ -11,13 +11,13 @@ from datetime import timedelta
 from typing import Literal
 from zlib import crc32
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from topics.schemas.alerts import Alert
 from topics.schemas.fields import Uint64
 from topics.schemas.mev import Finding
 from topics.schemas.risk import Assessment
-from topics.schemas.wallet import Known, Level, Share
+from topics.schemas.wallet import Exposure, Known, Level, Share, Warned
 
 VERSION_DIGITS = 20
 REPLIES_CHANNEL = "replies:{instance}"
@@ -43,6 +43,21 @@ class BlockRow(BaseModel):
     """How many elements of it went to the dead letters."""
     warnings: dict[str, int] = {}
     """How many of its events do not fit each other, by the warning's code: `price_of_pool`."""
+
+
+class GasRow(BaseModel):
+    """What gas costs on a day of a chain (`models.chain.gas`)."""
+
+    chain_id: Uint64
+    day: Uint64
+    """Days since 1970, UTC, by the times of blocks."""
+    revision: Uint64
+    """Of the newest block in it."""
+    bins: dict[int, int]
+    """Blocks that no longer change, by the bin of their median price."""
+    folded: int = -1
+    kept: list[tuple[int, int, int | None]] = []
+    """Number, revision and bin of those that still may."""
 
 
 class MevRow(BaseModel):
@@ -71,6 +86,10 @@ class ProfileRow(Known):
     """How unusual it is among ordinary wallets, as a rank: no probability. Left out where the level is low."""
     model: str
     """By which model."""
+    alerts: list[Warned] = Field(default_factory=list)
+    """What lists and named rules say of it; one from `medium` up raises the level to its own."""
+    exposure: Exposure | None = None
+    """Left out where it dealt with no listed address."""
 
 
 class DriftRow(BaseModel):
@@ -119,6 +138,8 @@ class WorkerRow(BaseModel):
     busy_since: float | None = None
     """When the oldest of the batches in hand and of the restores under way began."""
     models: list[ModelRow] = []
+    lists: str = ""
+    """The lists of addresses that it knows, by their mark (`models.fraud.lists`); empty where it asks for none."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -160,6 +181,9 @@ def redis_key(name: str, key: str) -> str:
 
 WEEK = timedelta(days=7)
 BLOCKS = Table("blocks", "chain_id:number", BlockRow, WEEK, ("blocks",), "Validated blocks without their events.")
+GAS = Table(
+    "gas", "chain_id:day", GasRow, WEEK, ("blocks",), "What gas costs, by days of chain time, from the blocks' medians."
+)
 MEV = Table("mev", "chain_id:number", MevRow, WEEK, ("mev",), "MEV findings by block.")
 ALERTS = Table("alerts", "alert id", Alert, WEEK, ("alerts", "risk_alerts"), "Alerts with their English text.")
 WORKERS = Table("workers", "app_id:instance", WorkerRow, timedelta(seconds=95), ("runtime",), "Heartbeats of workers.")
@@ -180,7 +204,7 @@ DRIFT = Table(
     "A sample of the wallets scored on a day, by bins of their features.",
 )
 RISK = Table("risk", "request id", Assessment, WEEK, ("assess",), "Assessments of swap requests.")
-TABLES = (BLOCKS, MEV, PROFILES, DRIFT, ALERTS, RISK, WORKERS)
+TABLES = (BLOCKS, GAS, MEV, PROFILES, DRIFT, ALERTS, RISK, WORKERS)
 
 BLOCKS_BY_CHAIN = Index("blocks_by_chain", "chain_id", BLOCKS, 10_000)
 MEV_BY_CHAIN = Index("mev_by_chain", "chain_id", MEV, 10_000)

@@ -11,7 +11,7 @@ from typing import Any
 
 from topics import releases
 from topics.headers import ASKED, BLOCK, QUESTION, RESULT, TAKEN_IN, Header
-from topics.schemas import alerts, chain, labels, mev, mev_question, models, requests, risk
+from topics.schemas import alerts, chain, labels, lists, mev, mev_question, models, requests, risk
 
 MIB = 1024 * 1024
 OTHERS = ("any producer", "consumers")
@@ -167,6 +167,15 @@ MODEL_RELEASES = Topic(
     headers=releases.HEADERS,
     content_type=releases.CONTENT.decode(),
 )
+LISTS = Topic(
+    "lists",
+    key="list:chain_id:address",
+    schema=lists.Listed,
+    writers=("operators",),
+    readers=("workers",),
+    doc="Addresses that operators list, one record each; `*` in a key is every chain. An empty value takes one off.",
+    retention=None,
+)
 
 LABELS = Topic(
     "labels",
@@ -193,6 +202,7 @@ TOPICS: dict[str, Topic] = {
         REQUESTS_DATA,
         REQUESTS_CHAIN,
         MODEL_RELEASES,
+        LISTS,
         LABELS,
     )
 }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from console.bench import firehose, fraud, reply
+from console.bench import firehose, fraud, mev, reply
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -17,3 +17,4 @@ def bench() -> None:
 app.command()(reply.reply)
 app.command()(firehose.firehose)
 app.command()(fraud.fraud)
+app.command()(mev.mev)

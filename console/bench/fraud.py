@@ -12,16 +12,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.client import HTTPConnection
-from itertools import islice
 from typing import Annotated, Any
 
 import numpy as np
 import orjson
 import psutil
 import typer
-from confluent_kafka import Consumer, Producer
+from confluent_kafka import Message
 
 from base.settings import ROOT
+from console.bench.arrivals import Arrivals, offer
 from console.bench.race import PEERS, Candidate, running, wait_for_work, window
 from console.bench.reply import RESULTS, percentile
 from console.bench.stage import Stage, end, say, stage
@@ -31,7 +31,6 @@ from console.local.errors import LocalError
 from models.fraud.profile import FEATURES, IN, OUT, Move, Profile, features
 from models.fraud.scorer import FRAUD, Scorer
 from models.releases import load
-from topics import clients
 from topics.headers import get
 from topics.registry import RISK_SCORES, SWAP_REQUESTS, WALLET_ACTIVITY
 from topics.releases import unpack
@@ -117,26 +116,17 @@ def latency(bench: Bench) -> None:
     warm, count = int(OFFERED * WARM_UP_S), int(OFFERED * (WARM_UP_S + bench.seconds))
     made = [bench.request(number) for number in range(count)]
     _begin(bench.stage)
-    producer = Producer({**clients.producer(bench.stage.settings), "linger.ms": 0})
-    reader = _Reader(bench.stage)
-    with running(bench.stage, WORKER, "single", "latency") as process, bench.stage.probe(RISK_SCORES.name) as probe:
-        reader.start()
-        producer.produce(SWAP_REQUESTS.name, made[0][1], made[0][0], headers=[("request_id", b"first")])
-        producer.flush()
+    with (
+        running(bench.stage, WORKER, "single", "latency") as process,
+        Arrivals.reading(bench.stage, RISK_SCORES.name, _request) as reader,
+        bench.stage.probe(RISK_SCORES.name) as probe,
+    ):
+        bench.stage.fill([made[0]], SWAP_REQUESTS.name, "a first request")
         wait_for_work([process], probe)
-        due: dict[str, float] = {}
-        began = time.perf_counter() + 0.1
-        for place, (key, value) in enumerate(made):
-            at = due[str(place)] = began + place / OFFERED
-            while (early := at - time.perf_counter()) > 0:
-                time.sleep(early)
-            producer.produce(SWAP_REQUESTS.name, value, key, headers=[("request_id", str(place).encode())])
-            producer.poll(0)
-        producer.flush()
+        offered = [(key, value, [("request_id", str(place).encode())]) for place, (key, value) in enumerate(made)]
+        due = offer(bench.stage, SWAP_REQUESTS.name, offered, OFFERED)
         reader.wait_for(count + 1)
-        reader.stop.set()
-        reader.join()
-    took = [(reader.at[id] - at) * 1000 for id, at in islice(due.items(), warm, None) if id in reader.at]
+    took = [(reader.at[str(place)] - due[place]) * 1000 for place in range(warm, count) if str(place) in reader.at]
     if not took:
         raise LocalError("no score came in time")
     for part, pass_, aim in ((0.5, "", ""), (0.99, "< 50", "25")):
@@ -155,31 +145,9 @@ def _begin(stage: Stage) -> None:
         stage.forget(group)
 
 
-class _Reader(threading.Thread):
-    """Notes when each score is there."""
-
-    def __init__(self, stage: Stage) -> None:
-        super().__init__(daemon=True)
-        self.stop = threading.Event()
-        self.at: dict[str, float] = {}
-        self._config = clients.consumer(stage.settings, "bench.scores")
-
-    def run(self) -> None:
-        consumer = Consumer(self._config)
-        consumer.subscribe([RISK_SCORES.name])
-        while not self.stop.is_set():
-            for message in consumer.consume(1_000, 0.02):
-                if message.error() is None:
-                    headers: Any = message.headers() or []
-                    id = (get(headers, "ce_id") or b"").decode().rpartition(":")[0]
-                    self.at.setdefault(id, time.perf_counter())
-        consumer.close()
-
-    def wait_for(self, many: int) -> None:
-        """Until so many are there, or for a while."""
-        give_up_at = time.monotonic() + 15
-        while len(self.at) < many and time.monotonic() < give_up_at:
-            time.sleep(0.05)
+def _request(message: Message) -> str | None:
+    headers: Any = message.headers() or []
+    return (get(headers, "ce_id") or b"").decode().rpartition(":")[0]
 
 
 @contextmanager

@@ -3,10 +3,40 @@
 from __future__ import annotations
 
 from ingest.facts import Answers, Facts, Family, Question, Request, Wanted
-from ingest.protocols import erc20, uniswap_v2, uniswap_v3, weth
+from ingest.protocols import (
+    aave,
+    balancer_v1,
+    balancer_v2,
+    compound_v2,
+    compound_v3,
+    curve,
+    dodo_v2,
+    erc20,
+    morpho_blue,
+    uniswap_v2,
+    uniswap_v3,
+    uniswap_v4,
+    weth,
+    zeroex_v4,
+)
 from ingest.protocols.base import Decoder
 
-PROTOCOLS = (uniswap_v2, uniswap_v3, erc20, weth)
+PROTOCOLS = (
+    uniswap_v2,
+    uniswap_v3,
+    uniswap_v4,
+    curve,
+    balancer_v1,
+    balancer_v2,
+    dodo_v2,
+    zeroex_v4,
+    aave,
+    compound_v2,
+    compound_v3,
+    morpho_blue,
+    erc20,
+    weth,
+)
 
 BY_TOPIC: dict[str, Decoder] = {
     topic: decoder for protocol in PROTOCOLS for topic, decoder in protocol.DECODERS.items()

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from ingest.deployments import PairFamily, Pool, clone_of, resolve
+from ingest.deployments import PairFamily, Pool, protocol_of
 from ingest.facts import Answers, PoolFacts, Question, Wanted, address_of, call
 from ingest.pools import Pools
 from ingest.raw import Log
@@ -23,10 +23,10 @@ class Undecoded(StrEnum):
     """No protocol file knows its topic0."""
     BAD_LAYOUT = "bad_layout"
     """The topic0 is known, but topics or data are of another length: another contract's event of the same signature."""
-    NFT_TRANSFER = "nft_transfer"
-    """An ERC-721 transfer: it shares topic0 with ERC-20 but has a fourth topic."""
     UNKNOWN_POOL = "unknown_pool"
-    """A swap in a pool whose tokens neither facts nor CREATE2 nor its own transfers tell."""
+    """A swap in a pool whose tokens neither facts nor its address or id nor its own transfers tell."""
+    NO_EVENT = "no_event"
+    """It only tells of a pool, which is remembered (Initialize of Uniswap V4)."""
     ONE_SIDED = "one_sided"
     """A swap that paid nothing in or took nothing out (flash loan, dust): it has no direction."""
     FOREIGN_WRAPPER = "foreign_wrapper"
@@ -51,7 +51,11 @@ def word(data: str, index: int) -> int:
 
 def signed(data: str, index: int) -> int:
     """The `index`-th word, two's complement."""
-    value = word(data, index)
+    return two_s_complement(word(data, index))
+
+
+def two_s_complement(value: int) -> int:
+    """The signed integer of an unsigned word."""
     return value - (1 << 256) if value >> 255 else value
 
 
@@ -65,10 +69,25 @@ def party(topic: str) -> str:
     return "0x" + topic[26:].lower()
 
 
+def address(data: str, index: int) -> str:
+    """The address in the `index`-th word of `data`, lower case."""
+    return "0x" + data[26 + 64 * index : 66 + 64 * index].lower()
+
+
+def listed(data: str, index: int) -> list[int] | None:
+    """The words of the dynamic array that the `index`-th word of `data` points to; None where it ends beyond `data`."""
+    start, rest = divmod(word(data, index), 32)
+    if rest or start >= words(data):
+        return None
+    count = word(data, start)
+    if start + count >= words(data):
+        return None
+    return [word(data, start + 1 + at) for at in range(count)]
+
+
 def signed_topic(topic: str) -> int:
     """An indexed signed integer."""
-    value = int(topic, 16)
-    return value - (1 << 256) if value >> 255 else value
+    return two_s_complement(int(topic, 16))
 
 
 def traded(pool: Pool, net0: int, gross_in: tuple[int, int], gross_out: tuple[int, int]) -> Fields:
@@ -98,6 +117,14 @@ def liquidity(log: Log, context: Context, family: PairFamily) -> Fields:
     return {"pool": address, "protocol": pool.protocol, "token0": pool.token0, "token1": pool.token1}
 
 
+def parts(tokens: Sequence[str], amounts: Sequence[int]) -> Fields:
+    """What moved of each token of a pool, base units; `tokens` is empty where they are unknown."""
+    if len(amounts) == 2:
+        named = {"token0": tokens[0], "token1": tokens[1]} if tokens else {}
+        return {**named, "amount0_raw": amounts[0], "amount1_raw": amounts[1]}
+    return {**({"tokens": list(tokens)} if tokens else {}), "amounts_raw": list(amounts)}
+
+
 def pair_question(family: PairFamily) -> Question:
     """Tokens and factory of a pool of two; whose code it runs follows from them and its address."""
 
@@ -105,8 +132,7 @@ def pair_question(family: PairFamily) -> Question:
         token0, token1, factory = map(address_of, answers)
         if token0 is None or token1 is None or not token0 < token1:
             return None
-        pool = resolve(wanted.subject, family, frozenset((token0, token1)))
-        protocol = pool.protocol if pool else factory and clone_of(wanted.subject, family, factory, token0, token1)
-        return PoolFacts(protocol=protocol or f"{family}_fork", token0=token0, token1=token1)
+        protocol = protocol_of(wanted.subject, family, factory, token0, token1) or f"{family}_fork"
+        return PoolFacts(protocol=protocol, token0=token0, token1=token1)
 
     return Question(lambda wanted: [call(wanted.subject, name) for name in ("token0()", "token1()", "factory()")], read)

@@ -1,4 +1,4 @@
-"""ERC-20 transfers (EIP-20). ERC-721 shares the topic0; its fourth topic is the token's number, and it is left out."""
+"""Transfers of ERC-20 tokens (EIP-20) and, with the same topic0 and a fourth topic, of ERC-721 ones (EIP-721)."""
 
 from __future__ import annotations
 
@@ -12,9 +12,17 @@ MAX_DECIMALS = 77
 
 
 def transfer(log: Log, context: Context) -> Fields | Undecoded:
-    """Transfer(from indexed, to indexed, value)."""
-    if len(log.topics) == 4:
-        return Undecoded.NFT_TRANSFER
+    """Transfer(from indexed, to indexed, value), or Transfer(from indexed, to indexed, tokenId indexed)."""
+    if len(log.topics) == 4 and log.data == "0x":
+        return {
+            "event_type": "transfer",
+            "protocol": "erc721",
+            "token_in": log.address.lower(),
+            "token_id": int(log.topics[3], 16),
+            "from_address": party(log.topics[1]),
+            "to_address": party(log.topics[2]),
+            "amount_in_raw": 1,
+        }
     if len(log.topics) != 3 or words(log.data) != 1:
         return Undecoded.BAD_LAYOUT
     return {

@@ -64,10 +64,10 @@ def lower_address(address: str) -> str | None:
 
 
 ADDRESS_FIELDS = (
-    "contract_address", "from_address", "to_address", "token_in", "token_out", "token0", "token1", "pool", "sender",
-    "recipient", "owner", "miner",
+    "contract_address", "from_address", "to_address", "token_in", "token_out", "token0", "token1", "pool", "market",
+    "sender", "recipient", "owner", "maker", "miner",
 )  # fmt: skip
-HASH_FIELDS = ("transaction_hash", "block_hash", "hash", "parent_hash", "selector")
+HASH_FIELDS = ("transaction_hash", "block_hash", "hash", "parent_hash", "selector", "salt")
 
 
 def normalise(model: Any) -> Faults:
@@ -82,26 +82,33 @@ def normalise(model: Any) -> Faults:
         if value is None or value.islower():
             continue
         if not _is_address(value):
-            if name == "pool":  # a 32-byte pool id has no checksum
+            if name in ("pool", "market"):  # a 32-byte id has no checksum
                 fields[name] = value.lower()
             continue  # a symbol, or what tokens_formed refuses
         low = lower_address(value)
         if low is None:
-            faults = faults or []
-            faults.append(
-                Fault(
-                    field=name,
-                    code="address_checksum",
-                    message=f"{value} fails its EIP-55 checksum; expected {_checksummed(value)}, or all lower case",
-                )
-            )
+            faults = [*(faults or ()), _checksum_fault(name, value)]
         else:
             fields[name] = low
+    tokens = fields.get("tokens")
+    if tokens is not None:
+        fields["tokens"] = lowered = [lower_address(one) if _is_address(one) else one for one in tokens]
+        if None in lowered:
+            at = lowered.index(None)
+            faults = [*(faults or ()), _checksum_fault(f"tokens.{at}", tokens[at])]
     for name in HASH_FIELDS:
         value = fields.get(name)
         if value is not None and not value.islower():
             fields[name] = value.lower()
     return faults or FINE
+
+
+def _checksum_fault(field: str, value: str) -> Fault:
+    return Fault(
+        field=field,
+        code="address_checksum",
+        message=f"{value} fails its EIP-55 checksum; expected {_checksummed(value)}, or all lower case",
+    )
 
 
 def _fault(field: str, code: str, message: str) -> Faults:
@@ -188,7 +195,7 @@ def amounts_positive(event: Any, context: Context) -> Faults:
 
 AMOUNT_FIELDS = (
     "amount_in", "amount_out", "amount_in_raw", "amount_out_raw", "amount0_raw", "amount1_raw", "reserve0_raw",
-    "reserve1_raw", "value_wei", "coinbase_transfer_wei", "liquidity",
+    "reserve1_raw", "value_wei", "coinbase_transfer_wei", "liquidity", "token_id",
 )  # fmt: skip
 
 
@@ -199,6 +206,9 @@ def amounts_not_negative(event: Any, context: Context) -> Faults:
         value = fields.get(name)
         if value is not None and value[0] == "-" and not _is_zero(value):
             return _fault(name, "amount_negative", f"{value} must not be negative")
+    for at, value in enumerate(fields.get("amounts_raw") or ()):
+        if value[0] == "-" and not _is_zero(value):
+            return _fault(f"amounts_raw.{at}", "amount_negative", f"{value} must not be negative")
     return FINE
 
 
@@ -225,6 +235,9 @@ def tokens_formed(event: Any, context: Context) -> Faults:
         value = fields.get(name)
         if value is not None and value[:2] == "0x" and not _is_address(value):
             return _fault(name, "address_form", f"{value} is neither a symbol nor an address of 20 bytes")
+    for at, value in enumerate(fields.get("tokens") or ()):
+        if value[:2] == "0x" and not _is_address(value):
+            return _fault(f"tokens.{at}", "address_form", f"{value} is neither a symbol nor an address of 20 bytes")
     return FINE
 
 

@@ -104,7 +104,9 @@ def activity(block: Block) -> Parts:
             move = {told: event[name] for name, told in _SWAPPED if name in event}
             move["kind"], move["direction"] = "swap", "self"
             tell(trader or event.get("recipient") or event.get("sender"), move)
-        elif kind in ("transfer", "deposit", "withdrawal"):
+        elif (
+            kind in ("transfer", "deposit", "withdrawal") and "token_id" not in event
+        ):  # behaviour is told by what has a value
             move = {told: event[name] for name, told in _PAID if name in event}
             move["kind"] = "transfer"
             move["token"] = event["token_in"] if "token_in" in event else event["contract_address"]

@@ -1,7 +1,7 @@
 """What is said of a swap request's risk: by each party's behaviour, by lists, and by what the request says of itself.
 
 Sender and receiver are judged apart, each by its own moves: who pays a fraud is not one. What the receiver does is the sender's
-risk, and what the sender did is the receiver's. An address on a list is critical whatever it does, and its probability stays that
+risk, and what the sender did is the receiver's. Lists and named rules set a floor to a party's risk, and its probability stays that
 of its behaviour. The level is where the risk stands among the model's cuts: 5, 1 and 0.1 % of ordinary wallets reach them.
 """
 
@@ -15,18 +15,19 @@ from typing import Literal
 
 import numpy as np
 
-from models.fraud import lists, reasons, requests
+from models.fraud import first_contact, reasons, requests, wallet_rules
 from models.fraud.behaviour import in_words
-from models.fraud.profile import IN, OUT, Move, Profile, Side, features
-from models.fraud.scorer import LEVELS, Scorer
+from models.fraud.lists import SHIPPED, Hits, Lists
+from models.fraud.profile import IN, OUT, Profile, Side, features
+from models.fraud.scorer import Scorer
 from models.mev.routers import ROUTERS
-from topics.schemas.risk import Assessment, Party, Reason, SwapRequest, Warned
-from topics.schemas.wallet import Level
+from topics.schemas.risk import Assessment, Party, Reason, SwapRequest
+from topics.schemas.wallet import LEVELS, Exposure, Level, Warned
 
 RULES = "fraud-rules/1"
 """What assessments without a trained model call theirs."""
 LISTED = 0.95
-"""The least risk of an address on a list."""
+"""The least risk of an address on a list whose severity is critical."""
 CUTS = (0.5, 0.8, 0.95)
 """Where levels begin while there is no model."""
 ROUTER = "a router that everybody trades through; nothing is said of who trades"
@@ -45,6 +46,10 @@ class Known:
     probability: float | None = None
     anomaly: float | None = None
     """from `medium` up."""
+    alerts: Sequence[Warned] = ()
+    """What named rules said of it then,"""
+    exposure: Exposure | None = None
+    """and what it had dealt with listed addresses."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +61,8 @@ class Case:
     request: SwapRequest
     sender: Known | None
     receiver: Known | None
+    day_wei: float | None = None
+    """The median gas price of its day; None where nobody knows it."""
 
 
 @dataclass(slots=True)
@@ -63,28 +70,34 @@ class _Side:
     """One party while it is judged."""
 
     address: str
+    side: Side
     known: Known | None
-    listed: list[str]
+    listed: Hits
     unjudged: Literal["protocol", "contract", "not_an_address"] | None = None
     """What it is, where it is nothing that behaviour tells of."""
     vector: list[float] | None = None
     """What the model sees of it; None where it has seen it before, or where there is none."""
     probability: float | None = None
+    risk: float | None = None
+    """That, on the scale of wallets that are known,"""
     level: Level = "low"
-    """By its behaviour."""
+    """and where it stands there."""
     anomaly: float | None = None
     """The rest only from `medium` up."""
     reasons: list[Reason] = field(default_factory=list)
     behaviour: str | None = None
 
 
-def assess(cases: Sequence[Case], scorer: Scorer | None, model: str, stale: bool, now: float) -> list[Assessment]:
-    """Assess requests, all of them by one model and at one time `now` (unix seconds)."""
-    sides = [_sides(case, scorer, model, now) for case in cases]
+def assess(
+    cases: Sequence[Case], scorer: Scorer | None, model: str, stale: bool, now: float, lists: Lists = SHIPPED
+) -> list[Assessment]:
+    """Assess requests, all of them by one model and the same lists, at one time `now` (unix seconds)."""
+    sides = [_sides(case, scorer, model, now, lists) for case in cases]
     judge = _Judge(scorer)
     if scorer is not None:
         _score([side for pair in sides for side in pair], scorer, judge)
-    return [_assessed(case, pair, judge, model, stale, now) for case, pair in zip(cases, sides, strict=True)]
+    by = _By(judge, model, stale, lists.version)
+    return [_assessed(case, pair, by, now) for case, pair in zip(cases, sides, strict=True)]
 
 
 def _score(sides: Sequence[_Side], scorer: Scorer, judge: _Judge) -> None:
@@ -96,7 +109,9 @@ def _score(sides: Sequence[_Side], scorer: Scorer, judge: _Judge) -> None:
             side.probability = one
     bad = []
     for side in sides:
-        side.level = "low" if side.probability is None else judge.level(side.probability)
+        if side.probability is not None:
+            side.risk = judge.by_behaviour(side, side.probability)
+            side.level = judge.level(side.risk)
         if side.level == "low":
             side.anomaly = None
             continue
@@ -117,14 +132,14 @@ def _score(sides: Sequence[_Side], scorer: Scorer, judge: _Judge) -> None:
         side.behaviour = behaviour
 
 
-def _sides(case: Case, scorer: Scorer | None, model: str, now: float) -> list[_Side]:
+def _sides(case: Case, scorer: Scorer | None, model: str, now: float, lists: Lists) -> list[_Side]:
     """The sender and, where there is one, the receiver."""
     request, found = case.request, []
     for address, side, known in ((request.from_address, OUT, case.sender), (request.to_address, IN, case.receiver)):
         if address is None:
             continue
         is_address = requests.is_address(address) is not None
-        one = _Side(address, known, lists.naming(address) if is_address else [])
+        one = _Side(address, side, known, lists.hits(request.chain_id, address) if is_address else ())
         found.append(one)
         if not is_address:
             one.unjudged = "not_an_address"
@@ -148,30 +163,25 @@ def _sides(case: Case, scorer: Scorer | None, model: str, now: float) -> list[_S
 def _first_contact(request: SwapRequest, side: Side, scorer: Scorer, now: float) -> Profile:
     """A wallet of which nothing is known but this request."""
     peer = request.to_address if side == OUT else request.from_address
-    profile = Profile()
-    profile.move(
-        Move(
-            time=int(now) if request.timestamp is None else request.timestamp,
-            side=side,
-            peer=peer,
-            value=requests.wei(request),
-            gas_limit=None,
-            gas_used=None,
-            gas_price=None,  # against the market of its day, which a request does not tell
-            price_digits=0,
-            selector="0x00000000" if requests.is_call(request) else "0x",
-            failed=False,
-            fame=0.0 if peer is None else scorer.fame(peer),
-        )
-    )
-    return profile
+    time = int(now) if request.timestamp is None else request.timestamp
+    fame = 0.0 if peer is None else scorer.fame(peer)
+    return first_contact.profile(side, peer, requests.wei(request), time, requests.is_call(request), fame)
 
 
 class _Judge:
     """What a model's cuts make of risks, and what it says of parties."""
 
     def __init__(self, scorer: Scorer | None) -> None:
-        self.cuts = CUTS if scorer is None else tuple(float(cut) for cut in scorer.cuts)
+        self.cuts = CUTS if scorer is None else tuple(scorer.cuts.tolist())
+        self._first: Sequence[Sequence[float]] = () if scorer is None else scorer.first_cuts.tolist()
+
+    def by_behaviour(self, side: _Side, probability: float) -> float:
+        """What a probability amounts to: on first contact, cuts of its own say that."""
+        return (
+            probability
+            if side.known is not None
+            else first_contact.risk(probability, self._first[side.side], self.cuts)
+        )
 
     def level(self, risk: float) -> Level:
         """Where a risk stands among the cuts."""
@@ -183,49 +193,58 @@ class _Judge:
 
     def party(self, side: _Side) -> Party:
         """The judgement on one party."""
+        listed = [hit.list for hit in side.listed]
+        by_lists = wallet_rules.worst([hit.severity for hit in side.listed])
         if side.unjudged:
-            level: Level = "critical" if side.listed else "low"
-            return Party(address=side.address, known=side.unjudged, evidence=0, level=level, lists=side.listed)
+            return Party(address=side.address, known=side.unjudged, evidence=0, level=by_lists, lists=listed)
+        known = side.known
+        alerts = () if known is None else known.alerts
         return Party(
             address=side.address,
-            known="first_contact" if side.known is None else "profile",
-            evidence=1 if side.known is None else side.known.moves,
-            level="critical" if side.listed else side.level,
+            known="first_contact" if known is None else "profile",
+            evidence=1 if known is None else known.moves,
+            level=wallet_rules.worst([side.level, by_lists, *(alert.severity for alert in alerts)]),
             probability=side.probability,
             anomaly=side.anomaly,
-            lists=side.listed,
+            lists=listed,
+            exposure=None if known is None else known.exposure,
             reasons=side.reasons,
             behaviour=side.behaviour,
         )
 
-    def risk(self, party: Party) -> float | None:
+    def risk(self, side: _Side) -> float | None:
         """Of dealing with a party; None where nothing judges it."""
-        if party.lists:
-            return max(LISTED, self.floor("critical"), party.probability or 0.0)
-        return party.probability
+        floors = [max(LISTED, self.floor("critical")) for hit in side.listed if hit.severity == "critical"]
+        floors += [self.floor(hit.severity) for hit in side.listed]
+        if not side.unjudged and side.known is not None:
+            floors += [self.floor(alert.severity) for alert in side.known.alerts]
+        if side.risk is not None:
+            floors.append(side.risk)
+        return max(floors, default=None)
 
 
-def _assessed(case: Case, sides: Sequence[_Side], judge: _Judge, model: str, stale: bool, now: float) -> Assessment:
-    request = case.request
+@dataclass(frozen=True, slots=True)
+class _By:
+    """What a batch is assessed by."""
+
+    judge: _Judge
+    model: str
+    stale: bool
+    lists: str
+
+
+def _assessed(case: Case, sides: Sequence[_Side], by: _By, now: float) -> Assessment:
+    request, judge = case.request, by.judge
     parties = [judge.party(side) for side in sides]
-    risks = [judge.risk(party) for party in parties]
-    names = ("sender", "receiver")
-    alerts = reasons.of_request(request)
+    risks = [judge.risk(side) for side in sides]
+    alerts = reasons.of_request(request, case.day_wei)
     if case.sender is not None and not sides[0].unjudged and reasons.is_large(request):
         alerts += _young(request, case.sender, now)
     raised = max((judge.floor(alert.severity) for alert in alerts), default=0.0)
-    for name, side, party in zip(names, sides, parties, strict=False):
-        alerts += _of_party(name, party, judge)
-        # A wallet that the model finds ordinary is not read for what a person would look for.
-        if (
-            not side.unjudged
-            and side.known is not None
-            and (party.probability is None or judge.level(party.probability) != "low")
-        ):
-            profile = side.known.read()
-            alerts += [] if profile is None else reasons.of_wallet(profile, name)
+    for name, side, party in zip(("sender", "receiver"), sides, parties, strict=False):
+        alerts += _of_party(name, side, party, judge)
     score = max(raised, *(risk or 0.0 for risk in risks))
-    level: Level = "critical" if any(party.lists for party in parties) else judge.level(score)
+    level = judge.level(score)
     worst = max(range(len(parties)), key=lambda place: (risks[place] or 0.0, -place))
     probabilities = [party.probability for party in parties if party.probability is not None]
     return Assessment(
@@ -252,8 +271,9 @@ def _assessed(case: Case, sides: Sequence[_Side], judge: _Judge, model: str, sta
         receiver=parties[1] if len(parties) > 1 else None,
         unknown=_unknown(parties),
         warnings=requests.warnings(request, now),
-        model=model if probabilities else RULES,
-        stale=stale and bool(probabilities),
+        model=by.model if probabilities else RULES,
+        lists_version=by.lists,
+        stale=by.stale and bool(probabilities),
         processed_at=now,
     )
 
@@ -263,18 +283,18 @@ def _young(request: SwapRequest, sender: Known, now: float) -> list[Warned]:
     return [] if profile is None else reasons.of_young(request, profile, now)
 
 
-def _of_party(name: str, party: Party, judge: _Judge) -> list[Warned]:
-    """What lists and the model say of a party."""
-    found = []
-    if party.lists:
-        said = f"the {name} is on a public list: {', '.join(party.lists)}"
-        found.append(Warned(code=f"{name}_listed", severity="critical", message=said, value=party.address))
-    if party.probability is not None and (level := judge.level(party.probability)) != "low":
+def _of_party(name: str, side: _Side, party: Party, judge: _Judge) -> list[Warned]:
+    """What lists, the model and named rules say of a party."""
+    found = wallet_rules.of_lists(side.listed, side.address)
+    if not side.unjudged and side.known is not None:
+        found += side.known.alerts
+    found = wallet_rules.about(name, found)
+    if party.probability is not None and side.level != "low":
         by = "; ".join(
             in_words(one.feature) + ("" if one.value is None else f" {one.value:.4g}") for one in party.reasons
         )
         said = f"the {name} moves as frauds do, probability {party.probability:.3f} on {party.evidence} moves; foremost {by}"
-        found.append(Warned(code=f"{name}_behaviour", severity=level, message=said, value=party.probability))
+        found.append(Warned(code=f"{name}_behaviour", severity=side.level, message=said, value=party.probability))
     return found
 
 

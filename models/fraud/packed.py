@@ -12,7 +12,7 @@ from operator import attrgetter
 from typing import Any
 from zlib import crc32
 
-from models.fraud.profile import BITS, Distinct, Half, Moments, Move, Profile, TokenMove
+from models.fraud.profile import BITS, Dealt, Distinct, Half, Moments, Move, Profile, TokenMove
 
 Packed = list[Any]
 _DIGITS = BITS // 4
@@ -21,7 +21,7 @@ _WIDE = "last_value"
 LAYOUT = crc32(
     repr(
         [
-            *((one.name, one.type) for kind in (Profile, Half, Moments) for one in fields(kind)),
+            *((one.name, one.type) for kind in (Profile, Half, Moments, Dealt) for one in fields(kind)),
             *(BITS, Move._fields, TokenMove._fields),
         ]
     ).encode()
@@ -96,6 +96,17 @@ def _unpack_bits(packed: str) -> Distinct:
     return Distinct(bits)
 
 
+def _pack_dealt(dealt: Dealt | None) -> Packed | int:
+    return 0 if dealt is None else [dealt.moves, hex(dealt.wei), dealt.tokens, dealt.last, dealt.peer, dealt.lists]
+
+
+def _unpack_dealt(packed: Any) -> Dealt | None:
+    if packed == 0:
+        return None
+    moves, wei, *rest = packed
+    return Dealt(moves, int(wei, 16), *rest)
+
+
 _Form = Callable[[Any], Any] | None
 _FORMS: dict[str, tuple[_Form, _Form]] = {
     "int": (None, None),
@@ -103,6 +114,7 @@ _FORMS: dict[str, tuple[_Form, _Form]] = {
     "Moments": (_pack_moments, _unpack_moments),
     "Distinct": (_pack_bits, _unpack_bits),
     "Half": (_pack_half, _unpack_half),
+    "Dealt | None": (_pack_dealt, _unpack_dealt),
     _WIDE: (hex, lambda packed: int(packed, 16)),
 }
 """By a field's type, or its name: how its value is packed and unpacked; None: as it is."""

@@ -45,6 +45,8 @@ class Move(NamedTuple):
     failed: bool
     fame: float
     """How many wallets are known to deal with the peer, as the model counts them (`Scorer.fame`)."""
+    listed: str = ""
+    """The lists that name the peer, with commas between (`models.fraud.lists`)."""
 
 
 class TokenMove(NamedTuple):
@@ -59,6 +61,7 @@ class TokenMove(NamedTuple):
     fame: float
     token_fame: float
     """How many wallets are known to hold the token."""
+    listed: str = ""
 
 
 @dataclass(slots=True)
@@ -109,6 +112,23 @@ class Distinct:
         """About how many."""
         empty = BITS - self.bits.bit_count()
         return BITS * math.log(BITS / max(empty, 1))
+
+
+@dataclass(slots=True)
+class Dealt:
+    """What was dealt with listed addresses, as the lists were at the time. No model sees it."""
+
+    moves: int = 0
+    """Transactions that did not fail,"""
+    wei: int = 0
+    """and what they moved."""
+    tokens: int = 0
+    """ERC-20 transfers that moved something."""
+    last: int = 0
+    peer: str = ""
+    """The one of the last,"""
+    lists: str = ""
+    """and the lists that name it."""
 
 
 @dataclass(slots=True)
@@ -163,6 +183,14 @@ class Half:
     coin_fame: Moments = field(default_factory=Moments)
     """and of their tokens."""
     token_peers: Distinct = field(default_factory=Distinct)
+    listed: Dealt | None = None
+    """None: with none."""
+
+    def deal(self, move: Move | TokenMove) -> Dealt:
+        """Count a dealing with a listed peer, but for what it moved."""
+        dealt = self.listed = self.listed or Dealt()
+        dealt.last, dealt.peer, dealt.lists = move.time, move.peer or "", move.listed
+        return dealt
 
 
 @dataclass(slots=True)
@@ -242,6 +270,10 @@ class Profile:
             half.famous += move.fame >= FAMOUS
         self._value(move, half)
         half.last = move.time
+        if move.listed and not move.failed:
+            dealt = half.deal(move)
+            dealt.moves += 1
+            dealt.wei += move.value
 
     def _value(self, move: Move, half: Half) -> None:
         ether = move.value / WEI
@@ -279,6 +311,9 @@ class Profile:
             half.token_peers.add(move.peer)
             self.peers.add(move.peer)
             half.token_fame.add(math.log10(1 + move.fame))
+        # Bait moves nothing, and anybody may have a listed address seem to send it.
+        if move.listed and not move.nothing:
+            half.deal(move).tokens += 1
 
 
 def digits(number: int) -> int:

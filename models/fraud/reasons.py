@@ -1,28 +1,28 @@
-"""Named reasons to look at a swap request, each with its number: of the request itself, and of a wallet's past.
+"""Named reasons to look at a swap request, each with its number, of what it says of itself.
 
-What a request says of itself no model has seen, so from `medium` up it raises the level. What a wallet's past shows the model has
-seen: such reasons are `low`, name what a person would look for, and raise nothing.
+No model has seen that, so from `medium` up such a reason raises the level. Those about a wallet's past are in
+`models.fraud.wallet_rules`.
 """
 
 from __future__ import annotations
 
-from models.fraud.profile import DAY_S, Half, Profile
+from models.fraud.profile import Profile
 from models.fraud.requests import is_address, largeness
-from topics.schemas.risk import SwapRequest, Warned
-from topics.schemas.wallet import Level
+from models.fraud.wallet_rules import YOUNG_S
+from topics.schemas.risk import SwapRequest
+from topics.schemas.wallet import Level, Warned
 
 DEAR_GWEI = 1_000
-"""Above what all but a handful of Ethereum's blocks ever asked for."""
+"""Above what all but a handful of Ethereum's blocks ever asked for: the cut where the day's price is not known."""
+FAR, LEAST_GWEI = 10, 100
+"""So many times the day's median price, and at least so much: 0.4 % of ordinary transactions (docs/models/fraud.md)."""
+GWEI = 10**9
 SLIPPAGE: tuple[tuple[float, Level], ...] = ((0.5, "high"), (0.1, "medium"), (0.05, "low"))
 ROUTE: tuple[tuple[int, Level], ...] = ((8, "medium"), (5, "low"))
-YOUNG_S = 3 * DAY_S
-FEW = 5
-"""Moves from which a share says something."""
-MANY_PEERS = 10
 
 
-def of_request(request: SwapRequest) -> list[Warned]:
-    """What is odd about the request by itself."""
+def of_request(request: SwapRequest, day_wei: float | None) -> list[Warned]:
+    """What is odd about the request by itself; `day_wei` is the median gas price of its day, None where nobody knows it."""
     found = []
     slippage, route = request.slippage, request.route_length
     if slippage is not None and (level := next((level for least, level in SLIPPAGE if slippage >= least), None)):
@@ -31,14 +31,28 @@ def of_request(request: SwapRequest) -> list[Warned]:
     if route is not None and (level := next((level for least, level in ROUTE if route >= least), None)):
         said = f"it goes through {route} pools, where one to four are usual"
         found.append(Warned(code="long_route", severity=level, message=said, value=route))
-    if request.gas_price is not None and float(request.gas_price) >= DEAR_GWEI:
-        said = f"{float(request.gas_price):g} gwei: hardly any block ever asked for {DEAR_GWEI:,}"
-        found.append(Warned(code="gas_price", severity="medium", message=said, value=float(request.gas_price)))
+    if request.gas_price is not None and (dear := _dear(float(request.gas_price), day_wei)) is not None:
+        found.append(Warned(code="gas_price", severity="medium", message=dear, value=float(request.gas_price)))
     # Two abbreviations that are equal may stand for two wallets.
     if is_address(request.from_address) and request.from_address == request.to_address:
         said = "sender and receiver are one wallet: it trades with itself"
         found.append(Warned(code="self_trade", severity="medium", message=said, value=request.from_address))
     return found
+
+
+def is_dear(gwei: float, day_wei: float | None) -> bool:
+    """Whether a gas price is far above its day's; without one, above nearly all that was ever paid."""
+    if day_wei is None:
+        return gwei >= DEAR_GWEI
+    return gwei >= LEAST_GWEI and gwei * GWEI >= FAR * day_wei
+
+
+def _dear(gwei: float, day_wei: float | None) -> str | None:
+    if not is_dear(gwei, day_wei):
+        return None
+    if day_wei is None:
+        return f"{gwei:g} gwei: hardly any block ever asked for {DEAR_GWEI:,}"
+    return f"{gwei:g} gwei: {gwei * GWEI / day_wei:.0f} times what others paid that day, {day_wei / GWEI:.3g}"
 
 
 def is_large(request: SwapRequest) -> bool:
@@ -54,44 +68,3 @@ def of_young(request: SwapRequest, profile: Profile, now: float) -> list[Warned]
         return []
     said = f"{request.amount} is a large amount for a wallet whose first move in months was {age / 3600:.1f} hours ago"
     return [Warned(code="new_wallet_large_amount", severity="medium", message=said, value=float(request.amount))]
-
-
-def of_wallet(profile: Profile, side: str) -> list[Warned]:
-    """What a person would look for in a wallet's past; `side` says whose it is."""
-    came, went = profile.came, profile.went
-    found = []
-
-    def note(code: str, message: str, value: float) -> None:
-        found.append(
-            Warned(code=f"{side}_{code}", severity="low", message=f"the {side} {message}", value=round(value, 4))
-        )
-
-    if went.value.count >= FEW and profile.quick >= FEW and profile.drains / went.value.count >= 0.5:
-        note(
-            "fast_drain",
-            f"emptied itself {profile.drains} times, {profile.quick} times within ten minutes",
-            profile.drains,
-        )
-    senders, receivers = came.peers.count, went.peers.count
-    if senders >= MANY_PEERS and receivers <= 2:
-        said = f"takes from about {senders:.0f} wallets and gives to {receivers:.0f}: many to one"
-        note("many_to_one", said, senders)
-    if came.value.count >= FEW and came.tenths / came.value.count >= 0.8:
-        note(
-            "round_values",
-            f"is paid in round amounts: {came.tenths} of {came.value.count}",
-            came.tenths / came.value.count,
-        )
-    if _between_two(profile, came, went):
-        note(
-            "wash",
-            f"trades to and fro with one wallet: {came.moves} times in, {went.moves} times out",
-            came.moves + went.moves,
-        )
-    return found
-
-
-def _between_two(profile: Profile, came: Half, went: Half) -> bool:
-    """Whether most that ever happened was two wallets paying each other."""
-    both = came.peers.bits == went.peers.bits and came.peers.bits.bit_count() == 1
-    return both and profile.tokens.bits == 0 and min(came.value.count, went.value.count) >= FEW

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import NamedTuple
 
-from models.fraud.profile import Move, Profile, features
-from models.fraud.wallet import moves_of
+from models.fraud.profile import Move, Profile, Side, features
+from models.fraud.wallet import Listed, moves_of, on_no_list
 from topics.schemas.chain import WalletMove
 
 MARKET_STEP = 0.05
@@ -51,15 +51,20 @@ class Replayed:
     transactions: int = 0
     early: dict[int, list[float]] = field(default_factory=dict)
     """Features after so many transactions."""
+    first: dict[Side, Move] = field(default_factory=dict)
+    """The first transaction on each side."""
 
 
 Fame = Callable[[str], float]
 
 
 def replay(
-    history: Iterable[Told], fame_of: Callable[[str], Fame], early: Iterable[int] = (1,)
+    history: Iterable[Told], fame_of: Callable[[str], Fame], early: Iterable[int] = (1,), listed: Listed = on_no_list
 ) -> dict[AccountQuarter, Replayed]:
-    """Profiles of every account-quarter, which begin with the quarter. `fame_of` is what an account's model knows of addresses."""
+    """Profiles of every account-quarter, which begin with the quarter. `fame_of` is what an account's model knows of addresses.
+
+    What `listed` says of peers is for rules; no feature tells it.
+    """
     marks = frozenset(early)
     found: dict[AccountQuarter, Replayed] = {}
     fames: dict[str, Fame] = {}
@@ -67,10 +72,11 @@ def replay(
         here = found.setdefault(AccountQuarter(account, quarter(time)), Replayed())
         if account not in fames:
             fames[account] = fame_of(account)
-        counted = moves_of(move, time, market, fames[account])
+        counted = moves_of(move, time, market, fames[account], listed)
         if isinstance(counted, Move):
             here.profile.move(counted)
             here.transactions += 1
+            here.first.setdefault(counted.side, counted)
             if here.transactions in marks:
                 here.early[here.transactions] = features(here.profile)
         else:

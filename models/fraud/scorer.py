@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 from zlib import crc32
 
 import numpy as np
@@ -22,9 +22,7 @@ from models.fraud.trees import Trees
 from models.fraud.walk import Floats
 from models.releases import Served
 from topics.schemas.models import Feature, Manifest
-from topics.schemas.wallet import Level
-
-LEVELS: tuple[Level, ...] = get_args(Level)
+from topics.schemas.wallet import LEVELS, Level
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +64,8 @@ class Scorer:
     """CRC-32 of the campaigns that it was trained on, where it tells: who evaluates it must know."""
     cuts: Floats
     """The probabilities from which a score is medium, high and critical: 5, 1 and 0.1 % of ordinary wallets reach them."""
+    first_cuts: Floats
+    """The same, (2, 3), of who receives and of who pays where a request is all that is known (`models.fraud.first_contact`)."""
     reference: Reference | None
     """The wallets of training, to tell by how far those that are served have moved away; None where the release has none."""
 
@@ -92,10 +92,13 @@ class Scorer:
             Behaviours.of(arrays),
             frozenset(np.asarray(arrays.get("groups", ())).tolist()),
             np.asarray(arrays["cuts"], float),
+            np.asarray(arrays.get("first_cuts", [arrays["cuts"]] * 2), float),
             Reference.of([feature.name for feature in manifest.features], arrays),
         )
         if found.cuts.shape != (3,) or np.any(np.diff(found.cuts) < 0) or found.known.shape != found.calibrated.shape:
             raise ValueError("cuts, known, calibrated: three rising cuts, and a probability for each point")
+        if found.first_cuts.shape != (2, 3) or np.any(np.diff(found.first_cuts) < 0):
+            raise ValueError("first_cuts: three rising cuts for who receives, and three for who pays")
         nothing = np.full((1, len(FEATURES)), np.nan)
         found.score(nothing)
         found.anomaly(nothing)

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from models.fraud import first_contact
 from models.fraud.campaigns import Labels
-from models.fraud.profile import FEATURES, features
+from models.fraud.profile import FEATURES, IN, OUT, Side, features
 from models.fraud.replay import AccountQuarter, Replayed
 from models.fraud.walk import Floats
 
@@ -25,6 +26,8 @@ class Seen:
     vectors: Floats
     early: dict[int, Floats]
     """Vectors after so many transactions; NaN where there were fewer."""
+    asked: dict[Side, Floats]
+    """Vectors of the first move on each side, as a request for it would tell; NaN where there was none."""
     transactions: NDArray[np.int64]
     fraud: NDArray[np.bool_]
     groups: list[str]
@@ -38,6 +41,7 @@ class Seen:
             units,
             np.array([features(replayed[unit].profile) for unit in units]).reshape(len(units), len(FEATURES)),
             {mark: np.array([replayed[unit].early.get(mark, nothing) for unit in units]) for mark in EARLY},
+            {side: first_contact.vectors([replayed[unit].first.get(side) for unit in units]) for side in (IN, OUT)},
             np.array([replayed[unit].transactions for unit in units], np.int64),
             np.array([labels[unit.account].fraud for unit in units], np.bool_),
             [labels[unit.account].group for unit in units],

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.artefacts import npz
-from models.fraud import behaviour, drift
+from models.fraud import behaviour, drift, first_contact
 from models.fraud.campaigns import FOLDS, Labels, fold_of
 from models.fraud.fit import SEED, boost, calibrate, cuts, isolate
 from models.fraud.measure import ece, figures_of
@@ -160,6 +160,7 @@ def _finish(made: dict[str, dict[str, NDArray[Any]]], seen_by: dict[str, Seen], 
         counted = np.ones(len(folds), bool) if kind == "fold" else seen.quarters >= facts.past_ends
         odds, first, lengths, unusual = (np.full(len(folds), np.nan) for _ in range(4))
         vectors = np.empty_like(seen.vectors)
+        asked = {side: np.full(len(folds), np.nan) for side in seen.asked}
         for fold in range(FOLDS):
             mine, arrays = folds == fold, made[f"{kind}-{fold}"]
             unseen = seen_by[f"{kind}-{fold}"]
@@ -167,6 +168,8 @@ def _finish(made: dict[str, dict[str, NDArray[Any]]], seen_by: dict[str, Seen], 
             vectors[mine] = unseen.vectors[mine]
             odds[mine] = trees.sums(unseen.vectors[mine])
             first[mine] = trees.sums(unseen.early[1][mine])
+            for side, told in unseen.asked.items():
+                asked[side][mine] = np.where(np.isnan(told[mine]).all(axis=1), np.nan, trees.sums(told[mine]))
             lengths[mine] = forest.sums(np.nan_to_num(unseen.vectors[mine]))
             unusual[mine] = behaviour.Behaviours.of(arrays).unusual(unseen.vectors[mine])
         probability = np.full(len(folds), np.nan)
@@ -176,16 +179,23 @@ def _finish(made: dict[str, dict[str, NDArray[Any]]], seen_by: dict[str, Seen], 
             made[key] |= calibrate(odds[others], seen.fraud[others], weights[others])
             mine = folds == fold
             probability[mine] = np.interp(odds[mine], made[key]["known"], made[key]["calibrated"])
+            for one in asked.values():
+                one[mine] = np.interp(one[mine], made[key]["known"], made[key]["calibrated"])
         for fold in (-1, *range(FOLDS)):
             others = counted & (folds != fold)
-            made[name if fold < 0 else f"{kind}-{fold}"]["cuts"] = cuts(probability[others], seen.fraud[others])
-        told = figures_of(seen.fraud[counted], probability[counted], seen.quarters[counted], seen.transactions[counted])
+            key = name if fold < 0 else f"{kind}-{fold}"
+            made[key]["cuts"] = cuts(probability[others], seen.fraud[others])
+            ordinary = others & ~seen.fraud
+            made[key] |= first_contact.fit({side: one[ordinary] for side, one in asked.items()})
+        figures = figures_of(
+            seen.fraud[counted], probability[counted], seen.quarters[counted], seen.transactions[counted]
+        )
         if kind == "fold":
             made[name] |= drift.fit(vectors, probability)
-            done.figures |= told
+            done.figures |= figures
             single = figures_of(seen.fraud, first, seen.quarters, seen.transactions)
             done.figures |= {"single_auc": single["auc"], "ece": ece(seen.fraud, probability)}
-            done.ablation["boosted trees"] = told
+            done.ablation["boosted trees"] = figures
             anomalies = {
                 "isolation forest": -lengths,
                 "HDBSCAN": unusual,
@@ -195,7 +205,7 @@ def _finish(made: dict[str, dict[str, NDArray[Any]]], seen_by: dict[str, Seen], 
             for detector, score in anomalies.items():
                 done.ablation[detector] = figures_of(seen.fraud, score, seen.quarters, seen.transactions)
         else:
-            done.figures["past_auc"] = told["auc"]
+            done.figures["past_auc"] = figures["auc"]
     for name, arrays in made.items():
         done.releases[name] = _release(name, arrays, done.figures, facts)
     return done

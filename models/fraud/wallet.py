@@ -35,10 +35,19 @@ Packed = tuple[int, list[Any] | None, list[Any] | None]
 """Span, older and younger profile."""
 Fame = Callable[[str], float]
 """`Scorer.fame`."""
+Listed = Callable[[str], str]
+"""The lists that name an address, with commas between: `Lists.names` on a chain."""
 Verdict = Literal["new", "duplicate", "too_late"]
 
 
-def moves_of(move: WalletMove, time: int, median_gas_price_wei: int | None, fame: Fame) -> Move | TokenMove:
+def on_no_list(address: str) -> str:
+    """Where lists are not asked, as in training."""
+    return ""
+
+
+def moves_of(
+    move: WalletMove, time: int, median_gas_price_wei: int | None, fame: Fame, listed: Listed = on_no_list
+) -> Move | TokenMove:
     """What a profile counts of a move of wallet.activity, at `time` (unix seconds); serving and training both go through here.
 
     `median_gas_price_wei` is what others pay at the time, None where nobody knows. What failed moved no value, and neither did
@@ -47,9 +56,10 @@ def moves_of(move: WalletMove, time: int, median_gas_price_wei: int | None, fame
     side = IN if move.direction == "in" else OUT
     peer = move.peer
     peer_fame = 0.0 if peer is None else fame(peer)
+    lists = "" if peer is None or move.direction == "self" else listed(peer)
     if move.kind != "transaction":
         token = move.token or ""
-        return TokenMove(time, side, peer, token, _nothing(move), peer_fame, fame(token))
+        return TokenMove(time, side, peer, token, _nothing(move), peer_fame, fame(token), lists)
     failed = move.status == 0
     value = 0 if failed or move.direction == "self" or move.value_wei is None else max(0, int(move.value_wei))
     price = move.gas_price_wei
@@ -57,8 +67,8 @@ def moves_of(move: WalletMove, time: int, median_gas_price_wei: int | None, fame
     price_digits = digits(price) if price else 0
     selector = move.selector or "0x"
     return Move(
-        time, side, peer, value, move.gas_limit, move.gas_used, against, price_digits, selector, failed, peer_fame
-    )
+        time, side, peer, value, move.gas_limit, move.gas_used, against, price_digits, selector, failed, peer_fame, lists
+    )  # fmt: skip
 
 
 def _nothing(move: WalletMove) -> bool:
@@ -81,13 +91,13 @@ class Said(NamedTuple):
     """How many more there are."""
 
 
-def said(view: WalletActivity, moves: Sequence[WalletMove], fame: Fame) -> Said:
+def said(view: WalletActivity, moves: Sequence[WalletMove], fame: Fame, listed: Listed = on_no_list) -> Said:
     """What a view, which is not a clock record, says of a wallet by these `moves`: nothing where its block was removed."""
     number, time = view.number or 0, view.timestamp
     if view.status == "removed" or time is None:
         return Said(number, view.revision, time or 0, ())
     median = view.median_gas_price_wei
-    counted = [moves_of(move, time, median, fame) for move in moves[:MOST]]
+    counted = [moves_of(move, time, median, fame, listed) for move in moves[:MOST]]
     return Said(number, view.revision, time, counted, len(moves) - len(counted))
 
 
@@ -275,7 +285,7 @@ def _packed(windows: Windows) -> Packed:
     return windows.span, None if old is None else pack(old), None if young is None else pack(young)
 
 
-# A kept move as a line of words; no field of a move has a space in it.
+# A kept move as a line of words; no field of a move has a space in it. What is on no list says nothing of lists.
 
 
 def _written(moves: Moves) -> str:
@@ -284,11 +294,13 @@ def _written(moves: Moves) -> str:
 
 def _line(move: Move | TokenMove) -> str:
     if move.__class__ is TokenMove:
-        _, side, peer, token, nothing, fame, token_fame = move
-        return f"{side} {peer or ''} {token} {nothing:d} {fame or ''} {token_fame or ''}"
-    _, side, peer, value, limit, used, price, price_digits, selector, failed, fame = move  # type: ignore[misc]
-    gas = f"{_told(limit)} {_told(used)} {_told(price)}"
-    return f"{side} {peer or ''} {value:x} {gas} {price_digits} {selector} {failed:d} {fame or ''}"
+        _, side, peer, token, nothing, fame, token_fame, listed = move
+        line = f"{side} {peer or ''} {token} {nothing:d} {fame or ''} {token_fame or ''}"
+    else:
+        _, side, peer, value, limit, used, price, price_digits, selector, failed, fame, listed = move  # type: ignore[misc]
+        gas = f"{_told(limit)} {_told(used)} {_told(price)}"
+        line = f"{side} {peer or ''} {value:x} {gas} {price_digits} {selector} {failed:d} {fame or ''}"
+    return f"{line} {listed}" if listed else line
 
 
 def _told(value: float | None) -> str:
@@ -301,11 +313,13 @@ def _read(kept: Kept) -> list[Move | TokenMove]:
 
 def _move(time: int, words: list[str]) -> Move | TokenMove:
     side: Side = OUT if words[0] == "1" else IN
-    if len(words) == 6:
-        _, peer, token, nothing, fame, token_fame = words
-        return TokenMove(time, side, peer or None, token, nothing == "1", float(fame or 0), float(token_fame or 0))
-    _, peer, value, limit, used, price, price_digits, selector, failed, fame = words
+    if len(words) <= 7:
+        _, peer, token, nothing, fame, token_fame, *listed = words
+        return TokenMove(
+            time, side, peer or None, token, nothing == "1", float(fame or 0), float(token_fame or 0), *listed
+        )
+    _, peer, value, limit, used, price, price_digits, selector, failed, fame, *listed = words
     return Move(
         time, side, peer or None, int(value, 16), int(limit) if limit else None, int(used) if used else None,
-        float(price) if price else None, int(price_digits), selector, failed == "1", float(fame or 0),
+        float(price) if price else None, int(price_digits), selector, failed == "1", float(fame or 0), *listed,
     )  # fmt: skip

@@ -9,6 +9,8 @@ from models.mev.view import View
 
 def gas_cost(view: View, hashes: Sequence[str]) -> int | None:
     """Gas used times the price paid, of all `hashes`; None where one of them does not tell."""
+    if not view.pays:
+        return None
     total = 0
     for hash in hashes:
         one = view.transactions.get(hash)
@@ -21,7 +23,7 @@ def gas_cost(view: View, hashes: Sequence[str]) -> int | None:
 def builder_payment(view: View, hashes: Sequence[str]) -> int | None:
     """What is above the base fee, and what was sent to the builder inside; None where one of `hashes` does not tell."""
     base_fee = view.block.base_fee
-    if base_fee is None:
+    if base_fee is None or not view.pays:
         return None
     total = 0
     for hash in hashes:

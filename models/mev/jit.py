@@ -25,8 +25,8 @@ MANAGERS = frozenset(
 )
 """They hold the positions of many people. Ethereum mainnet, from the protocols' deployment lists."""
 
-Range = tuple[str, int | None, int | None]
-"""Pool, lower and upper tick."""
+Position = tuple[int | None, int | None, str | None]
+"""Lower and upper tick, and what tells positions of one owner apart (Uniswap V4)."""
 
 
 @dataclass(slots=True)
@@ -52,24 +52,24 @@ def _pools(view: View) -> list[str]:
 
 
 def _of_pool(view: View, pool: str) -> list[Finding]:
-    open_: dict[Range, list[_Added]] = {}
+    open_: dict[Position, list[_Added]] = {}
     findings: list[Finding] = []
     for at, event in enumerate(view.histories[pool].events):
         if not isinstance(event, Liquidity) or event.event_type == "collect":
             continue
         hash = event.transaction_hash.lower()
-        range_ = (pool, event.tick_lower, event.tick_upper)
+        position = (event.tick_lower, event.tick_upper, event.salt)
         who = _who(view, hash, event)
         if event.event_type == "mint":
-            open_.setdefault(range_, []).append(_Added(event, hash, who, at))
+            open_.setdefault(position, []).append(_Added(event, hash, who, at))
             continue
-        added = [one for one in open_.get(range_, ()) if one.hash != hash and one.actors & who]
+        added = [one for one in open_.get(position, ()) if one.hash != hash and one.actors & who]
         if not added or not _removes(event, added):
             continue
         victims = _victims(view, pool, added, at, who)
         if victims:
             findings.append(_finding(view, pool, added, event, victims))
-            open_[range_] = [one for one in open_[range_] if one not in added]
+            open_[position] = [one for one in open_[position] if one not in added]
     return findings
 
 
@@ -120,7 +120,9 @@ def _finding(view: View, pool: str, added: Sequence[_Added], burn: Liquidity, vi
     own = [*front, hash]
     case = Case(
         kind="jit",
-        name=f"{front[0]}:{hash}:{pool}:{burn.tick_lower}:{burn.tick_upper}",
+        name=":".join(
+            (front[0], hash, pool, *map(str, (burn.tick_lower, burn.tick_upper)), *([burn.salt] if burn.salt else ()))
+        ),
         own=own,
         front=front,
         victims=victims,

@@ -12,7 +12,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 
 from models.mev.view import Trade, View
-from topics.schemas.chain import Swap, Transaction
+from topics.schemas.chain import Liquidity, Swap, Transaction
 
 SHARED_FROM = 5
 """An address that swaps of so many senders have in common counts as shared; bots with a few accounts are common."""
@@ -21,8 +21,8 @@ SHARED_FROM_RECIPIENTS = 3
 
 Direction = tuple[str, str]
 """(token sold, token bought)."""
-ANY: Direction = ("", "")
-"""Of liquidity added on both sides."""
+NONE: Direction = ("", "")
+"""Of liquidity added: nothing was sold."""
 
 
 @dataclass(slots=True)
@@ -43,6 +43,8 @@ class Leg:
     amount_out: int | None = 0
     swaps: int = 0
     """How many there are."""
+    added: frozenset[str] = frozenset()
+    """Of liquidity added: the tokens that were added, none where that is unknown."""
 
     def add(self, trade: Trade) -> None:
         """Count `trade` in."""
@@ -66,6 +68,7 @@ def read_legs(view: View) -> Legs:
     by_pool: dict[str, list[Leg]] = defaultdict(list)
     users = _Users()
     for hash, trades in view.trades.items():
+        trades = [trade for trade in trades if trade.swap.pool is not None]
         place = view.places[hash]
         legs: dict[tuple[str, str, str], Leg] = {}
         for trade in trades:
@@ -87,15 +90,21 @@ def _adds(view: View) -> dict[str, list[Leg]]:
         if event.event_type != "mint" or event.pool is None:
             continue
         hash, pool = event.transaction_hash.lower(), event.pool.lower()
-        # Added on one side only, it moves the price as a sale of that token would.
-        only0, only1 = event.amount1_raw == "0", event.amount0_raw == "0"
-        token0, token1 = (event.token0 or "").lower(), (event.token1 or "").lower()
-        direction = (token0, token1) if only0 else (token1, token0) if only1 else ANY
         signer = view.signer(hash)
         named = (signer, view.called(hash), event.owner, event.sender)
         actors = frozenset(one.lower() for one in named if one) - view.nobody
-        adds[pool].append(Leg(view.places[hash], hash, pool, event.protocol, direction, signer, actors))
+        adds[pool].append(Leg(view.places[hash], hash, pool, event.protocol, NONE, signer, actors, added=_added(event)))
     return adds
+
+
+def _added(event: Liquidity) -> frozenset[str]:
+    pairs = [
+        (event.token0, event.amount0_raw),
+        (event.token1, event.amount1_raw),
+        (event.token_in, event.amount_in_raw),
+    ]
+    pairs += zip(event.tokens or (), event.amounts_raw or (), strict=False)
+    return frozenset(token.lower() for token, amount in pairs if token and amount is not None and int(amount) > 0)
 
 
 def _actors(swap: Swap, transaction: Transaction | None, nobody: frozenset[str]) -> tuple[str | None, frozenset[str]]:

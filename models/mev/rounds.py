@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from models.mev.amounts import matches
-from models.mev.legs import ANY, Direction, Leg, Legs
+from models.mev.legs import Direction, Leg, Legs
 
 MATCH = 50
 """Amounts match when they differ by at most 1/50: fee-on-transfer tokens and packed amounts take a little."""
@@ -142,7 +142,11 @@ class _Pool:
         between = self._ways[direction][bisect_right(places, after) : bisect_left(places, back.position)]
         senders = {leg.sender for leg in (back, *(one.leg for one in fronts)) if leg.sender}
         own = senders.union(*(one.leg.actors & back.actors for one in fronts)) - self._shared
-        adds = [leg for leg in self._adds if after < leg.position < back.position and leg.direction in (direction, ANY)]
+        adds = [
+            leg
+            for leg in self._adds
+            if after < leg.position < back.position and direction[0] in (leg.added or direction)
+        ]
         return [leg for leg in sorted((*between, *adds), key=_position) if not leg.actors & own]
 
     def _unwind(self, back: Leg, fronts: list[_Open], round_: Round | None) -> int | None:

@@ -26,6 +26,7 @@ class Trade:
 
     transaction: str
     pool: str
+    """Where no pool made it, who filled the order, or the contract that told."""
     token_in: str
     token_out: str
     amount_in: int | None
@@ -42,7 +43,7 @@ class View:
         self.places: dict[str, int] = {}
         """Transaction → its place among those that did something in a pool or to a loan."""
         self.trades: dict[str, list[Trade]] = {}
-        """Transaction → its trades in order. A swap without a pool, or of a token into itself, is none."""
+        """Transaction → its trades in order. A swap of a token into itself is none."""
         self.histories: dict[str, History] = {}
         """Pool → what happened in it."""
         self.liquidity: list[Liquidity] = []
@@ -77,6 +78,8 @@ class View:
         if isinstance(event, Liquidation):
             self.liquidations.append(event)
             return
+        if isinstance(event, Swap):
+            self._trade(hash, event)
         if event.pool is None:
             return
         pool = event.pool.lower()
@@ -84,23 +87,19 @@ class View:
         if history is None:
             history = self.histories[pool] = History()
         if isinstance(event, Swap):
-            token_in, token_out = event.token_in.lower(), event.token_out.lower()
-            if token_in != token_out:
-                sold, bought = event.amount_in_raw, event.amount_out_raw
-                trade = Trade(
-                    hash,
-                    pool,
-                    token_in,
-                    token_out,
-                    None if sold is None else int(sold),
-                    None if bought is None else int(bought),
-                    event,
-                )
-                self.trades.setdefault(hash, []).append(trade)
             history.first.setdefault(hash, len(history.events))
         elif isinstance(event, Liquidity):
             self.liquidity.append(event)
         history.events.append(event)
+
+    def _trade(self, hash: str, event: Swap) -> None:
+        where = event.pool or event.maker or event.contract_address
+        token_in, token_out = event.token_in.lower(), event.token_out.lower()
+        if where is None or token_in == token_out:
+            return
+        sold, bought = event.amount_in_raw, event.amount_out_raw
+        paid, got = None if sold is None else int(sold), None if bought is None else int(bought)
+        self.trades.setdefault(hash, []).append(Trade(hash, where.lower(), token_in, token_out, paid, got, event))
 
     @cached_property
     def nobody(self) -> frozenset[str]:
@@ -117,6 +116,11 @@ class View:
     def prices(self) -> Prices:
         """What the block's pools say that tokens are worth."""
         return Prices(self.histories, self.native)
+
+    @cached_property
+    def pays(self) -> bool:
+        """Whether anybody pays for gas. Where all prices are 0 the source did not know them."""
+        return any(one.gas_price_wei for one in self.block.transactions)
 
     @cached_property
     def transfers(self) -> dict[str, list[Transfer]]:

@@ -19,7 +19,7 @@ from agents import alerts, assess, blocks, detections, mev, profiles, risk_alert
 from agents.agent import Written
 from agents.validate import Validator
 from models.chain.assembly import QUIET_S
-from tables.registry import TABLES, VERSION_DIGITS
+from tables.registry import BLOCKS, GAS, TABLES, VERSION_DIGITS
 from tables.rows import parse
 from tests.records.record import FOLDER, NOW, done, made, taken
 from topics import releases
@@ -142,7 +142,8 @@ def test_the_agents_do_their_work_with_them(folder: Path, later: bool) -> None:
     again.restore(tail, 0)
     assert len(again.assembly.blocks) == len(_numbers(values("chain.blocks")))
     assert done(mev.AGENT, taken("chain.blocks", values("chain.blocks"))).outputs
-    assert len(done(blocks.AGENT, taken("chain.blocks", values("chain.blocks"))).rows) == 3
+    rows = done(blocks.AGENT, taken("chain.blocks", values("chain.blocks"))).rows
+    assert [row.table for row in rows] == [BLOCKS] * 3 + [GAS]
     assert done(alerts.AGENT, taken("mev.findings", values("mev.findings"))).outputs
     assert done(profiles.AGENT, taken("wallet.activity", values("wallet.activity"))).rows
     asked = taken("requests.data", values("requests.data"), [(REQUEST_ID, b"r")])

@@ -126,7 +126,7 @@ def test_the_demo_finds_everything_and_the_second_start_shows_it_again(tmp_path:
     assert "FAILED" not in first
     assert "Replaying 30 real Ethereum blocks" in first
     assert "7 broken events go between them, on purpose" in first
-    assert "  valid      5,975" in first
+    assert "  valid      6,302" in first
     assert "  rejected   7:" in first
     assert "  findings   18 sandwiches" in first
     assert "  alerts     18" in first

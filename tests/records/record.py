@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ from topics import codecs, registry, releases
 from topics.headers import REPLY_TO, REQUEST_ID
 from topics.registry import TOPICS
 from topics.schemas.labels import Label, Prior
+from topics.schemas.lists import Listed
 
 FOLDER = Path(__file__).parent
 SAMPLE = FOLDER.parents[1] / "samples" / "blocks" / "ethereum-13234998"
@@ -114,11 +116,14 @@ def made() -> tuple[dict[str, list[bytes]], list[Row]]:
     values["answers.risk"] = [answer.value.model_dump_json(exclude_none=True).encode() for answer in assessed.answers]
     keep(done(risk_alerts.AGENT, taken("risk.scores", values["risk.scores"])))
     values["model.releases"] = [releases.pack(release("1"))]
+    listed = Listed(list="own", address="0x" + "b0" * 20, severity="high", added_at=datetime.fromtimestamp(NOW, UTC))
+    values["lists"] = [listed.model_dump_json().encode()]
     values["labels"] = [label().model_dump_json(exclude_none=True).encode()]
     models = [ModelRow(name="linear", version="1", stale=False)]
     worker = WorkerRow(
         service="DATA_PROCESSING", app_id="DATA_PROCESSING.validate", instance="i", pid=1, port=1, started_at=1.0, beat_at=2.0,
         progress_at=2.0, handled=3, failed=0, dead_letters=1, lag=0, models=models,
+        lists="1a2b3c4d",
     )  # fmt: skip
     rows.append(Row(WORKERS, "DATA_PROCESSING.validate:i", 2_000, worker))
     drift = DriftRow(day=19_675, partition=0, revision=7, model="1", wallets=2, counts=[[1, 1, 0], [0, 0, 2]])

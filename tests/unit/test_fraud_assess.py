@@ -3,36 +3,53 @@
 from __future__ import annotations
 
 from copy import copy
+from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
 import pytest
 
 from models.fraud import lists, requests
+from models.fraud.assess import CUTS as RULE_CUTS
 from models.fraud.assess import LISTED, RULES, Case, Known, assess
 from models.fraud.profile import IN, OUT, Profile
 from models.fraud.scorer import Scorer
 from models.fraud.wallet import evidence
+from models.fraud.wallet_rules import exposure, of_wallet
 from models.mev.routers import ROUTERS
 from tests.fraud import CUTS, PAID_BY_MANY, model, move, release, wallet
 from tests.unit.test_fraud_requests import ALICE, BOB, EXAMPLE, NOW, request
+from topics.schemas.lists import Listed
 from topics.schemas.risk import Assessment
+from topics.schemas.wallet import Warned
 
 SCORER: Scorer = model(release([PAID_BY_MANY])).loaded
 SANCTIONED = "0x01e2919679362dfbc9ee1644ba9c6da6d6245bb1"
+AT = datetime(2024, 6, 1, tzinfo=UTC)
 ROUTER = min(ROUTERS - {"0x" + "0" * 40})
 
 
 def assessed(
-    sender: Profile | None = None, receiver: Profile | None = None, by: Any = SCORER, **more: Any
+    sender: Profile | None = None,
+    receiver: Profile | None = None,
+    by: Any = SCORER,
+    named: lists.Lists = lists.SHIPPED,
+    day_wei: float | None = None,
+    **more: Any,
 ) -> Assessment:
     one = request(**{"toAddress": BOB, **more})
     assert requests.errors(one, NOW) == []
-    known = [
-        None if profile is None else Known(evidence(profile), partial(copy, profile)) for profile in (sender, receiver)
-    ]
-    (found,) = assess([Case("1", 7, one, *known)], by, "fraud/tiny", False, NOW)
+    case = Case("1", 7, one, known(sender), known(receiver), day_wei)
+    (found,) = assess([case], by, "fraud/tiny", False, NOW, named)
     return Assessment.model_validate_json(found.model_dump_json(exclude_none=True))
+
+
+def known(profile: Profile | None, **more: Any) -> Known | None:
+    """What a row of `profiles` says of a wallet."""
+    if profile is None:
+        return None
+    told: dict[str, Any] = {"alerts": of_wallet(profile, 1), "exposure": exposure(profile), **more}
+    return Known(evidence(profile), partial(copy, profile), **told)
 
 
 def about(value: float) -> Any:
@@ -76,7 +93,7 @@ def test_who_is_paid_by_many_is_the_counterpartys_risk_and_not_the_senders() -> 
     assert reason.feature == "in_peers" and reason.adds == about(3.0)
     assert one.receiver.behaviour and one.sender.behaviour is None
     assert "foremost peers (in) 1.3" in next(alert.message for alert in one.alerts)
-    assert codes(one) == {"receiver_behaviour": "high", "receiver_many_to_one": "low", "receiver_round_values": "low"}
+    assert codes(one) == {"receiver_behaviour": "high", "receiver_round_values": "medium"}
 
 
 def test_the_senders_past_is_the_receivers_risk() -> None:
@@ -102,7 +119,7 @@ def test_the_lists_are_sorted_and_whole() -> None:
     found = [raw[at : at + 20] for at in range(0, len(raw), 21)]
     assert len(raw) % 21 == 0 and found == sorted(set(found)) and len(found) > 6_000
     assert all(0 < raw[at] < 1 << len(lists.NAMES) for at in range(20, len(raw), 21))
-    assert lists.naming(ALICE) == []
+    assert lists.SHIPPED.hits(1, ALICE) == ()
 
 
 def test_a_wallet_that_the_model_has_judged_is_not_read_again() -> None:
@@ -120,7 +137,7 @@ def test_a_wallet_that_the_model_has_judged_is_not_read_again() -> None:
     high = Known(20, partial(wallet, 20), "fraud/tiny", 0.7, 0.25)
     (one,) = assess([Case("1", 1, request(toAddress=BOB), None, high)], SCORER, "fraud/tiny", False, NOW)
     assert one.receiver is not None and one.receiver.reasons and one.receiver.anomaly == 0.25
-    assert codes(one).keys() == {"receiver_behaviour", "receiver_many_to_one", "receiver_round_values"}
+    assert codes(one).keys() == {"receiver_behaviour"}, "what rules say stands in the row"
 
 
 def test_without_a_model_the_rules_answer() -> None:
@@ -157,20 +174,66 @@ def test_a_large_amount_of_a_wallet_known_to_be_young() -> None:
     assert codes(assessed(**more)) == {}, "a wallet that is not known is not known to be young"
 
 
-def test_a_wallet_that_empties_itself_at_once() -> None:
-    profile = Profile()
-    for number in range(6):
-        profile.move(move(IN, f"0x{number:040x}", 1_700_000_000 + number * 10_000, 10**18 + number))
-        profile.move(move(OUT, BOB, 1_700_000_060 + number * 10_000, 99 * 10**16))
-    found = codes(assessed(receiver=profile, by=None))
-    assert found == {"receiver_fast_drain": "low"}
+@pytest.mark.parametrize("by", [SCORER, None])
+@pytest.mark.parametrize("severity", ["low", "medium", "high"])
+def test_what_rules_say_of_a_wallet_raises_its_risk_alone(by: Any, severity: Any) -> None:
+    alert = Warned(code="wash", severity=severity, message="it trades to and fro", value=12.0)
+    one = request(toAddress=BOB)
+    (found,) = assess([Case("1", 7, one, None, known(wallet(3), alerts=[alert]))], by, "fraud/tiny", False, NOW)
+    assert found.receiver is not None
+    assert (found.risk_level, found.receiver.level, found.sender.level) == (severity, severity, "low")
+    floor = dict(zip(("low", "medium", "high"), (0.0, *(CUTS if by else RULE_CUTS)), strict=False))
+    assert found.risk_to_sender == about(floor[severity])
+    assert found.risk_to_receiver == (about(0.0) if by else None)
+    assert found.receiver.probability == (about(0.0) if by else None), "that of behaviour"
+    (told,) = found.alerts
+    assert (told.code, told.message) == ("receiver_wash", "the receiver: it trades to and fro")
 
 
-def test_two_wallets_that_pay_each_other() -> None:
-    profile = Profile()
-    for number in range(12):
-        profile.move(move((IN, OUT)[number % 2], BOB, 1_700_000_000 + number * 10_000, 10**17 + 7 * number))
-    assert codes(assessed(sender=profile, by=None)) == {"sender_wash": "low"}
+def test_who_got_money_from_a_listed_address_is_exposed_and_who_paid_one_is_a_victim() -> None:
+    def dealing(side: Any) -> Profile:
+        profile = wallet(3)
+        profile.move(move(side, SANCTIONED, 1_700_100_000, 2 * 10**17)._replace(listed="ofac"))
+        return profile
+
+    exposed = assessed(receiver=dealing(IN))
+    assert exposed.receiver is not None and exposed.receiver.exposure is not None
+    assert codes(exposed) == {"receiver_exposed_to_listed": "medium"} and exposed.alerts[0].value == SANCTIONED
+    assert (exposed.risk_level, exposed.receiver.lists, exposed.risk_to_sender) == ("medium", [], about(CUTS[0]))
+    assert exposed.risk_score < LISTED, "less than a hit"
+    dealings = exposed.receiver.exposure.received
+    assert dealings is not None and exposed.receiver.exposure.paid is None
+    assert (dealings.moves, dealings.value_wei, dealings.share, dealings.lists) == (1, str(2 * 10**17), 0.4, ["ofac"])
+    victim = assessed(sender=dealing(OUT))
+    assert (victim.risk_level, codes(victim)) == ("low", {"sender_paid_listed": "low"})
+
+
+@pytest.mark.parametrize("severity", ["low", "medium", "high", "critical"])
+def test_own_lists_say_how_bad_it_is_and_on_which_chain(severity: Any) -> None:
+    entry = Listed(list="mine", address=BOB, chain_id=1, severity=severity, added_at=AT)
+    named = lists.Lists({entry.key: entry})
+    one = assessed(named=named)
+    assert one.receiver is not None and (one.receiver.lists, one.receiver.level) == (["mine"], severity)
+    assert (one.risk_level, codes(one)) == (severity, {"receiver_listed": severity})
+    assert one.risk_score >= {"low": 0.0, "medium": CUTS[0], "high": CUTS[1], "critical": LISTED}[severity]
+    assert (one.probability, one.lists_version) == (about(0.0), named.version)
+    assert codes(assessed(named=named, chainId=137)) == {}
+
+
+@pytest.mark.parametrize(
+    ("gwei", "day_gwei", "told"),
+    [
+        (150, 14.9, True),
+        (150, 15.1, False),
+        (99, 1, False),
+        (5_000, 600, False),
+        (999, None, False),
+        (1_000, None, True),
+    ],
+)
+def test_gas_is_dear_against_its_day_where_that_is_known(gwei: int, day_gwei: float | None, told: bool) -> None:
+    one = assessed(gasPrice=gwei, day_wei=None if day_gwei is None else day_gwei * 10**9)
+    assert codes(one) == ({"gas_price": "medium"} if told else {})
 
 
 def test_a_router_is_nobody_to_judge() -> None:

@@ -15,6 +15,7 @@ ADDRESSES = st.integers(0, 400).map(lambda number: f"0x{number:040x}")
 SIDES = st.sampled_from((0, 1))
 TIMES = st.integers(1_600_000_000, 1_600_000_000 + 90 * 86_400)
 FAME = st.floats(0, 1e6)
+LISTED = st.sampled_from(("", "ofac", "forta_phishing,mine"))
 MOVES = st.builds(
     Move,
     TIMES,
@@ -28,8 +29,9 @@ MOVES = st.builds(
     st.sampled_from(("0x", "0xa9059cbb", "0x095ea7b3")),
     st.booleans(),
     FAME,
+    LISTED,
 )
-TOKEN_MOVES = st.builds(TokenMove, TIMES, SIDES, st.none() | ADDRESSES, ADDRESSES, st.booleans(), FAME, FAME)
+TOKEN_MOVES = st.builds(TokenMove, TIMES, SIDES, st.none() | ADDRESSES, ADDRESSES, st.booleans(), FAME, FAME, LISTED)
 MANY = [Move(1_600_000_000 + n, 1, f"0x{n:040x}", n, None, None, None, 0, "0x", False, 0.0) for n in range(500)]
 """So many peers that their bitmap is all digits."""
 

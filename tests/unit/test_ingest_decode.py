@@ -8,84 +8,19 @@ from typing import Any
 import pytest
 from eth_hash.auto import keccak
 
-from ingest.decode import Decoded, decode
+from ingest.decode import decode
 from ingest.deployments import DEPLOYMENTS, PairFamily, create2
-from ingest.protocols import BY_TOPIC, PROTOCOLS, erc20, uniswap_v2, uniswap_v3, weth
 from ingest.raw import Malformed
 from ingest.tokens import units
+from tests.unit.raw_logs import ALICE, BOB, TX, USDC, V2_PAIR, V3_POOL, WETH, event, log, raw, undecoded
 from topics.schemas.chain import Swap
 
-USDC, WETH = "0xa0b86991c6218b36c1d19d4a2e9eb0ce3606eb48", "0xc02aaa39b223fe8d0a0e5c4f27ead9083c756cc2"
-V2_PAIR, V3_POOL = "0xb4e16d0168e52d35cacd2c6185b44281ec28c9dc", "0x88e6a0c2ddd26feeb64f039a2c41296fcb3f5640"
-ALICE, BOB = "0x" + "a1" * 20, "0x" + "B2" * 20
-TX = "0x" + "11" * 32
-POOLS = {pool: {"protocol": kind, "token0": USDC, "token1": WETH} for pool, kind in
-         ((V2_PAIR, "uniswap_v2"), (V3_POOL, "uniswap_v3"))}  # fmt: skip
-SIGNATURES = {
-    uniswap_v2: [
-        "Swap(address,uint256,uint256,uint256,uint256,address)", "Sync(uint112,uint112)", "Mint(address,uint256,uint256)",
-        "Burn(address,uint256,uint256,address)",
-    ],
-    uniswap_v3: [
-        "Swap(address,address,int256,int256,uint160,uint128,int24)",
-        "Swap(address,address,int256,int256,uint160,uint128,int24,uint128,uint128)",
-        "Mint(address,address,int24,int24,uint128,uint256,uint256)", "Burn(address,int24,int24,uint128,uint256,uint256)",
-        "Collect(address,address,int24,int24,uint128,uint128)",
-    ],
-    erc20: ["Transfer(address,address,uint256)"],
-    weth: ["Deposit(address,uint256)", "Withdrawal(address,uint256)"],
-}  # fmt: skip
-
-
-def topic0(signature: str) -> str:
-    return "0x" + keccak(signature.encode()).hex()
-
-
-def word(value: int | str) -> str:
-    return value[2:].rjust(64, "0") if isinstance(value, str) else f"{value % 2**256:064x}"
-
-
-def log(address: str, signature: str, topics: list[int | str], data: list[int | str], **more: Any) -> dict[str, Any]:
-    return {
-        "address": address,
-        "topics": [topic0(signature), *("0x" + word(topic) for topic in topics)],
-        "data": "0x" + "".join(word(value) for value in data),
-        "transactionHash": TX,
-        "transactionIndex": "0x3",
-        "logIndex": "0x7",
-        **more,
-    }
-
-
-def raw(*logs: dict[str, Any], **more: Any) -> bytes:
-    transactions = [{"hash": TX, "index": 3, "from": ALICE, "to": BOB}]
-    block = {"schema": "mev-block/1", "chain_id": 1, "number": 5, "transactions": transactions, "logs": list(logs)}
-    return json.dumps({**block, "pools": POOLS, **more}).encode()
-
-
-def event(*logs: dict[str, Any], **more: Any) -> dict[str, Any]:
-    """The only event of a block, without what all have in common."""
-    decoded = decode(raw(*logs, **more))
-    (one,) = decoded.block.events
-    shared = {"transaction_hash", "transaction_index", "log_index", "contract_address"}
-    assert (one.transaction_hash, one.transaction_index, one.log_index) == (TX, 3, 7)
-    return one.model_dump(exclude_none=True, exclude=shared)
-
-
-def undecoded(*logs: dict[str, Any], **more: Any) -> dict[str, int]:
-    decoded: Decoded = decode(raw(*logs, **more))
-    assert not decoded.block.events
-    return dict(decoded.undecoded)
-
-
-def test_topics_are_the_hashes_of_their_signatures() -> None:
-    assert set(SIGNATURES) == set(PROTOCOLS)
-    for protocol, signatures in SIGNATURES.items():
-        assert set(protocol.DECODERS) == {topic0(signature) for signature in signatures}
-    assert len(BY_TOPIC) == sum(map(len, SIGNATURES.values()))
-
-
-V2_SWAP, V3_SWAP, PANCAKE_SWAP = SIGNATURES[uniswap_v2][0], SIGNATURES[uniswap_v3][0], SIGNATURES[uniswap_v3][1]
+V2_SWAP = "Swap(address,uint256,uint256,uint256,uint256,address)"
+V3_SWAP = "Swap(address,address,int256,int256,uint160,uint128,int24)"
+PANCAKE_SWAP = "Swap(address,address,int256,int256,uint160,uint128,int24,uint128,uint128)"
+V3_MINT = "Mint(address,address,int24,int24,uint128,uint256,uint256)"
+V3_BURN = "Burn(address,int24,int24,uint128,uint256,uint256)"
+V3_COLLECT = "Collect(address,address,int24,int24,uint128,uint128)"
 
 
 def test_v2_swap_takes_direction_from_net_and_amounts_from_gross() -> None:
@@ -126,12 +61,12 @@ def test_liquidity_and_reserves() -> None:
     assert (mint["sender"], mint["amount0_raw"], mint["amount1_raw"]) == (ALICE, "1", "2")
     burn = event(log(V2_PAIR, "Burn(address,uint256,uint256,address)", [ALICE, BOB], [3, 4]))
     assert (burn["recipient"], burn["amount0_raw"], burn["amount1_raw"]) == (BOB.lower(), "3", "4")
-    v3_mint = event(log(V3_POOL, SIGNATURES[uniswap_v3][2], [ALICE, -60, 60], [BOB, 100, 1, 2]))
+    v3_mint = event(log(V3_POOL, V3_MINT, [ALICE, -60, 60], [BOB, 100, 1, 2]))
     assert (v3_mint["owner"], v3_mint["sender"], v3_mint["liquidity"]) == (ALICE, BOB.lower(), "100")
     assert (v3_mint["tick_lower"], v3_mint["tick_upper"], v3_mint["amount1_raw"]) == (-60, 60, "2")
-    v3_burn = event(log(V3_POOL, SIGNATURES[uniswap_v3][3], [ALICE, -887220, 0], [100, 0, 2]))
+    v3_burn = event(log(V3_POOL, V3_BURN, [ALICE, -887220, 0], [100, 0, 2]))
     assert (v3_burn["event_type"], v3_burn["tick_lower"], v3_burn["amount0_raw"]) == ("burn", -887220, "0")
-    collect = event(log(V3_POOL, SIGNATURES[uniswap_v3][4], [ALICE, -60, 60], [BOB, 1, 2]))
+    collect = event(log(V3_POOL, V3_COLLECT, [ALICE, -60, 60], [BOB, 1, 2]))
     assert (collect["event_type"], collect["recipient"], collect["amount1_raw"]) == ("collect", BOB.lower(), "2")
 
 
@@ -144,9 +79,12 @@ def test_transfers_and_what_only_looks_like_one() -> None:
     transfer = event(log(USDC, "Transfer(address,address,uint256)", [ALICE, BOB], [1_500_000]))
     assert (transfer["token_in"], transfer["amount_in"], transfer["amount_in_raw"]) == (USDC, "1.5", "1500000")
     assert (transfer["from_address"], transfer["to_address"]) == (ALICE, BOB.lower())
-    nft = log(USDC, "Transfer(address,address,uint256)", [ALICE, BOB, 9], [])
+    nft = event(log(USDC, "Transfer(address,address,uint256)", [ALICE, BOB, 9], []))
+    assert (nft["protocol"], nft["token_in"], nft["token_id"], nft["amount_in_raw"]) == ("erc721", USDC, "9", "1")
+    assert (nft["from_address"], nft["to_address"]) == (ALICE, BOB.lower())
     unindexed = log(USDC, "Transfer(address,address,uint256)", [], [ALICE, BOB, 9])
-    assert undecoded(nft, unindexed) == {"nft_transfer": 1, "bad_layout": 1}
+    both = log(USDC, "Transfer(address,address,uint256)", [ALICE, BOB, 9], [1])
+    assert undecoded(unindexed, both) == {"bad_layout": 2}
 
 
 def test_wrapping_only_of_the_chains_own_wrapper() -> None:
@@ -157,14 +95,6 @@ def test_wrapping_only_of_the_chains_own_wrapper() -> None:
     assert undecoded(log(USDC, "Deposit(address,uint256)", [ALICE], [1])) == {"foreign_wrapper": 1}
     assert undecoded(log(WETH, "Deposit(address,uint256)", [ALICE], [1]), chain_id=999) == {"foreign_wrapper": 1}
     assert undecoded(log(WETH, "Deposit(address,uint256)", [], [ALICE, 1])) == {"bad_layout": 1}
-
-
-def test_every_decoder_counts_a_layout_it_does_not_know() -> None:
-    for protocol, signatures in SIGNATURES.items():
-        for signature in signatures:
-            assert undecoded(log(WETH, signature, [1], [])) == {"bad_layout": 1}, protocol.__name__
-    anonymous = {**log(WETH, "x()", [], []), "topics": []}
-    assert undecoded(anonymous, log(WETH, "x()", [], [])) == {"unknown_topic": 2}
 
 
 def transfer_of(token: str, source: str, target: str, amount: int) -> dict[str, Any]:

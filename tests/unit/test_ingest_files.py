@@ -14,7 +14,9 @@ from base.settings import ROOT
 from ingest.decode import assemble, decode
 from ingest.files import find_blocks, read, read_blocks
 from ingest.raw import Malformed, parse
-from topics.schemas.chain import Block, Swap
+from tests.unit.raw_logs import USDC, WETH
+from topics.schemas.chain import Block, Liquidation, Swap
+from topics.schemas.native import ZERO
 
 SAMPLES = ROOT / "samples" / "blocks"
 FILES = find_blocks(SAMPLES)
@@ -27,22 +29,92 @@ DROPPED_BY_REFERENCE = {
 }
 
 
-def swaps(block: Block) -> Counter[tuple[Any, ...]]:
+BY_UNISWAP = ("uniswap", "sushiswap", "shibaswap", "pancakeswap")
+
+
+def swaps(block: Block, *protocols: str) -> Counter[tuple[Any, ...]]:
+    """Those of protocols whose name begins so."""
     return Counter(
         (one.transaction_hash, one.pool, one.token_in, one.token_out, one.amount_in_raw, one.amount_out_raw)
         for one in block.events
-        if isinstance(one, Swap)
+        if isinstance(one, Swap) and (one.protocol or "").startswith(protocols)
     )
+
+
+def labels(file: Path) -> dict[str, Any]:
+    expected: dict[str, Any] = json.loads(file.with_name("expected.json").read_text())
+    return expected
+
+
+SWAP = ("tx", "pool", "token_in", "token_out", "amount_in", "amount_out")
+TRACED_SWAP = (
+    "transaction_hash", "contract_address", "token_in_address", "token_out_address", "token_in_amount", "token_out_amount",
+)  # fmt: skip
 
 
 @pytest.mark.parametrize("file", REAL, ids=lambda file: file.parent.name)
 def test_every_reference_swap_of_real_logs_is_decoded_exactly(file: Path) -> None:
-    expected = json.loads(file.with_name("expected.json").read_text())
-    fields = ("tx", "pool", "token_in", "token_out", "amount_in", "amount_out")
-    reference = Counter(tuple(one[name] for name in fields) for one in expected["reference_swaps"])
-    decoded = swaps(decode(read(file)).block)
+    reference = Counter(tuple(one[name] for name in SWAP) for one in labels(file)["reference_swaps"])
+    decoded = swaps(decode(read(file)).block, *BY_UNISWAP)
     assert not reference - decoded
     assert (decoded - reference).total() == DROPPED_BY_REFERENCE.get(file.parent.name, 0)
+
+
+def test_what_others_read_of_traces_is_decoded_exactly() -> None:
+    """Balancer and Curve: every reference swap of a call that did not fail, which leaves no logs."""
+    compared = Counter[str]()
+    for file in FILES:
+        block = decode(read(file)).block
+        for name in ("balancer_v1", "curve"):
+            seen = [one for one in labels(file)["reference_swaps"] if one["protocol"] == name and one["error"] is None]
+            reference = Counter(tuple(one[field] for field in TRACED_SWAP) for one in seen)
+            assert not reference - swaps(block, name)
+            compared[name] += reference.total()
+    assert compared == {"balancer_v1": 23, "curve": 1}
+
+
+ETHER = "0x" + "e" * 40
+LIQUIDATION = ("tx", "liquidator", "borrower", "debt_token", "debt_amount", "collateral_amount")
+
+
+def test_every_labelled_liquidation_is_decoded_exactly() -> None:
+    """All but the collateral's token: where aTokens were handed over, others name those and the log the token behind them."""
+    told = Counter[tuple[Any, ...]]()
+    wanted = Counter[tuple[Any, ...]]()
+    for file in FILES:
+        seen = [one for one in labels(file)["liquidations"] if one["visible_in_logs"]]
+        wanted.update(tuple(one[name] if one[name] != ETHER else ZERO for name in LIQUIDATION) for one in seen)
+        told.update(
+            (
+                one.transaction_hash,
+                one.from_address,
+                one.to_address,
+                one.token_in,
+                one.amount_in_raw,
+                one.amount_out_raw,
+            )
+            for one in decode(read(file)).block.events
+            if isinstance(one, Liquidation)
+        )
+    assert (told, told.total()) == (wanted, 12)
+
+
+def test_real_curve_balancer_and_orders() -> None:
+    """Tokens, which these logs do not all name."""
+    found = {
+        (block.number, one.log_index): (one.protocol, one.token_in, one.token_out)
+        for block in (one.block for one in read_blocks(SAMPLES))
+        for one in block.events
+        if isinstance(one, Swap) and (one.protocol or "").startswith(("curve", "balancer_v2", "zeroex"))
+    }
+    cvx, crvusd = "0x4e3fbd56cd56c3e72c1403e103b45db9da5b9d2b", "0xf939e0a03fb07f59a73314e73794be0e57ac1b4e"
+    assert found[18_100_000, 102] == ("curve", cvx, WETH)
+    assert found[18_100_000, 105] == ("curve", WETH, USDC)
+    assert found[18_100_000, 108] == ("curve", USDC, crvusd)
+    assert found[15_000_000, 208] == ("curve", cvx, WETH)
+    assert found[15_000_000, 491] == ("zeroex_v4", WETH, USDC)
+    assert found[15_000_000, 177] == ("balancer_v2", USDC, "0x9210f1204b5a24742eba12f710636d76240df3d0")
+    assert len(found) == 15
 
 
 def test_samples_decode_in_order_and_tell_what_became_no_event() -> None:
@@ -57,11 +129,12 @@ def test_samples_decode_in_order_and_tell_what_became_no_event() -> None:
         assert one.block.model_dump_json(exclude_none=True) == one.block.model_dump_json(exclude_none=True).lower()
     events = Counter(event.event_type for one in decoded for event in one.block.events)
     assert events == {
-        "transfer": 3955, "swap": 779, "sync": 658, "deposit": 315, "withdrawal": 243, "mint": 13, "burn": 11, "collect": 1,
+        "transfer": 4229, "swap": 817, "sync": 658, "deposit": 315, "withdrawal": 243, "mint": 14, "burn": 13, "collect": 1,
+        "liquidation": 12,
     }  # fmt: skip
     undecoded = sum((one.undecoded for one in decoded), Counter[str]())
     assert undecoded == {
-        "unknown_topic": 1032, "nft_transfer": 274, "unknown_pool": 34, "bad_layout": 3, "foreign_wrapper": 1,
+        "unknown_topic": 979, "unknown_pool": 34, "bad_layout": 3, "foreign_wrapper": 1,
     }  # fmt: skip
     logs = sum(len(parse(read(file)).logs) for file in FILES)
     assert events.total() + undecoded.total() == logs

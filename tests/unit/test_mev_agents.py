@@ -263,7 +263,7 @@ def test_the_block_row_counts_events() -> None:
     (row,) = Runtime(blocks.AGENT).run(records([newer, *values])).rows
     told = row.value.model_dump()
     assert (row.key, row.version, told["status"], told["transactions"]) == ("1:18100000", 9, "removed", 99)
-    assert told["events"] == dict(sorted(told["events"].items())) and told["events"]["swap"] == 27
+    assert told["events"] == dict(sorted(told["events"].items())) and told["events"]["swap"] == 31
     assert told["timestamp"] == 0x64FC9C13
     assert [(one.index.name, one.key, one.score) for one in row.pointers] == [("blocks_by_chain", "1", 18100000)]
 

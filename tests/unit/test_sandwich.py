@@ -1,8 +1,7 @@
-"""The sandwich detector on the shipped blocks, on hand-written vectors of others, and on shapes written here."""
+"""The sandwich detector on the shipped blocks and on shapes written here."""
 
 from __future__ import annotations
 
-import gzip
 import json
 import random
 from pathlib import Path
@@ -20,7 +19,6 @@ from topics.schemas.chain import Block
 from topics.schemas.mev import Finding
 
 FILES = find_blocks(ROOT / "samples" / "blocks")
-VECTORS = json.loads(gzip.decompress((ROOT / "samples" / "vectors" / "sandwiches.json.gz").read_bytes()))["vectors"]
 BOT = {"f": ("bot", "c"), "v": ("victim", None), "b": ("bot", "c")}
 
 
@@ -71,31 +69,6 @@ def test_profits_are_those_of_mev_inspect_py() -> None:
                 assert profits.get(label["profit_token"], "0") == label["profit_amount"]
                 checked += 1
     assert checked == 11
-
-
-@pytest.mark.parametrize("vector", VECTORS, ids=lambda vector: vector["test"])
-def test_vectors_of_mev_inspect_js(vector: dict[str, Any]) -> None:
-    for call in vector["calls"]:
-        events = [
-            {
-                "event_type": "swap", "transaction_hash": one["transaction"]["hash"],
-                "transaction_index": one["transaction"]["index"], "log_index": one["event"]["logIndex"],
-                "pool": one["contract"]["address"], "sender": one["from"], "recipient": one["to"],
-                "from_address": one["transaction"]["from"], "token_in": one["assetIn"]["address"],
-                "token_out": one["assetOut"]["address"], "amount_in_raw": one["amountIn"], "amount_out_raw": one["amountOut"],
-            }
-            for one in call["args"][1]
-        ]  # fmt: skip
-        wanted = [
-            (
-                one["frontSwap"]["transaction"]["hash"],
-                [victim["transaction"]["hash"] for victim in one["sandwiched"]],
-                one["backSwap"]["transaction"]["hash"],
-            )
-            for one in call["upstream_result"]
-        ]
-        found = detect(block(*events))
-        assert [(one.front[0], one.victims, one.back[0]) for one in found] == wanted
 
 
 def test_a_finding_says_all_that_is_known() -> None:

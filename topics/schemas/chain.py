@@ -63,15 +63,19 @@ class Swap(MovedAmounts):
     pool: PoolId | None = None
     sender: Address | None = None
     recipient: Address | None = None
+    maker: Address | None = None
+    """Who filled the order, where no pool did."""
     sqrt_price_x96: Raw | None = None
     liquidity: Raw | None = None
     tick: Int64 | None = None
 
 
 class Transfer(MovedAmounts):
-    """ERC-20 `transfer`, WETH `deposit` and `withdrawal`: `token_in` moves from `from_address` to `to_address`."""
+    """ERC-20 and ERC-721 `transfer`, WETH `deposit` and `withdrawal`: `token_in` moves from `from_address` to `to_address`."""
 
     event_type: Literal["transfer", "deposit", "withdrawal"]
+    token_id: Raw | None = None
+    """Which one moved, of an ERC-721 collection: `token_in` is the collection, `amount_in_raw` is 1."""
 
 
 class Sync(EventBase):
@@ -86,7 +90,11 @@ class Sync(EventBase):
 
 
 class Liquidity(MovedAmounts):
-    """Liquidity added (`mint`), removed (`burn`) or fees taken (`collect`)."""
+    """Liquidity added (`mint`), removed (`burn`) or fees taken (`collect`).
+
+    Where a log tells of one token alone, `token_in`/`amount_in_raw` is what a mint brought, `token_out`/`amount_out_raw` what
+    a burn took.
+    """
 
     event_type: Literal["mint", "burn", "collect"]
     pool: PoolId | None = None
@@ -94,18 +102,30 @@ class Liquidity(MovedAmounts):
     token1: Token | None = None
     amount0_raw: Raw | None = None
     amount1_raw: Raw | None = None
+    tokens: Annotated[list[Token], Field(max_length=64)] | None = None
+    """The tokens of a pool that has not two, by their number."""
+    amounts_raw: Annotated[list[Raw], Field(max_length=64)] | None = None
+    """What moved of each of `tokens`."""
     liquidity: Raw | None = None
     tick_lower: Int64 | None = None
     tick_upper: Int64 | None = None
     sender: Address | None = None
     owner: Address | None = None
+    salt: Hash | None = None
+    """Uniswap V4: tells positions of one owner and range apart; the position manager's is the number of its NFT."""
     recipient: Address | None = None
 
 
 class Liquidation(MovedAmounts):
-    """A loan closed by force: `from_address` liquidates `to_address`; debt goes in, collateral comes out."""
+    """A loan closed by force: `from_address` liquidates `to_address`; debt goes in, collateral comes out.
+
+    Where a protocol logs the two sides one by one (Compound V3), each is an event of its own with one side. Collateral that is
+    handed over as a share of a lending pool (Compound V2) is named as that share.
+    """
 
     event_type: Literal["liquidation"]
+    market: PoolId | None = None
+    """Where the debt stood: the lending pool, the debt's cToken, the Comet, or the market's id (Morpho)."""
 
 
 Event = Annotated[Swap | Transfer | Sync | Liquidity | Liquidation, Field(discriminator="event_type")]

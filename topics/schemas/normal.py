@@ -44,6 +44,10 @@ def _narrowed(hint: Any, types: list[tuple[Any, Any]]) -> Any:
     for wide, narrow in types:
         if hint == wide:
             return narrow
+    if get_origin(hint) is Annotated:
+        return Annotated[(_narrowed(get_args(hint)[0], types), *get_args(hint)[1:])]
+    if get_origin(hint) is list:
+        return list[_narrowed(get_args(hint)[0], types)]  # type: ignore[misc]
     if get_origin(hint) is Union:
         left = tuple(_narrowed(part, types) for part in get_args(hint) if part is not type(None))
         return left[0] if len(left) == 1 else Union[left]  # noqa: UP007

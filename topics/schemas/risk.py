@@ -10,7 +10,7 @@ from pydantic.json_schema import SkipJsonSchema
 
 from topics.schemas.fields import Amount, Int64, Time, Uint64, Unfit
 from topics.schemas.requests import Fault
-from topics.schemas.wallet import Level, Share, WalletRisk
+from topics.schemas.wallet import Exposure, Level, Share, WalletRisk, Warned
 
 MOST_REQUESTS = 5_000
 """In one array."""
@@ -62,16 +62,6 @@ class Result(BaseModel, use_attribute_docstrings=True):
     """Fields are described where they stand."""
 
 
-class Warned(Result):
-    """A reason to look at a request; one that is `low` is told and raises nothing."""
-
-    code: str
-    severity: Level
-    message: str
-    value: float | str
-    """The number that was too much, or the name that was found."""
-
-
 class Reason(Result):
     """What a feature of a wallet adds to its score."""
 
@@ -96,7 +86,9 @@ class Party(Result):
     anomaly: Share | None = None
     """How unusual it is among ordinary wallets, as a rank: no probability. From `medium` up."""
     lists: list[str] = []
-    """Public lists that name the address."""
+    """Lists that name the address."""
+    exposure: Exposure | None = None
+    """What it dealt with listed addresses; left out where that is nothing, or not known."""
     reasons: list[Reason] = []
     """What raises `probability` most; from `medium` up."""
     behaviour: str | None = None
@@ -131,7 +123,7 @@ class Assessment(Result):
     evidence: Uint64
     """That of the party whose risk is larger; the sender's where they are equal."""
     risk_to_receiver: Share | None = None
-    """The sender's own risk; left out where it is not judged."""
+    """The sender's own risk; left out where it is not judged. On first contact its probability, on the scale of known wallets."""
     risk_to_sender: Share | None = None
     """The counterparty's risk; left out where it is not judged."""
     sender: Party
@@ -141,6 +133,8 @@ class Assessment(Result):
     warnings: list[Fault]
     model: str
     """The trained model, or the rules where none judged."""
+    lists_version: str = ""
+    """The lists that it was assessed by: their mark, as workers and `soba lists show` tell it."""
     stale: bool = False
     """Whether the model has expired."""
     processed_at: float

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple, get_args
 
 from pydantic import BaseModel, Field
 
-from topics.schemas.fields import Uint64
+from topics.schemas.fields import Raw, Uint64
 
 Level = Literal["low", "medium", "high", "critical"]
+LEVELS: tuple[Level, ...] = get_args(Level)
 Share = Annotated[float, Field(ge=0, le=1)]
 
 
@@ -50,6 +51,43 @@ class Known(BaseModel, use_attribute_docstrings=True):
     """In memory only: what the profiles of a busy wallet are worked on with."""
 
 
+class Warned(BaseModel, use_attribute_docstrings=True):
+    """A reason to look; one that is `low` is told and raises nothing."""
+
+    code: str
+    severity: Level
+    message: str
+    value: float | str
+    """The number that was too much, or the name that was found."""
+
+
+class Dealings(BaseModel, use_attribute_docstrings=True):
+    """What a wallet dealt with listed addresses in one direction, in the months that are looked at."""
+
+    moves: Uint64
+    """Transactions that did not fail,"""
+    value_wei: Raw
+    """what they moved,"""
+    share: Share | None = None
+    """and which part that is of all that moved this way; left out where nothing did."""
+    tokens: Uint64
+    """ERC-20 transfers."""
+    last_at: Uint64
+    """When the last was, unix seconds of its block."""
+    address: str
+    """With whom,"""
+    lists: list[str]
+    """and the lists that named it then."""
+
+
+class Exposure(BaseModel, use_attribute_docstrings=True):
+    """What a wallet dealt with listed addresses, counted as the lists were at the time of each move."""
+
+    received: Dealings | None = None
+    paid: Dealings | None = None
+    """Who pays a fraud is its victim rather than one."""
+
+
 class Judged(BaseModel, use_attribute_docstrings=True):
     """What a wallet's own moves amount to when its level changes."""
 
@@ -60,7 +98,13 @@ class Judged(BaseModel, use_attribute_docstrings=True):
     probability: Share | None = None
     """Of being a fraud's wallet, calibrated, by behaviour alone; left out where no move is left."""
     anomaly: Share | None = None
-    """How unusual it is among ordinary wallets, as a rank: no probability. Left out where the level is low."""
+    """How unusual it is among ordinary wallets, as a rank: no probability. Left out where the probability is that of `low`."""
+    alerts: list[Warned] = []
+    """What lists and named rules say of it; one from `medium` up raises the level to its own."""
+    exposure: Exposure | None = None
+    """Left out where it dealt with no listed address."""
+    lists_version: str = ""
+    """The lists that it was judged by: their mark, as workers and `soba lists show` tell it."""
 
 
 class WalletRisk(BaseModel, use_attribute_docstrings=True):

@@ -1,0 +1,87 @@
+"""How many ordinary accounts named rules, lists and cuts of first contact would name: part of `soba evaluate fraud`."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from statistics import median
+
+import numpy as np
+
+from console.evaluate_fraud import ETHEREUM, Judged
+from console.figures import Figure
+from models.chain.gas import DAY_S, ENOUGH
+from models.fraud import first_contact
+from models.fraud.campaigns import FOLDS, Label, fold_of
+from models.fraud.measure import auc
+from models.fraud.profile import IN, OUT, Side
+from models.fraud.reasons import GWEI, is_dear
+from models.fraud.replay import Told
+from models.fraud.wallet_rules import of_wallet
+from topics.schemas.wallet import LEVELS
+
+RULES = (
+    "fast_drain", "many_to_one", "round_values", "wash", "new_wallet_large_amount", "exposed_to_listed", "paid_listed"
+)  # fmt: skip
+SIDES: tuple[tuple[str, Side], ...] = (("sender", OUT), ("receiver", IN))
+
+
+def figures(history: Sequence[Told], labels: Mapping[str, Label], judged: Judged) -> list[Figure]:
+    """Shares in percent: of ordinary account-quarters, and beside them of fraud."""
+    rows = [*_rules(judged), _gas(history, labels), *_first_contacts(judged, labels)]
+    return [Figure(name, round(100 * value, 3), "%", beside) for name, value, beside in rows]
+
+
+Row = tuple[str, float, str]
+
+
+def _rules(judged: Judged) -> Iterator[Row]:
+    ordinary, fraud = Counter[str](), Counter[str]()
+    for profile, is_fraud in zip(judged.profiles, judged.fraud, strict=True):
+        told = of_wallet(profile, ETHEREUM)
+        codes = {alert.code for alert in told} | {"raised" for alert in told if alert.severity != LEVELS[0]}
+        (fraud if is_fraud else ordinary).update(codes)
+    many, frauds = int((~judged.fraud).sum()), int(judged.fraud.sum())
+    for code, name in (*((code, f"ordinary accounts named: {code}") for code in RULES), ("raised", _RAISED)):
+        yield name, ordinary[code] / max(many, 1), f"of fraud {fraud[code] / max(frauds, 1):.2%}"
+
+
+_RAISED = "ordinary accounts that rules raise to medium or more"
+
+
+def _gas(history: Sequence[Told], labels: Mapping[str, Label]) -> Row:
+    """Transactions whose gas is dear against the median of the same history on their day."""
+    paid = [
+        (told.account, told.time // DAY_S, told.move.gas_price_wei)
+        for told in history
+        if told.move.direction == "out" and told.move.gas_price_wei
+    ]
+    days: dict[int, list[int]] = {}
+    for _, day, price in paid:
+        days.setdefault(day, []).append(price)
+    known = {day: median(prices) for day, prices in days.items() if len(prices) >= ENOUGH}
+    many, dear = Counter[bool](), Counter[bool]()
+    for account, day, price in paid:
+        if day in known:
+            many[labels[account].fraud] += 1
+            dear[labels[account].fraud] += is_dear(price / GWEI, known[day])
+    share = {fraud: dear[fraud] / max(many[fraud], 1) for fraud in (False, True)}
+    return "ordinary transactions named: gas_price", share[False], f"of fraud {share[True]:.2%}"
+
+
+def _first_contacts(judged: Judged, labels: Mapping[str, Label]) -> Iterator[Row]:
+    """First contacts that reach a level by the cuts of the other folds."""
+    folds = np.array([fold_of(labels[unit.account].group) for unit in judged.units])
+    for name, side in SIDES:
+        asked = judged.asked[side]
+        there = ~np.isnan(asked)
+        reached = np.zeros((len(asked), len(first_contact.BUDGETS)), bool)
+        for fold in range(FOLDS):
+            others = there & ~judged.fraud & (folds != fold)
+            mine = there & (folds == fold)
+            if others.any():
+                reached[mine] = asked[mine, None] >= first_contact.cuts(asked[others])
+        for place, level in enumerate(LEVELS[1:]):
+            shares = [float(reached[there & (judged.fraud == fraud), place].mean()) for fraud in (False, True)]
+            yield f"ordinary {name}s on first contact, {level}", shares[0], f"of fraud {shares[1]:.2%}"
+        yield f"{name}s on first contact, AUC", auc(judged.fraud[there], asked[there]) / 100, ""

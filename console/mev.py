@@ -1,0 +1,161 @@
+"""`soba mev inspect`: the MEV of one block file, for people or programs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from decimal import Decimal
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+from rich.tree import Tree
+
+from ingest.decode import Decoded, decode
+from ingest.files import read
+from ingest.raw import Malformed
+from models.alerts import amount_text
+from models.mev import detect
+from topics.schemas.chain import Block
+from topics.schemas.mev import Finding, Kind, TokenAmount
+
+COLOURS: dict[Kind, str] = {
+    "sandwich": "red",
+    "frontrun": "red",
+    "liquidation": "magenta",
+    "jit": "yellow",
+    "arbitrage": "green",
+    "backrun": "cyan",
+}
+ETHER = Decimal(10**18)
+WIDE = 132
+"""Columns where the output goes to no terminal."""
+
+app = typer.Typer(help="What MEV there is in a block.", no_args_is_help=True)
+
+
+@app.callback()
+def _mev() -> None:
+    """What MEV there is in a block."""
+
+
+@app.command()
+def inspect(
+    file: Annotated[Path, typer.Argument(metavar="BLOCK.json", help="A block with its logs, .json or .json.gz.")],
+    json: Annotated[bool, typer.Option("--json", help="One JSON object a finding and line, for programs.")] = False,
+) -> None:
+    """The findings of one block file: who did what to whom, in which transactions, and what it was worth."""
+    try:
+        decoded = decode(read(file), str(file))
+    except Malformed as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(2) from None
+    findings = detect(decoded.block)
+    if json:
+        for one in findings:
+            typer.echo(one.model_dump_json(exclude_none=True))
+        return
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console.width = WIDE
+    console.print(_head(decoded, len(findings)))
+    for one in findings:
+        console.print()
+        console.print(_tree(decoded.block, one))
+
+
+def _head(decoded: Decoded, count: int) -> Text:
+    """The block in two lines."""
+    block = decoded.block
+    text = Text(f"Block {block.number}", style="bold")
+    text.append(
+        f" of chain {block.chain_id}: {len(block.transactions)} transactions, {len(block.events)} events", "none"
+    )
+    text.append(f"\n{count} {'finding' if count == 1 else 'findings'}", "bold" if count else "none")
+    if left := decoded.undecoded.total():
+        told = ", ".join(f"{reason} {many}" for reason, many in decoded.undecoded.most_common())
+        text.append(f"; {left} logs became no event: {told}", "dim")
+    return text
+
+
+def _tree(block: Block, finding: Finding) -> Tree:
+    """A finding as a tree of what it says."""
+    title = Text(finding.kind, style=f"bold {COLOURS[finding.kind]}")
+    title.append(f"  {', '.join(finding.protocols) or 'unknown protocol'}", "none")
+    title.append(f"  confidence {finding.confidence:.2f}: {', '.join(finding.evidence)}", "dim")
+    tree = Tree(title)
+    tree.add(_transactions(block, finding))
+    for line in (*_parties(finding), *_steps(finding), *_gains(finding), *_victims(finding)):
+        tree.add(line)
+    return tree
+
+
+def _transactions(block: Block, finding: Finding) -> Table:
+    """Each transaction with its part and place."""
+    indexes = {one.hash: one.index for one in block.transactions}
+    parts = (
+        ("front", finding.front),
+        ("victim", finding.victims),
+        ("back", finding.back),
+        ("", finding.transactions),
+    )
+    rows = [(indexes.get(hash), part, hash) for part, hashes in parts for hash in hashes]
+    table = Table.grid(padding=(0, 2))
+    for _ in range(3):
+        table.add_column(overflow="fold")
+    for index, part, hash in sorted(rows, key=lambda row: (row[0] is None, row[0] or 0)):
+        table.add_row(
+            "" if index is None else str(index), part, Text(hash, style="bold" if part != "victim" else "dim")
+        )
+    return table
+
+
+def _parties(finding: Finding) -> Iterator[Text]:
+    """Who was who, victims aside: their transactions are there."""
+    for one in finding.roles:
+        if one.role != "victim":
+            yield Text.assemble((f"{one.role} ", "dim"), one.address)
+
+
+def _steps(finding: Finding) -> Iterator[Text]:
+    """The way of an arbitrage, or the loan of a liquidation."""
+    for step in finding.path:
+        ends = [
+            amount_text(finding.chain_id, TokenAmount(token=token, amount_raw=raw)) if raw is not None else token
+            for token, raw in ((step.token_in, step.amount_in_raw), (step.token_out, step.amount_out_raw))
+        ]
+        yield Text.assemble(" → ".join(ends), (f"  {step.protocol or 'pool'} {step.pool}", "dim"))
+
+
+def _gains(finding: Finding) -> Iterator[Text]:
+    """What was left, token by token and in native coin, and what it cost."""
+    for one in finding.profit:
+        style = "red" if one.amount_raw.startswith("-") else "green"
+        yield Text.assemble(("profit ", "dim"), (amount_text(finding.chain_id, one), style))
+    worth = (
+        ("in native coin", finding.profit_wei),
+        ("gas", finding.gas_cost_wei),
+        ("to the builder", finding.builder_payment_wei),
+    )
+    told = [f"{name} {_ether(wei)}" for name, wei in worth if wei is not None]
+    if told:
+        yield Text("worth ", style="dim").append("; ".join(told), "none")
+    for price in finding.prices:
+        yield Text(
+            f"priced by {price.source}: 1 base unit of {price.token} = {price.wei} wei in {', '.join(price.pools)}",
+            "dim",
+        )
+
+
+def _victims(finding: Finding) -> Iterator[Text]:
+    """What victims lost, where the block tells."""
+    for loss in finding.losses:
+        amount = amount_text(finding.chain_id, TokenAmount(token=loss.token, amount_raw=loss.amount_raw))
+        yield Text.assemble(("lost ", "dim"), (amount, "red"), (f"  by {loss.transaction_hash}", "dim"))
+
+
+def _ether(wei: str) -> str:
+    """Wei in whole coins, six digits behind the point and no idle zeros."""
+    return f"{Decimal(wei) / ETHER:.6f}".rstrip("0").rstrip(".")

@@ -1,0 +1,86 @@
+"""First contact: a wallet of which nothing is known but one swap request.
+
+It is judged as a wallet of one move whose gas nobody knows. What that scores is no measure for wallets of many moves, nor the other
+way round, and who is paid is seen otherwise than who pays: so each side has cuts of its own, from single transactions of ordinary
+accounts that the scoring model has not seen. Its risk is its probability laid on the scale of wallets that are known.
+"""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_right
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.fraud.profile import FEATURES, IN, OUT, Move, Profile, Side, features
+from models.fraud.walk import Floats
+
+BUDGETS = (0.05, 0.01, 0.001)
+"""Which part of ordinary wallets may reach medium, high and critical."""
+CALLED = "0x00000000"
+"""Some call: which one, a request does not tell."""
+
+
+def profile(side: Side, peer: str | None, value: int, time: int, call: bool, fame: float) -> Profile:
+    """What a request says of one of its ends: `value` wei moved at `time`, `peer` is the other end."""
+    found = Profile()
+    found.move(
+        Move(
+            time=time,
+            side=side,
+            peer=peer,
+            value=value,
+            gas_limit=None,
+            gas_used=None,
+            gas_price=None,  # against the market of its day, which a request does not tell
+            price_digits=0,
+            selector=CALLED if call else "0x",
+            failed=False,
+            fame=fame,
+        )
+    )
+    return found
+
+
+def as_requested(move: Move) -> Profile:
+    """What a request for this move would have said."""
+    return profile(move.side, move.peer, move.value, move.time, move.selector != "0x", move.fame)
+
+
+def vectors(moves: Sequence[Move | None]) -> Floats:
+    """What a model sees of requests for these moves, (moves, FEATURES); all NaN where there is none."""
+    nothing = [math.nan] * len(FEATURES)
+    found = [nothing if move is None else features(as_requested(move)) for move in moves]
+    return np.array(found).reshape(len(found), len(FEATURES))
+
+
+def cuts(probability: Floats) -> Floats:
+    """The probabilities, (3,), that so many of these ordinary wallets reach at most as `BUDGETS` says.
+
+    Many wallets of one move look alike and score the same: a cut never lets more through because of that.
+    """
+    values = np.unique(probability)
+    reached = 1.0 - np.searchsorted(np.sort(probability), values, side="left") / len(probability)
+    found = []
+    for budget in BUDGETS:
+        fit = np.flatnonzero(reached <= budget)
+        found.append(values[fit[0]] if len(fit) else np.nextafter(values[-1], 1.0))
+    return np.array(found)
+
+
+def fit(ordinary: Mapping[Side, Floats]) -> dict[str, NDArray[Any]]:
+    """As a release holds it: what unseen models say of ordinary wallets by one move on each side; NaN where there was none."""
+    told = (ordinary[side] for side in (IN, OUT))
+    return {"first_cuts": np.array([cuts(one[~np.isnan(one)]) for one in told])}
+
+
+def risk(probability: float, first_cuts: Sequence[float], known_cuts: Sequence[float]) -> float:
+    """A probability on the scale of wallets that are known: at the cut of a level there where it is at the one here."""
+    at, to = (0.0, *first_cuts, 1.0), (0.0, *known_cuts, 1.0)
+    place = min(bisect_right(at, probability), len(at) - 1)
+    low, high = at[place - 1], at[place]
+    along = (probability - low) / (high - low) if high > low else 1.0
+    return to[place - 1] + along * (to[place] - to[place - 1])
