@@ -114,7 +114,9 @@ def judge(history: Sequence[Told], labels: Mapping[str, Label], by: Judges) -> J
         np.array([replayed[unit].transactions for unit in units], np.int64),
         np.array([labels[unit.account].fraud for unit in units], np.bool_),
         np.full((len(units), len(FEATURES)), np.nan),
-        *(np.full(len(units), np.nan) for _ in range(3)),
+        probability=np.full(len(units), np.nan),
+        anomaly=np.full(len(units), np.nan),
+        single=np.full(len(units), np.nan),
         asked={side: np.full(len(units), np.nan) for side in (IN, OUT)},
         profiles=[replayed[unit].profile for unit in units],
     )
