@@ -14,7 +14,7 @@ import orjson
 _LEVELS: Final = {"WARNING": "WARN", "CRITICAL": "ERROR"}
 # Noisy at INFO about matters of their own; what users need of them is at WARNING. Loggers of ours are called soba.*: under `agents`
 # mode tells of each service of a worker.
-_QUIET: Final = ("agents", "aiokafka", "faust", "mode", "kafka", "uvicorn.access")
+_QUIET: Final = ("agents", "aiokafka", "faust", "mode", "kafka", "uvicorn.access", "web3", "websockets")
 REPEAT_S = 30.0
 """How often a library may say the same: of a broker that is away, librdkafka tells twenty times a second."""
 _OURS: Final = "soba."

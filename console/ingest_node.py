@@ -26,6 +26,7 @@ from ingest.node.follow import Follower, NoAncestor
 from ingest.node.heads import Heads
 from ingest.node.nodes import Nodes, WrongChain
 from ingest.node.outlet import KafkaGone, Outlet
+from ingest.node.pending import Watch
 from ingest.node.rpc import TIMEOUT_S
 from topics.admin import cluster_id
 from topics.registry import CHAIN_EVENTS
@@ -97,7 +98,9 @@ async def _follow(
         loop.add_signal_handler(number, stopping.set)
     async with aiohttp.ClientSession() as session:
         nodes = Nodes(urls, session, chain_id, timeout)
-        if not await _until(stopping, asyncio.create_task(nodes.check())):
+        checking = asyncio.create_task(nodes.check())
+        if not await _until(stopping, checking):
+            checking.cancel()
             return
         path = settings.data_dir / "ingest" / f"{await asyncio.to_thread(cluster_id, settings)}-{nodes.chain_id}.json"
         with cursor.held(path), contextlib.ExitStack() as stack:
@@ -105,9 +108,10 @@ async def _follow(
             known = bool(held.blocks)
             _tell(settings, nodes.chain_id, f"goes on behind block {held.confirmed}" if known else "begins", path)
             heads = Heads(ws, nodes.chain_id, pending)
+            envelopes = Envelopes(nodes.chain_id)
             follower = Follower(
                 nodes,
-                Envelopes(nodes.chain_id),
+                envelopes,
                 Outlet(settings),
                 held,
                 path,
@@ -116,8 +120,10 @@ async def _follow(
                 told=_Progress(stack),
             )
             work = [asyncio.create_task(follower.run(first)), asyncio.create_task(heads.listen())]
+            if pending:
+                work.append(asyncio.create_task(Watch(nodes, heads, envelopes, Outlet(settings)).run()))
             try:
-                await _until(stopping, asyncio.gather(*work))
+                await _until(stopping, *work)
             finally:
                 for task in work:
                     task.cancel()
@@ -126,16 +132,16 @@ async def _follow(
                     await asyncio.wait_for(follower.finish(), FINISH_S)
 
 
-async def _until(stopping: asyncio.Event, work: asyncio.Future[Any]) -> bool:
-    """Wait for `work`, or until it is time to stop: then it is cancelled. Whether it was done."""
-    stop = asyncio.ensure_future(stopping.wait())
-    await asyncio.wait((stop, work), return_when=asyncio.FIRST_COMPLETED)
-    stop.cancel()
-    if not work.done():
-        work.cancel()
-        return False
-    await work
-    return True
+async def _until(stopping: asyncio.Event, *work: asyncio.Task[Any]) -> bool:
+    """Wait until one of `work` is done, or it is time to stop; whether one is done. Raises what it raised."""
+    stop = asyncio.create_task(stopping.wait())
+    try:
+        done, _ = await asyncio.wait((stop, *work), return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        stop.cancel()
+    for task in done - {stop}:
+        task.result()
+    return stop not in done
 
 
 def _log(settings: Settings) -> None:

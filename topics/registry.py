@@ -102,7 +102,7 @@ SWAP_REQUESTS = Topic(
     "swap.requests",
     key="from_address",
     schema=risk.SwapRequests,
-    writers=("facade", "any producer"),
+    writers=("ingest", "facade", "any producer"),
     readers=("assess",),
     doc="Swaps that somebody wants assessed before they are made: one, or an array of them. Where the header `reply_to` names"
     " who waits, the answer goes to Redis too.",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from console.bench import firehose, fraud, mev, reply
+from console.bench import firehose, fraud, ingest, mev, reply
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -18,3 +18,4 @@ app.command()(reply.reply)
 app.command()(firehose.firehose)
 app.command()(fraud.fraud)
 app.command()(mev.mev)
+app.command()(ingest.ingest)

@@ -35,6 +35,8 @@ ARTEFACTS = {
     "NonfungiblePositionManager": _V3_PERIPHERY / "NonfungiblePositionManager.sol/NonfungiblePositionManager.json",
     "SwapRouter": _V3_PERIPHERY / "SwapRouter.sol/SwapRouter.json",
 }
+FACTORY, ROUTER = "0x5c69bee701ef814a2b6a3edd4b1652cb9cc5aa6f", "0x7a250d5630b4cf539739df2c5dacb4c659f2488d"
+"""Of Uniswap V2 on Ethereum."""
 PATIENCE_S = 20.0
 FOREVER = 2**40
 """A deadline."""
@@ -125,6 +127,11 @@ class Chain:
         return answer["result"]
 
     @property
+    def pid(self) -> int:
+        assert self._process is not None, "it does not run"
+        return self._process.pid
+
+    @property
     def head(self) -> int:
         """The number of the newest block."""
         return int(self.rpc("eth_blockNumber"), 16)
@@ -159,7 +166,7 @@ class Chain:
             "value": hex(value),
             "gas": hex(gas),
             "maxPriorityFeePerGas": hex(tip),
-            "maxFeePerGas": hex(200 * GWEI),
+            "maxFeePerGas": hex(100 * GWEI + tip),  # what anvil orders by
         }
         if to is not None:
             fields["to"] = to
@@ -187,6 +194,11 @@ class Chain:
         if receipt["status"] != "0x1":
             raise RpcError(f"{name} was not deployed")
         return str(receipt["contractAddress"]).lower()
+
+    def place(self, address: str, built: str) -> str:
+        """Put the code that was built at one address at another, without what it has stored: that address."""
+        self.rpc("anvil_setCode", address, self.rpc("eth_getCode", built, "latest"))
+        return address
 
     def read(self, to: str, signature: str, *words: int | str) -> int:
         """The first word that a call returns."""
@@ -221,8 +233,9 @@ class Uniswap:
         self.chain = chain
         owner = chain.accounts[0]
         self.weth = chain.deploy("WETH9")
-        self.factory = chain.deploy("UniswapV2Factory", owner)
-        self.router = chain.deploy("UniswapV2Router02", self.factory, self.weth)
+        # Where they stand on mainnet: a pair's address proves its tokens, and a router is known for one.
+        self.factory = chain.place(FACTORY, chain.deploy("UniswapV2Factory", owner))
+        self.router = chain.place(ROUTER, chain.deploy("UniswapV2Router02", self.factory, self.weth))
         self.factory3 = chain.deploy("UniswapV3Factory")
         self.manager = chain.deploy("NonfungiblePositionManager", self.factory3, self.weth, 0)
         self.router3 = chain.deploy("SwapRouter", self.factory3, self.weth)

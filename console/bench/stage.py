@@ -168,15 +168,15 @@ def stage() -> Iterator[Stage]:
         cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_setaffinity") else []
         own, rest = tuple(cores[: len(cores) // 2]), tuple(cores[len(cores) // 2 :])
         for child in servers.children:
-            _pin(child.pid, rest)
-        _pin(os.getpid(), rest)
+            confine(child.pid, rest)
+        confine(os.getpid(), rest)
         changes = {"brokers": servers.brokers, "redis_url": servers.redis_url, "data_dir": Path(folder)}
         made = settings.model_copy(update=changes)
         create(made)
         yield Stage(made, own[::-1], rest)
 
 
-def _pin(pid: int, cores: tuple[int, ...]) -> None:
+def confine(pid: int, cores: tuple[int, ...]) -> None:
     """Keep every thread of a process on `cores`; those it starts later follow."""
     if not cores:
         return

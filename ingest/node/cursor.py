@@ -16,6 +16,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, Field, ValidationError
 
+from base.wording import wording
 from topics.schemas.fields import Hash, Uint64
 
 KEPT = 256
@@ -69,7 +70,8 @@ def load(path: Path, chain_id: int) -> Cursor:
     except FileNotFoundError:
         return Cursor(chain_id=chain_id)
     except (OSError, ValidationError) as error:
-        raise Unusable(f"{path} cannot be read ({error}); delete it, and say by --from where to begin") from None
+        why = wording(error.errors(include_url=False)[0]) if isinstance(error, ValidationError) else error.strerror
+        raise Unusable(f"{path} cannot be read ({why}); delete it, and say by --from where to begin") from None
     if cursor.chain_id != chain_id:
         raise Unusable(f"{path} is of chain {cursor.chain_id}, not {chain_id}; delete it or name another node")
     return cursor

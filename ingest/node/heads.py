@@ -32,8 +32,8 @@ class Heads:
     def __init__(self, url: str | None = None, chain_id: int | None = None, pending: bool = False) -> None:
         self.gone: set[str] = set()
         """Hashes of blocks whose logs were taken back."""
-        self.pending: asyncio.Queue[Any] = asyncio.Queue(maxsize=10_000)
-        """Hashes of pending transactions, or the transactions; when it is full, newer ones are passed over."""
+        self.pending: asyncio.Queue[str] = asyncio.Queue(maxsize=10_000)
+        """Hashes of pending transactions; when it is full, newer ones are passed over."""
         self._url = url
         self._chain_id = chain_id
         self._wants_pending = pending
@@ -53,6 +53,7 @@ class Heads:
             WrongChain: the websocket is on another chain.
         """
         if self._url is None:
+            await asyncio.Event().wait()
             return
         wait = FIRST_WAIT_S
         while True:
@@ -100,4 +101,4 @@ class Heads:
             self._news.set()
         elif kind == pending:
             with contextlib.suppress(asyncio.QueueFull):
-                self.pending.put_nowait(result)
+                self.pending.put_nowait("0x" + bytes(result).hex())

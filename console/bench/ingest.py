@@ -1,0 +1,158 @@
+"""`soba bench ingest`: how fast blocks come from a node to chain.events, beside web3.py's own reads of the same blocks."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import time
+import urllib.request
+from pathlib import Path
+from typing import Annotated, Any
+
+import aiohttp
+import typer
+
+from console.bench.chain import ETHER, GAS, GWEI, Chain, Uniswap, calldata, path
+from console.bench.reply import RESULTS
+from console.bench.stage import Stage, confine, say, stage
+from console.figures import Figure, document, show
+from ingest.node.cursor import Cursor
+from ingest.node.envelopes import Envelopes
+from ingest.node.follow import Follower
+from ingest.node.heads import Heads
+from ingest.node.nodes import Nodes
+from ingest.node.outlet import Outlet
+from ingest.node.rpc import TIMEOUT_S
+from topics.registry import CHAIN_EVENTS
+
+CHAIN_ID = 31337
+SWAPS = 200
+"""In a block: 1,200 logs."""
+READ_BY_WEB3 = 3
+"""Blocks that web3.py reads: it takes half a second and more for each."""
+
+
+def ingest(
+    blocks: Annotated[int, typer.Option(min=10, help="Blocks of 200 swaps.")] = 100,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+    keep: Annotated[bool, typer.Option(help="Keep the result in benchmarks/results.")] = False,
+) -> None:
+    """From a local node to chain.events: 200 swaps a block in Uniswap V2 pairs, read, decoded, sent and confirmed.
+
+    web3.py reads a few of the same blocks with its formatters (the block in full, then each receipt), in the same run.
+    """
+    with (
+        stage() as held,
+        Chain(CHAIN_ID, "--gas-limit", str(SWAPS * GAS), "--code-size-limit", "100000") as chain,
+    ):
+        confine(chain.pid, held.rest)
+        confine(os.getpid(), held.own)
+        first = _fill(chain, blocks)
+        took, spent = asyncio.run(_follow(held, chain, first, chain.head))
+        with held.probe(CHAIN_EVENTS.name) as probe:
+            got = probe.count()
+        web3_s, web3_cpu_s = _by_web3(chain, first)
+    rate, web3_rate = blocks / took, READ_BY_WEB3 / web3_s
+    figures = [
+        Figure("node to chain.events, confirmed", round(rate, 1), "blocks/s", "web3.py: 1-2", ">= 20", "50"),
+        Figure("transactions", round(rate * SWAPS), "/s", None, None, "1000"),
+        Figure("blocks in chain.events", got, "blocks", None, f"= {blocks}"),
+        Figure("CPU a block, ours", round(1000 * spent / blocks, 1), "ms"),
+        Figure("web3.py: block in full, each receipt", round(web3_rate, 2), "blocks/s"),
+        Figure(
+            "CPU a block, web3.py (nothing decoded, nothing sent)", round(1000 * web3_cpu_s / READ_BY_WEB3, 1), "ms"
+        ),
+        Figure("times as fast as web3.py", round(rate / web3_rate, 1), "x"),
+    ]
+    if keep:
+        (RESULTS / "ingest.json").write_text(json.dumps(document(figures), indent=1) + "\n")
+    raise typer.Exit(show(figures, as_json))
+
+
+def _fill(chain: Chain, blocks: int) -> int:
+    """Make the blocks; the number of the first."""
+    uniswap = Uniswap(chain, 4)
+    for token in uniswap.tokens:
+        uniswap.add_ether(token, 10**24, 1000 * ETHER)
+    first = chain.head + 1
+    chain.mining(False)
+    began = time.monotonic()
+    nonces = {one: int(chain.rpc("eth_getTransactionCount", one, "latest"), 16) for one in chain.accounts}
+    for _ in range(blocks):
+        sends = []
+        for place in range(SWAPS):
+            sender = chain.accounts[place % len(chain.accounts)]
+            token = uniswap.tokens[place % len(uniswap.tokens)]
+            words = (0, 0x80, sender, 2**40, *path(uniswap.weth, token))
+            data = calldata("swapExactETHForTokens(uint256,address[],address,uint256)", *words)
+            fields = {
+                "from": sender,
+                "nonce": hex(nonces[sender]),
+                "to": uniswap.router,
+                "data": data,
+                "value": hex(10**12),
+                "gas": hex(GAS),
+                "maxPriorityFeePerGas": hex(GWEI),
+                "maxFeePerGas": hex(10**5 * GWEI),
+            }
+            nonces[sender] += 1
+            sends.append({"jsonrpc": "2.0", "id": place, "method": "eth_sendTransaction", "params": [fields]})
+        _batch(chain, sends)
+        chain.mine()
+    full = len(chain.rpc("eth_getBlockByNumber", hex(chain.head), False)["transactions"])
+    say(f"{blocks} blocks of {full} swaps in {time.monotonic() - began:.0f} s")
+    assert full == SWAPS and chain.head == first + blocks - 1
+    return first
+
+
+def _batch(chain: Chain, requests: list[dict[str, Any]]) -> None:
+    request = urllib.request.Request(chain.url, json.dumps(requests).encode(), {"content-type": "application/json"})
+    with urllib.request.urlopen(request, timeout=60) as response:
+        failed = [one for one in json.load(response) if "error" in one]
+    assert not failed, failed[0]
+
+
+async def _follow(held: Stage, chain: Chain, first: int, last: int) -> tuple[float, float]:
+    """Seconds, and seconds of CPU, until all blocks are confirmed."""
+    done = asyncio.Event()
+
+    def told(number: int, _: int) -> None:
+        if number >= last:
+            done.set()
+
+    async with aiohttp.ClientSession() as session:
+        nodes = Nodes([chain.url], session, CHAIN_ID, TIMEOUT_S)
+        await nodes.check()
+        follower = Follower(
+            nodes,
+            Envelopes(CHAIN_ID),
+            Outlet(held.settings),
+            Cursor(chain_id=CHAIN_ID),
+            Path(held.settings.data_dir) / "cursor.json",
+            Heads(),
+            told=told,
+        )
+        began, spent = time.perf_counter(), time.process_time()
+        following = asyncio.create_task(follower.run(first))
+        await asyncio.wait((following, asyncio.create_task(done.wait())), return_when=asyncio.FIRST_COMPLETED)
+        times = time.perf_counter() - began, time.process_time() - spent
+        following.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await following
+    return times
+
+
+def _by_web3(chain: Chain, first: int) -> tuple[float, float]:
+    """Seconds, and seconds of CPU, that web3.py takes for some of the blocks."""
+    from web3 import HTTPProvider, Web3
+
+    w3 = Web3(HTTPProvider(chain.url))
+    assert w3.eth.chain_id == CHAIN_ID
+    began, spent = time.perf_counter(), time.process_time()
+    for number in range(first, first + READ_BY_WEB3):
+        block: Any = w3.eth.get_block(number, full_transactions=True)
+        for transaction in block["transactions"]:
+            w3.eth.get_transaction_receipt(transaction["hash"])
+    return time.perf_counter() - began, time.process_time() - spent

@@ -1,0 +1,108 @@
+"""Following a chain, the parts that need none: what went wrong with a node, blocks too large for a record, the cursor's file."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+
+from ingest.node import cursor
+from ingest.node.cursor import Cursor, Link, Unusable
+from ingest.node.envelopes import pieces
+from ingest.node.rpc import Call, Endpoint, NodeError, RateLimited, Refused, TooLarge
+from topics.codecs import encode
+from topics.schemas.chain import Block
+
+
+class Said(Endpoint):
+    """An endpoint that got this answer."""
+
+    async def _post(self, body: bytes) -> Any:
+        return self.said
+
+    said: Any = None
+
+
+def ask(answer: Any, calls: int = 1) -> list[Any]:
+    async def asked() -> list[Any]:
+        async with aiohttp.ClientSession() as session:
+            endpoint = Said("http://user:secret@node.example:8545/v2/key", session)
+            endpoint.said = answer
+            assert endpoint.name == "http://node.example:8545"
+            return await endpoint.ask([Call("eth_blockNumber", [])] * calls)
+
+    return asyncio.run(asked())
+
+
+def error(code: int, message: str) -> dict[str, Any]:
+    return {"id": 0, "error": {"code": code, "message": message}}
+
+
+@pytest.mark.parametrize(
+    "answer, kind",
+    [
+        (error(-32005, "limit exceeded"), RateLimited),
+        (error(-32000, "Too Many Requests"), RateLimited),
+        (error(-32016, "rate limit reached, slow down"), RateLimited),
+        (error(429, "your app has exceeded its compute units per second capacity"), RateLimited),
+        (error(-32600, "batch size too large"), TooLarge),
+        (error(-32000, "response size is too large"), TooLarge),
+        ({"id": 0}, NodeError),
+        ("pong", NodeError),
+        ([], NodeError),
+    ],
+)
+def test_what_a_node_says_is_told_apart(answer: Any, kind: type[NodeError]) -> None:
+    with pytest.raises(NodeError) as told:
+        ask(answer)
+    assert type(told.value) is kind
+
+
+def test_a_refused_call_is_an_answer_and_batches_come_in_any_order() -> None:
+    (refused,) = ask(error(-32601, "the method eth_getBlockReceipts does not exist/is not available"))
+    assert isinstance(refused, Refused) and refused.unknown_method
+    (reverted,) = ask(error(3, "execution reverted"))
+    assert isinstance(reverted, Refused) and not reverted.unknown_method
+    assert ask([{"id": 1, "result": "b"}, {"id": 0, "result": "a"}], 2) == ["a", "b"]
+    with pytest.raises(NodeError, match="left out 1 of 2"):
+        ask([{"id": 1, "result": "b"}], 2)
+
+
+def test_how_long_it_asked_to_wait() -> None:
+    limited = {"id": 0, "error": {"code": -32005, "message": "rate limited", "data": {"backoff_seconds": 7}}}
+    with pytest.raises(RateLimited) as told:
+        ask(limited)
+    assert told.value.wait_s == 7
+
+
+def test_a_block_too_large_for_a_record_comes_in_parts_that_say_the_same() -> None:
+    swap = {"event_type": "sync", "pool": "0x" + "a" * 40, "reserve0_raw": "1", "reserve1_raw": "2"}
+    events = [
+        {**swap, "transaction_hash": f"0x{at:064x}", "transaction_index": at, "log_index": at} for at in range(300)
+    ]
+    transactions = [{"hash": f"0x{at:064x}", "index": at} for at in range(300)]
+    told = {"chain_id": 1, "number": 5, "status": "complete", "hash": "0x" + "b" * 64}
+    block = Block.model_validate({**told, "events": events, "transactions": transactions})
+    assert list(pieces(block)) == [block]
+    parts = list(pieces(block, 20_000))
+    assert len(parts) > 2 and all(len(encode(part)) <= 20_000 and part.status == "partial" for part in parts)
+    assert [event for part in parts for event in part.events] == block.events
+    assert [one for part in parts for one in part.transactions] == block.transactions
+    assert {(part.hash, part.number) for part in parts} == {(block.hash, 5)}
+
+
+def test_a_cursor_is_read_as_it_was_written(tmp_path: Path) -> None:
+    path = tmp_path / "cursor.json"
+    assert cursor.load(path, 7) == Cursor(chain_id=7)
+    link = Link(number=5, hash="0x" + "b" * 64, parent="0x" + "c" * 64)
+    written = Cursor(chain_id=7, confirmed=4, blocks=[link])
+    written.save(path)
+    assert cursor.load(path, 7) == written
+    with pytest.raises(Unusable, match="is of chain 7, not 8"):
+        cursor.load(path, 8)
+    path.write_text("{")
+    with pytest.raises(Unusable, match=r"cannot be read \(.*\); delete it"):
+        cursor.load(path, 7)
