@@ -1,4 +1,4 @@
-"""`soba evaluate drift`: how far the newest quarters of labelled history are from those before, in each feature and in the score."""
+"""`soba evaluate drift`: how far the newest quarters of labelled history are from those before, in features and in the score."""
 
 from __future__ import annotations
 
