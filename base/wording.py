@@ -71,6 +71,7 @@ _LIMITS: dict[str, tuple[str, str, str]] = {
 
 FORMS = {
     r"^0x[0-9a-fA-F]{40}$": "an address: 0x and 40 hex digits",
+    r"^0x[0-9a-f]{40}$": "an address in lower case: 0x and 40 hex digits",
     r"^0x[0-9a-fA-F]{64}$": "a hash: 0x and 64 hex digits",
     r"^0x([0-9a-fA-F]{8})?$": "a selector: 0x and 8 hex digits, or 0x alone",
     r"^0x([0-9a-fA-F]{40}|[0-9a-fA-F]{64})$": "a pool: 0x and 40 hex digits (its address) or 64 (its id)",
