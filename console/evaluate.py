@@ -80,11 +80,12 @@ def fraud(
     with Console(stderr=True).status("reading") as status:
         history, labels = fraud_data.read(data, status.update)
         status.update("replaying")
-        judged = evaluate_fraud.judge(history, labels, evaluate_fraud.judges(past=False))
+        by = evaluate_fraud.judges(past=False)
+        judged = evaluate_fraud.judge(history, labels, by)
         if out is not None:
             evaluate_fraud.write(judged, out)
         figures = evaluate_fraud.figures(history, labels, judged, status.update)
-        figures += evaluate_rules.figures(history, labels, judged)
+        figures += evaluate_rules.figures(history, labels, judged, float(by.serving.cuts[0]))
         if (table := data / "kaggle_accounts.csv").exists():
             figures.append(evaluate_fraud.table(table))
     raise typer.Exit(show(figures, json))

@@ -61,13 +61,13 @@ class Envelopes:
                 decoded = assemble(parsed, f"block {raw.number}")
         except Malformed as error:
             raise NodeError(f"gave a block that cannot be read: {error}") from None
-        records = [_record(one) for one in pieces(decoded.block)]
+        records = [record_of(one) for one in pieces(decoded.block)]
         link = Link(number=raw.number, hash=raw.hash, parent=raw.parent)
         return Ready(link, records, decoded.undecoded, sum(len(record.value) for record in records))
 
     def removal(self, link: Link) -> Record:
         """The envelope that takes a block back."""
-        return _record(
+        return record_of(
             Block(
                 chain_id=self.chain_id,
                 number=link.number,
@@ -124,5 +124,6 @@ def _slice(values: list[T], part: int, parts: int) -> list[T]:
     return values[len(values) * part // parts : len(values) * (part + 1) // parts]
 
 
-def _record(block: Block) -> Record:
+def record_of(block: Block) -> Record:
+    """An envelope as chain.events takes it."""
     return Record(CHAIN_EVENTS.name, str(block.chain_id).encode(), encode(block), [(CONTENT_TYPE, b"application/json")])

@@ -25,8 +25,8 @@ from console.train import app as train_app
 from models.artefacts import npz, read
 from models.fraud import fit, training
 from models.fraud.campaigns import FOLDS, Label, fold_of
+from models.fraud.features import FEATURES, of_profile
 from models.fraud.popularity import Popularity, dealings
-from models.fraud.profile import FEATURES, features
 from models.fraud.replay import Told, quarter, replay
 from models.fraud.scorer import FRAUD, Scorer
 from models.fraud.shapley import Shapley
@@ -197,7 +197,7 @@ def test_what_training_sees_of_a_wallet_is_what_serving_sees(history: tuple[list
     assert len(replayed) == len(windows) > 20
     for (account, _), seen in replayed.items():
         served = windows[account].scored
-        assert served is not None and repr(features(served)) == repr(features(seen.profile))
+        assert served is not None and repr(of_profile(served)) == repr(of_profile(seen.profile))
 
 
 def test_popularity_does_not_count_a_wallets_own_campaign(history: tuple[list[Told], dict[str, Label]]) -> None:
@@ -376,7 +376,7 @@ def test_where_blocks_tell_the_market_it_is_not_guessed(history: tuple[list[Told
         windows.setdefault(one.account, Windows()).add([moves_of(one.move, one.time, gas, lambda address: 0.0)])
     for (account, _), seen in replayed.items():
         served = windows[account].scored
-        assert served is not None and repr(features(served)) == repr(features(seen.profile))
+        assert served is not None and repr(of_profile(served)) == repr(of_profile(seen.profile))
 
 
 def test_a_release_is_told_what_it_was_trained_on_without_another_word_of_it(
