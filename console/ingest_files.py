@@ -146,7 +146,7 @@ def _decoded(found: Index, number: int, chain_id: int | None, facts: Facts, outc
     outcome.events += len(decoded.block.events)
     outcome.undecoded += decoded.undecoded
     outcome.unknown_pools += sum(one.family != "token" for one in decoded.wanted)
-    return [record_of(one) for one in pieces(decoded.block)]
+    return [record_of(decoded.block.chain_id, one) for one in pieces(decoded.block)]
 
 
 def _report(outcome: Outcome, json: bool) -> None:
