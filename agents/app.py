@@ -22,6 +22,7 @@ from agents.agent import Agent, Partitioned
 from agents.consume import ConsumeFeed
 from agents.labels import labelling
 from agents.lists import listing
+from agents.parsing import shared
 from agents.pulse import Pulse
 from agents.releases import serving
 from agents.runtime import Outlet
@@ -174,9 +175,10 @@ def build(worker: Worker, settings: Settings) -> Any:
     for made in (serving, listing, watching, labelling):
         if (service := made(agents, settings, outlet)) is not None:
             app.service(service)
+    parsers = shared([agent for agent in agents if _streamed(agent)])
     for agent in agents:
         if _streamed(agent):
-            threads.append(attach(app, agent, outlet))
+            threads.append(attach(app, agent, outlet, parsers[agent.name]))
         else:
             app.service(ConsumeFeed(worker.app_id, agent, settings, outlet))
     app.service(Pulse(worker.service, worker.app_id, worker.port, settings, activity, app))

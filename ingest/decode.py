@@ -39,13 +39,13 @@ def decode(data: bytes, where: str = "block") -> Decoded:
 
 
 def assemble(raw: RawBlock, where: str = "block") -> Decoded:
-    """The envelope of a parsed block: `removed` when any of its logs says so, else `complete`; revision 0.
+    """The envelope of a parsed block, revision 0.
 
     Raises:
         Malformed: its header has a value outside what the wire's schema allows.
     """
     try:
-        header = Header.model_validate({**raw.header, "status": "removed" if raw.removed else "complete"})
+        header = Header.model_validate({**raw.header, "status": raw.status})
     except ValidationError as error:
         raise explain(error, where) from None
     pools = Pools(header.chain_id, raw.facts, raw.logs)

@@ -18,10 +18,10 @@ from ingest.parts import (
     RawBlock,
     RawFacts,
     RawLog,
-    any_removed,
     facts_of,
     logs_of,
     selector,
+    status_of,
     told_by_logs,
 )
 from topics.schemas.fields import Raw, Uint64
@@ -80,8 +80,13 @@ def read(value: Any) -> RawBlock:
         "miner": raw.get("miner"),
     }
     told_by_logs(header, value["logs"])
-    removed = any_removed(raw["logs"])
-    return RawBlock(header, list(map(_transaction, raw["transactions"])), logs_of(raw["logs"]), facts_of(raw), removed)
+    return RawBlock(
+        header,
+        list(map(_transaction, raw["transactions"])),
+        logs_of(raw["logs"]),
+        facts_of(raw),
+        status_of(raw["logs"]),
+    )
 
 
 def _transaction(raw: MevTransaction) -> dict[str, Any]:

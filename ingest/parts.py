@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
-from typing import Annotated, Any, NotRequired
+from typing import Annotated, Any, Literal, NotRequired
 
 from pydantic import Field, StringConstraints, TypeAdapter
 from typing_extensions import TypedDict
@@ -74,8 +74,7 @@ class RawBlock:
     logs: list[Log]
     facts: Facts
     """What came with the block. A source that knows more puts its own here: `dataclasses.replace(raw, facts=mine)`."""
-    removed: bool = False
-    """Whether any of its logs says that it was removed."""
+    status: Literal["complete", "partial", "removed"] = "complete"
 
 
 def logs_of(raws: Iterable[RawLog]) -> list[Log]:
@@ -118,9 +117,9 @@ def lowered(value: Any) -> Any:
 _OF_BLOCK: TypeAdapter[OfBlock] = TypeAdapter(OfBlock)
 
 
-def any_removed(raws: list[RawLog]) -> bool:
-    """Whether any of the logs says that it was removed."""
-    return True in [raw.get("removed") for raw in raws]
+def status_of(raws: list[RawLog]) -> Literal["complete", "removed"]:
+    """What the logs say of their block: it is removed when any of them is."""
+    return "removed" if True in [raw.get("removed") for raw in raws] else "complete"
 
 
 def facts_of(raw: RawFacts) -> Facts:

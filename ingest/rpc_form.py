@@ -20,11 +20,11 @@ from ingest.parts import (
     RawFacts,
     RawLog,
     Small,
-    any_removed,
     facts_of,
     logs_of,
     number,
     selector,
+    status_of,
     told_by_logs,
 )
 from topics.schemas.fields import Uint64
@@ -113,7 +113,7 @@ def read(value: Any) -> RawBlock:
         raise Lacking("neither `receipts` nor `logs` is there; add eth_getBlockReceipts or eth_getLogs")
     transactions = _transactions(block, receipts or [])
     header = {
-        "chain_id": raw.get("chain_id") or _chain_id(block),
+        "chain_id": _chain_id(block, raw.get("chain_id")),
         "number": number(block["number"]),
         "hash": block.get("hash"),
         "parent_hash": block.get("parentHash"),
@@ -122,15 +122,23 @@ def read(value: Any) -> RawBlock:
         "miner": block.get("miner"),
     }
     told_by_logs(header, told)
-    removed = any_removed(logs)
-    return RawBlock(header, transactions, logs_of(logs), facts_of(raw), removed)
+    return RawBlock(header, transactions, logs_of(logs), facts_of(raw), status_of(logs))
 
 
-def _chain_id(block: RpcBlock) -> int:
-    for one in block.get("transactions", ()):
-        if not isinstance(one, str) and (told := number(one.get("chainId"))):
-            return told
-    raise Lacking("chain_id: no transaction tells it; add it beside `block`, such as 1")
+def _chain_id(block: RpcBlock, given: int | None) -> int:
+    told = next(
+        (
+            number(one["chainId"])
+            for one in block.get("transactions", ())
+            if not isinstance(one, str) and one.get("chainId")
+        ),
+        None,
+    )
+    if told is None and given is None:
+        raise Lacking("chain_id: no transaction tells it; add it beside `block`, such as 1")
+    if told is not None and given is not None and told != given:
+        raise Lacking(f"chain_id: its transactions are of {told}, not of {given}; give the right one, or none")
+    return told or given or 0
 
 
 def _transactions(block: RpcBlock, receipts: list[Receipt]) -> list[dict[str, Any]]:

@@ -58,7 +58,7 @@ class Envelopes:
                 decoded = assemble(parsed, f"block {raw.number}")
         except Malformed as error:
             raise NodeError(f"gave a block that cannot be read: {error}") from None
-        records = [self._record(value) for value in pieces(decoded.block)]
+        records = [record_of(self.chain_id, value) for value in pieces(decoded.block)]
         link = Link(number=raw.number, hash=raw.hash, parent=raw.parent)
         return Ready(link, records, decoded.undecoded, sum(len(record.value) for record in records))
 
@@ -72,10 +72,7 @@ class Envelopes:
             status="removed",
             events=[],
         )
-        return self._record(encode(block))
-
-    def _record(self, value: bytes) -> Record:
-        return Record(CHAIN_EVENTS.name, str(self.chain_id).encode(), value, [(CONTENT_TYPE, b"application/json")])
+        return record_of(self.chain_id, encode(block))
 
     async def decimals(self, endpoint: Endpoint, tokens: Iterable[str]) -> None:
         """Learn these tokens' decimals, each once.
@@ -121,3 +118,8 @@ def pieces(block: Block, limit: int = CHAIN_EVENTS.max_bytes) -> list[bytes]:
 
 def _slice(values: list[T], part: int, parts: int) -> list[T]:
     return values[len(values) * part // parts : len(values) * (part + 1) // parts]
+
+
+def record_of(chain_id: int, envelope: bytes) -> Record:
+    """An envelope as chain.events takes it."""
+    return Record(CHAIN_EVENTS.name, str(chain_id).encode(), envelope, [(CONTENT_TYPE, b"application/json")])

@@ -12,7 +12,21 @@ from ingest.decode import decode
 from ingest.deployments import DEPLOYMENTS, PairFamily, create2
 from ingest.raw import Malformed
 from ingest.tokens import units
-from tests.unit.raw_logs import ALICE, BOB, TX, USDC, V2_PAIR, V3_POOL, WETH, event, log, raw, transfer_of, undecoded
+from tests.unit.raw_logs import (
+    ALICE,
+    BOB,
+    TX,
+    USDC,
+    V2_PAIR,
+    V3_POOL,
+    WETH,
+    event,
+    log,
+    raw,
+    rpc,
+    transfer_of,
+    undecoded,
+)
 from topics.schemas.chain import Swap
 
 V2_SWAP = "Swap(address,uint256,uint256,uint256,uint256,address)"
@@ -151,10 +165,6 @@ RECEIPT = {
     "transactionHash": TX, "transactionIndex": "0x3", "from": ALICE, "to": None, "status": "0x1", "gasUsed": "0x5000",
     "effectiveGasPrice": "0x8", "logs": [transfer_of(USDC, ALICE, BOB, 1)],
 }  # fmt: skip
-
-
-def rpc(result: Any) -> dict[str, Any]:
-    return {"jsonrpc": "2.0", "id": 1, "result": result}
 
 
 @pytest.mark.parametrize("wrapped", [False, True])
