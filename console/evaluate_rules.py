@@ -28,7 +28,10 @@ SIDES: tuple[tuple[str, Side], ...] = (("sender", OUT), ("receiver", IN))
 
 
 def figures(history: Sequence[Told], labels: Mapping[str, Label], judged: Judged, medium: float) -> list[Figure]:
-    """Shares in percent: of ordinary account-quarters, and beside them of fraud. `medium` is the probability where that begins."""
+    """Shares in percent: of ordinary account-quarters, and beside them of fraud.
+
+    `medium` is the probability from which a wallet is that.
+    """
     rows = [*_rules(judged, medium), _gas(history, labels), *_first_contacts(judged, labels)]
     shares = [Figure(name, round(100 * value, 3), "%", beside) for name, value, beside in rows]
     return [*shares, *_of_one_move(judged)]

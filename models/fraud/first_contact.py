@@ -7,7 +7,6 @@ accounts that the scoring model has not seen. Its risk is its probability laid o
 
 from __future__ import annotations
 
-import math
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -15,7 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from models.fraud.profile import FEATURES, IN, OUT, Move, Profile, Side, features
+from models.fraud.features import numbers, of_all
+from models.fraud.profile import IN, OUT, Move, Profile, Side
 from models.fraud.walk import Floats
 
 BUDGETS = (0.05, 0.01, 0.001)
@@ -52,9 +52,7 @@ def as_requested(move: Move) -> Profile:
 
 def vectors(moves: Sequence[Move | None]) -> Floats:
     """What a model sees of requests for these moves, (moves, FEATURES); all NaN where there is none."""
-    nothing = [math.nan] * len(FEATURES)
-    found = [nothing if move is None else features(as_requested(move)) for move in moves]
-    return np.array(found).reshape(len(found), len(FEATURES))
+    return of_all(None if move is None else numbers(as_requested(move)) for move in moves)
 
 
 def cuts(probability: Floats) -> Floats:

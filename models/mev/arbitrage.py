@@ -25,20 +25,22 @@ def detect(view: View, found: Sequence[Finding]) -> list[Finding]:
     for hash, trades in view.trades.items():
         if len(trades) < 2 or hash in legs:
             continue
-        around = cycles(trades, view.native, view.native)
+        around = cycles(trades, view.coin)
         if not around:
             continue
         routed = view.called(hash) in ROUTERS
         inside = _inside_a_trade(trades, around)
         if not (routed and inside):
-            findings += [_finding(view, hash, cycle, routed, inside, trades) for cycle in around]
+            attackers = actors(view, [hash])
+            findings += [
+                _finding(view, hash, cycle, attackers, _facts(view, hash, cycle, routed, inside)) for cycle in around
+            ]
     return findings
 
 
-def _finding(view: View, hash: str, cycle: Cycle, routed: bool, inside: bool, trades: Sequence[Trade]) -> Finding:
-    attackers = actors(view, [hash])
-    first = cycle.trades[0]
-    place = first.swap.log_index if first.swap.log_index is not None else f"swap{trades.index(first)}"
+def _finding(view: View, hash: str, cycle: Cycle, attackers: Sequence[str], facts: Sequence[Fact]) -> Finding:
+    first = cycle.trades[0].swap
+    place = f"swap{view.trades[hash].index(cycle.trades[0])}" if first.log_index is None else first.log_index
     case = Case(
         kind="arbitrage",
         name=f"{hash}:{place}",
@@ -48,7 +50,7 @@ def _finding(view: View, hash: str, cycle: Cycle, routed: bool, inside: bool, tr
         protocols=(trade.swap.protocol for trade in cycle.trades),
         profit=_profit(view, hash, cycle, attackers),
         path=[_step(trade) for trade in cycle.trades],
-        facts=_facts(view, hash, cycle, routed, inside),
+        facts=facts,
         model=MODEL,
     )
     return make(view, case)

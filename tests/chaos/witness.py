@@ -13,12 +13,12 @@ from confluent_kafka import OFFSET_BEGINNING, Consumer, Message, TopicPartition
 from base.settings import Settings
 from models.fraud.packed import pack
 from models.fraud.wallet import current
-from tables.registry import ALERTS, BLOCKS, MEV, PROFILES, ProfileRow
+from tables.registry import ALERTS, BLOCKS, MEV, PROFILES, RISK, ProfileRow
 from topics.clients import consumer
 
 DEAD_LETTERS = "chain.events.dlq"
 TOPICS = ("chain.blocks", "pair.trades", "wallet.activity", "mev.findings", "alerts", "risk.scores", DEAD_LETTERS)
-TABLES = {f"table {table.name}": table.name for table in (BLOCKS, MEV, ALERTS, PROFILES)}
+TABLES = {f"table {table.name}": table.name for table in (BLOCKS, MEV, ALERTS, PROFILES, RISK)}
 DROPPED = ("revision", "processed_at", "latency_ms", "at")
 """Not part of a state: numbering, times, and what stood when something changed."""
 
@@ -45,7 +45,10 @@ class Chain:
             key, revision = headers["ce_id"].decode(), 0
             content: Any = (headers["dlq.reason"].decode(), _plain(message.value() or b"", self._id))
         else:
-            key, revision, content = _key(topic, message, body), body["revision"], message.value()
+            key, revision = _key(topic, message, body), body["revision"]
+            # When a request was assessed is not what is said of it: who did it again did it later.
+            timed = {name: value for name, value in body.items() if name != "processed_at"}
+            content = orjson.dumps(timed) if "processed_at" in body else message.value()
         told = self._told.setdefault((topic, key), {})
         newest = max(told, default=revision)
         where = f"{topic}/{message.partition()}/{message.offset()}: revision {revision} of {key}"
@@ -56,7 +59,7 @@ class Chain:
             self.falls.append(f"{where}, after {newest}")
         told[revision] = hash(content)
         if revision >= newest:
-            self.states[topic][key] = _pack(content if body is None else _clean(body, self._id))
+            self.states[topic][key] = _pack(content if body is None else clean(body, self._id))
 
     def told(self, topic: str) -> dict[str, Any]:
         """The last state of each id of a topic."""
@@ -147,7 +150,7 @@ class Witness:
                 body = orjson.loads(stored[20:])
                 silent = body.get("status") == "retracted" or not body.get("findings", True) or body.get("moves") == 0
                 said = _profiled(body) if table == PROFILES.name and not silent else body
-                state = None if silent else _pack(_clean(said, body["chain_id"]))
+                state = None if silent else _pack(clean(said, body["chain_id"]))
                 known[key] = hash(stored), body["chain_id"], state
         for key in known.keys() - set(keys):
             del known[key]
@@ -192,11 +195,12 @@ def _folded(topic: str, states: dict[str, Any], chain_id: int) -> Any:
     return {_plain(key, chain_id): body for key, body in states.items() if body.get("status") != "retracted"}
 
 
-def _clean(value: Any, chain_id: int) -> Any:
+def clean(value: Any, chain_id: int) -> Any:
+    """What a value says, whatever chain it is about: the chain's id reads as `C`, and what is no part of a state is left out."""
     if isinstance(value, dict):
-        return {_plain(key, chain_id): _clean(v, chain_id) for key, v in value.items() if key not in DROPPED}
+        return {_plain(key, chain_id): clean(v, chain_id) for key, v in value.items() if key not in DROPPED}
     if isinstance(value, list):
-        return [_clean(item, chain_id) for item in value]
+        return [clean(item, chain_id) for item in value]
     return "C" if value == chain_id else _plain(value, chain_id) if isinstance(value, str) else value
 
 
