@@ -8,7 +8,7 @@ from console.evaluate_fraud import Judged
 from console.figures import Figure
 from console.local.errors import LocalError
 from models.fraud.drift import MUCH, SCORE, SOME, Reference, fit
-from models.fraud.profile import FEATURES
+from models.fraud.features import FEATURES
 
 NAMED = 10
 """Features that are told one by one."""

@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models.fraud.assess import Case, assess
+from models.fraud.features import FEATURES, of_profile
 from models.fraud.first_contact import BUDGETS, as_requested, cuts, fit, profile, risk, vectors
-from models.fraud.profile import FEATURES, IN, OUT, features
+from models.fraud.profile import IN, OUT
 from models.fraud.scorer import Scorer
 from models.releases import amended
 from tests.fraud import CUTS, by_moves, model, move, release
@@ -63,9 +64,9 @@ def test_what_a_request_tells_is_what_training_takes_for_it() -> None:
     assert as_requested(paid) == told
     both = vectors([paid, None])
     assert both.shape == (2, len(FEATURES)) and np.isnan(both[1]).all()
-    np.testing.assert_array_equal(both[0], np.array(features(told)))
-    called = features(as_requested(paid._replace(selector="0xa9059cbb")))
-    assert called == pytest.approx(features(profile(OUT, BOB, 10**18, int(NOW), True, 0.0)), nan_ok=True)
+    np.testing.assert_array_equal(both[0], np.array(of_profile(told)))
+    called = of_profile(as_requested(paid._replace(selector="0xa9059cbb")))
+    assert called == pytest.approx(of_profile(profile(OUT, BOB, 10**18, int(NOW), True, 0.0)), nan_ok=True)
 
 
 @pytest.mark.parametrize(
