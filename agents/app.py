@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import faulthandler
-import gc
 import importlib
 import io
 import logging
@@ -31,6 +30,7 @@ from agents.stream import attach
 from agents.watch import watching
 from base import tracing
 from base.exits import EXIT_FAILING, GRACE_S, end_now, end_within
+from base.garbage import collect_rarely
 from base.logs import log_name, setup_logging
 from base.settings import Settings, chosen, get_settings
 from base.version import version
@@ -210,10 +210,7 @@ def run(name: str) -> None:
         logging.getLogger(noisy).setLevel(logging.WARNING)
     mode.loop.use("uvloop")
     process = _Process(build(worker, settings))
-    # A batch makes and drops events by the thousand, none of them in a cycle: looking through them every 700 objects, as Python
-    # does by default, took a quarter of validate's time. What stands now stays for good and is not looked through at all.
-    gc.freeze()
-    gc.set_threshold(100_000, 20, 100)
+    collect_rarely()
     code = EXIT_FAILING
     try:
         process.execute_from_commandline()

@@ -111,8 +111,9 @@ def handle(batch: Sequence[Record], rows: Rows, models: Models, lists: Lists) ->
     scorer, by, stale = (None, "", False) if model is None else (model.loaded, model.id, model.stale)
     for one in assess([case for case, _ in cases.values()], scorer, by, stale, now, lists):
         told[one.id] = one
-        result.outputs.append(_output(one, cases[one.id][1]))
-        result.rows.append(Row(RISK, one.id, one.revision, one, _pointers(one)))
+        row = Row(RISK, one.id, one.revision, one, _pointers(one))
+        result.outputs.append(_output(one, row.stored, cases[one.id][1]))
+        result.rows.append(row)
     for id, record, again in asked:
         if (reply_to := record.header(REPLY_TO)) is not None:
             result.answers.append(Answer(id, reply_to, RiskAnswer(assessment=told[id], repeated=again)))
@@ -175,13 +176,9 @@ def _refuse(result: Result, record: Record, refused: Sequence[tuple[_Element, li
         result.dead_letters.append(DeadLetter(record, first.code, first.field, first.message, raw, index))
 
 
-def _output(one: Assessment, record: Record) -> Output:
+def _output(one: Assessment, value: bytes, record: Record) -> Output:
     headers = cloud_event(f"{one.id}:{one.revision}", AGENT.name, "soba.risk.request", record.headers)
-    return Output(RISK_SCORES.name, f"{one.chain_id}:{one.from_address}".encode(), _json(one), headers)
-
-
-def _json(one: BaseModel) -> bytes:
-    return one.model_dump_json(exclude_none=True).encode()
+    return Output(RISK_SCORES.name, f"{one.chain_id}:{one.from_address}".encode(), value, headers)
 
 
 def _pointers(one: Assessment) -> tuple[Pointer, ...]:

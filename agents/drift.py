@@ -6,7 +6,6 @@ wallet.activity, and its version the offset of the last record in it, so what is
 
 from __future__ import annotations
 
-from array import array
 from collections.abc import Iterable, Sequence
 from typing import Protocol
 
@@ -14,8 +13,9 @@ import numpy as np
 
 from agents.agent import Record, RowName, Rows
 from models.fraud.drift import Counts, sampled
-from models.fraud.profile import DAY_S, FEATURES
+from models.fraud.profile import DAY_S
 from models.fraud.scorer import Scorer
+from models.fraud.walk import Floats
 from models.releases import Model
 from tables.registry import DRIFT, DRIFT_BY_MODEL, PROFILES, DriftRow, ProfileRow
 from tables.rows import Pointer, Row
@@ -37,11 +37,11 @@ class Score(Protocol):
 
 
 def counted(
-    judged: Iterable[tuple[str, Record, int]], rows: Rows, vectors: array[float], scores: Sequence[Score], model: Model
+    judged: Iterable[tuple[str, Record, int]], rows: Rows, vectors: Floats, scores: Sequence[Score], model: Model
 ) -> list[Row]:
     """The rows that count those of the wallets `judged` who are new on their day, each told by key, record and place.
 
-    `vectors` and `scores` are of those places, one vector after another. Without a reference in the model there is nothing to count
+    `vectors`, a row each, and `scores` are of those places. Without a reference in the model there is nothing to count
     them against: then none.
     """
     scorer: Scorer = model.loaded
@@ -51,7 +51,7 @@ def counted(
     places: dict[str, list[int]] = {}
     newest: dict[str, Record] = {}
     for key, record, place in judged:
-        if not sampled(key):
+        if not sampled(key) or record.value.timestamp is None:
             continue
         day = _day(record)
         if day <= (days[key] if key in days else _last_day(rows.get((PROFILES, key)))):
@@ -63,7 +63,7 @@ def counted(
             newest[name] = record
     out = []
     for name, mine in places.items():
-        table = np.frombuffer(vectors).reshape(-1, len(FEATURES))[mine][:, scorer.columns]
+        table = vectors[mine][:, scorer.columns]
         counts = scorer.reference.count(table, np.array([scores[place].probability for place in mine], float))
         out.append(_row(name, newest[name], counts, len(mine), _before(rows, name, model), model))
     return out

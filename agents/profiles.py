@@ -19,9 +19,11 @@ import numpy as np
 from agents import drift
 from agents.agent import Agent, Output, Record, Result, RowName, Rows
 from models.fraud import wallet_rules
+from models.fraud.features import NUMBERS, features, numbers
 from models.fraud.lists import Lists
-from models.fraud.profile import FEATURES, Profile, features
+from models.fraud.profile import Profile
 from models.fraud.scorer import FRAUD, Scorer
+from models.fraud.walk import Floats
 from models.fraud.wallet import Memory, evidence, said
 from models.releases import Model, Models
 from tables.registry import DRIFT, PROFILES, ProfileRow
@@ -29,6 +31,7 @@ from tables.rows import Row
 from topics.headers import cloud_event
 from topics.registry import RISK_SCORES, WALLET_ACTIVITY
 from topics.schemas.chain import WalletActivity
+from topics.schemas.made import made
 from topics.schemas.wallet import Exposure, Judged, Level, WalletRisk, Warned
 
 DIGITS = 6
@@ -85,7 +88,7 @@ def handle(batch: Sequence[Record], rows: Rows, models: Models, lists: Lists) ->
     scorer: Scorer = model.loaded
     hands: dict[str, _Hand] = {}
     steps: list[_Step] = []
-    vectors = array("d")
+    told = array("d")
     for record in batch:
         view: WalletActivity = record.value
         if view.status == "clock":
@@ -102,16 +105,17 @@ def handle(batch: Sequence[Record], rows: Rows, models: Models, lists: Lists) ->
                 continue
             hand.revision = max(view.revision, hand.revision + 1)
             profile = hand.memory.scored
-            told = key, record, hand.revision, hand.memory.number
+            here = key, record, hand.revision, hand.memory.number
             if profile is None:
-                steps.append(_Step(*told, UNJUDGED, 0, [], None))
+                steps.append(_Step(*here, UNJUDGED, 0, [], None))
             else:
                 alerts = _alerts(profile, view.chain_id, _address(key), lists)
                 exposure = wallet_rules.exposure(profile)
-                steps.append(_Step(*told, len(vectors) // len(FEATURES), evidence(profile), alerts, exposure))
-                vectors.extend(features(profile))
+                steps.append(_Step(*here, len(told) // NUMBERS, evidence(profile), alerts, exposure))
+                told += numbers(profile)
     if not steps:
         return result
+    vectors = features(told)
     scores = _scored(scorer, vectors)
     last: dict[str, tuple[_Step, _Score]] = {}
     for step in steps:
@@ -137,15 +141,12 @@ def _alerts(profile: Profile, chain_id: int, address: str, lists: Lists) -> list
     return found
 
 
-def _scored(scorer: Scorer, vectors: array[float]) -> list[_Score]:
+def _scored(scorer: Scorer, vectors: Floats) -> list[_Score]:
     """How the model judges each vector; how unusual it is only where its level is not low."""
-    if not vectors:
-        return []
-    rows = np.frombuffer(vectors).reshape(-1, len(FEATURES))
-    scores = scorer.score(rows)
-    rank: list[float | None] = [None] * len(rows)
+    scores = scorer.score(vectors)
+    rank: list[float | None] = [None] * len(vectors)
     if bad := [place for place, level in enumerate(scores.levels) if level != "low"]:
-        for place, one in zip(bad, np.round(scorer.anomaly(rows[bad]), DIGITS).tolist(), strict=True):
+        for place, one in zip(bad, np.round(scorer.anomaly(vectors[bad]), DIGITS).tolist(), strict=True):
             rank[place] = one
     return list(map(_Score, scores.levels, np.round(scores.probability, DIGITS).tolist(), rank))
 
@@ -185,7 +186,7 @@ def _output(step: _Step, score: _Score, model: Model, lists: Lists) -> Output:
 
 
 def _row(step: _Step, score: _Score, memory: Memory, model: str) -> ProfileRow:
-    return ProfileRow(
+    values = dict(
         chain_id=step.record.value.chain_id,
         address=_address(step.key),
         revision=step.revision,
@@ -198,6 +199,7 @@ def _row(step: _Step, score: _Score, memory: Memory, model: str) -> ProfileRow:
         exposure=step.exposure,
         **memory.fields(),
     )
+    return made(ProfileRow, values)
 
 
 def _address(key: str) -> str:

@@ -21,10 +21,11 @@ from console.figures import Figure
 from console.local.errors import LocalError
 from models.fraud import first_contact
 from models.fraud.campaigns import Label, fold_of
+from models.fraud.features import FEATURES, numbers, of_all
 from models.fraud.lists import SHIPPED
 from models.fraud.measure import auc, ece, figures_of
-from models.fraud.profile import FEATURES, IN, OUT, Profile, Side, features
-from models.fraud.replay import AccountQuarter, Replayed, Told, quarter, replay
+from models.fraud.profile import IN, OUT, Profile, Side
+from models.fraud.replay import AccountQuarter, Told, quarter, replay
 from models.fraud.scorer import FRAUD, Scorer
 from models.fraud.training import PAST_ENDS
 from models.fraud.walk import Floats
@@ -122,22 +123,14 @@ def judge(history: Sequence[Told], labels: Mapping[str, Label], by: Judges) -> J
     )
     for scorer in {id(one): one for one in scorers.values()}.values():
         mine = np.array([place for place, unit in enumerate(units) if scorers[unit.account] is scorer])
-        judged.vectors[mine] = last = _vectors([features(replayed[units[place]].profile) for place in mine])
+        judged.vectors[mine] = last = of_all(numbers(replayed[units[place]].profile) for place in mine)
         judged.probability[mine], judged.anomaly[mine] = scorer.score(last).probability, scorer.anomaly(last)
-        judged.single[mine] = scorer.score(_vectors([_first(replayed[units[place]]) for place in mine])).probability
+        judged.single[mine] = scorer.score(of_all(replayed[units[place]].early[1] for place in mine)).probability
         for side, asked in judged.asked.items():
             there = [place for place in mine if side in replayed[units[place]].first]
             found = first_contact.vectors([replayed[units[place]].first[side] for place in there])
             asked[there] = scorer.score(found).probability
     return judged
-
-
-def _first(one: Replayed) -> list[float]:
-    return one.early[1]
-
-
-def _vectors(found: list[list[float]]) -> Floats:
-    return np.array(found).reshape(len(found), len(FEATURES))
 
 
 def write(judged: Judged, out: Path) -> None:

@@ -23,30 +23,41 @@ from topics.schemas.wallet import LEVELS
 RULES = (
     "fast_drain", "many_to_one", "round_values", "wash", "new_wallet_large_amount", "exposed_to_listed", "paid_listed"
 )  # fmt: skip
+EXPOSED = "exposed_to_listed"
 SIDES: tuple[tuple[str, Side], ...] = (("sender", OUT), ("receiver", IN))
 
 
-def figures(history: Sequence[Told], labels: Mapping[str, Label], judged: Judged) -> list[Figure]:
-    """Shares in percent: of ordinary account-quarters, and beside them of fraud."""
-    rows = [*_rules(judged), _gas(history, labels), *_first_contacts(judged, labels)]
-    return [Figure(name, round(100 * value, 3), "%", beside) for name, value, beside in rows]
+def figures(history: Sequence[Told], labels: Mapping[str, Label], judged: Judged, medium: float) -> list[Figure]:
+    """Shares in percent: of ordinary account-quarters, and beside them of fraud.
+
+    `medium` is the probability from which a wallet is that.
+    """
+    rows = [*_rules(judged, medium), _gas(history, labels), *_first_contacts(judged, labels)]
+    shares = [Figure(name, round(100 * value, 3), "%", beside) for name, value, beside in rows]
+    return [*shares, *_of_one_move(judged)]
 
 
 Row = tuple[str, float, str]
 
 
-def _rules(judged: Judged) -> Iterator[Row]:
+def _rules(judged: Judged, medium: float) -> Iterator[Row]:
     ordinary, fraud = Counter[str](), Counter[str]()
-    for profile, is_fraud in zip(judged.profiles, judged.fraud, strict=True):
+    for profile, is_fraud, probability in zip(judged.profiles, judged.fraud, judged.probability, strict=True):
         told = of_wallet(profile, ETHEREUM)
-        codes = {alert.code for alert in told} | {"raised" for alert in told if alert.severity != LEVELS[0]}
+        codes = {alert.code for alert in told}
+        if raising := {alert.code for alert in told if alert.severity != LEVELS[0]}:
+            codes |= {_RAISED} | ({_FOUND_LOW} if probability < medium else set())
+            codes |= {_BY_HABIT} if probability < medium and EXPOSED not in raising else set()
         (fraud if is_fraud else ordinary).update(codes)
     many, frauds = int((~judged.fraud).sum()), int(judged.fraud.sum())
-    for code, name in (*((code, f"ordinary accounts named: {code}") for code in RULES), ("raised", _RAISED)):
+    for code in (*RULES, _RAISED, _FOUND_LOW, _BY_HABIT):
+        name = f"ordinary accounts named: {code}" if code in RULES else code
         yield name, ordinary[code] / max(many, 1), f"of fraud {fraud[code] / max(frauds, 1):.2%}"
 
 
 _RAISED = "ordinary accounts that rules raise to medium or more"
+_FOUND_LOW = "... of those that the model finds low"
+_BY_HABIT = "... and that no dealing with a listed address raises"
 
 
 def _gas(history: Sequence[Told], labels: Mapping[str, Label]) -> Row:
@@ -84,4 +95,11 @@ def _first_contacts(judged: Judged, labels: Mapping[str, Label]) -> Iterator[Row
         for place, level in enumerate(LEVELS[1:]):
             shares = [float(reached[there & (judged.fraud == fraud), place].mean()) for fraud in (False, True)]
             yield f"ordinary {name}s on first contact, {level}", shares[0], f"of fraud {shares[1]:.2%}"
-        yield f"{name}s on first contact, AUC", auc(judged.fraud[there], asked[there]) / 100, ""
+
+
+def _of_one_move(judged: Judged) -> Iterator[Figure]:
+    for name, side in SIDES:
+        there = ~np.isnan(judged.asked[side])
+        yield Figure(
+            f"{name}s on first contact, AUC", round(auc(judged.fraud[there], judged.asked[side][there]), 4), ""
+        )

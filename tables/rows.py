@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from functools import cached_property
 from typing import Any, TypeVar
 
 import orjson
@@ -66,7 +66,7 @@ class Pointer:
     score: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Row:
     """One row to write. `version` is the revision of the block or request it is made from."""
 
@@ -76,7 +76,7 @@ class Row:
     value: BaseModel
     pointers: tuple[Pointer, ...] = ()
 
-    @property
+    @cached_property
     def stored(self) -> bytes:
         """The row's JSON, without its version."""
         return self.value.model_dump_json(exclude_none=True).encode()
@@ -98,22 +98,20 @@ def stage(pipe: Any, rows: Sequence[Row], answers: Iterable[Answer] = ()) -> Non
     batch for the price of one answer.
     """
     if rows:
+        lives = {table: int(table.ttl.total_seconds() * 1000) for table in {row.table for row in rows}}
         arguments: list[Any] = []
+        entries: dict[tuple[str, int, int], list[Any]] = {}
         for row in rows:
-            version = b"%0*d" % (VERSION_DIGITS, row.version)
-            arguments += (version + row.stored, int(row.table.ttl.total_seconds() * 1000))
-        pipe.eval(NEWER_WINS, len(rows), *(row.table.row_key(row.key) for row in rows), *arguments)
-        entries: dict[tuple[str, int, timedelta], dict[str, int]] = {}
-        for row in rows:
+            lives_ms = lives[row.table]
+            arguments += (b"%0*d" % (VERSION_DIGITS, row.version) + row.stored, lives_ms)
             for pointer in row.pointers:
                 name = redis_key(pointer.index.name, pointer.key)
-                entries.setdefault((name, pointer.index.keep, row.table.ttl), {})[row.key] = pointer.score
+                entries.setdefault((name, pointer.index.keep, lives_ms), []).extend((pointer.score, row.key))
+        pipe.eval(NEWER_WINS, len(rows), *(row.table.row_key(row.key) for row in rows), *arguments)
         if entries:
             said: list[Any] = []
-            for (_, keep, ttl), scores in entries.items():
-                said += (keep, int(ttl.total_seconds() * 1000), len(scores))
-                for member, score in scores.items():
-                    said += (score, member)
+            for (_, keep, lives_ms), members in entries.items():
+                said += (keep, lives_ms, len(members) // 2, *members)
             pipe.eval(POINT, len(entries), *(name for name, _, _ in entries), *said)
     spoken: dict[str, list[bytes]] = {}
     for answer in answers:

@@ -15,8 +15,9 @@ from agents.agent import Agent
 from agents.app import WORKERS
 from models.fraud import drift
 from models.fraud.behaviour import AXES, NEIGHBOURS
+from models.fraud.features import FEATURES
 from models.fraud.packed import LAYOUT, pack
-from models.fraud.profile import FEATURES, IN, OUT, Move, Profile
+from models.fraud.profile import IN, OUT, Move, Profile
 from models.fraud.scorer import FRAUD
 from models.fraud.trees import LEAF
 from models.fraud.wallet import evidence

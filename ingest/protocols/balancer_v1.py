@@ -6,8 +6,8 @@ Source: BPool.sol of balancer/balancer-core.
 from __future__ import annotations
 
 from ingest.facts import Family, Question
+from ingest.parts import Log
 from ingest.protocols.base import Context, Decoder, Fields, Undecoded, party, word, words
-from ingest.raw import Log
 
 
 def swap(log: Log, context: Context) -> Fields | Undecoded:
@@ -21,7 +21,7 @@ def swap(log: Log, context: Context) -> Fields | Undecoded:
     return {
         "event_type": "swap",
         "protocol": "balancer_v1",
-        "pool": log.address.lower(),
+        "pool": log.address,
         "sender": caller,
         "recipient": caller,
         "token_in": party(log.topics[2]),
@@ -48,7 +48,7 @@ def _liquidity(log: Log, event_type: str, side: str) -> Fields | Undecoded:
     return {
         "event_type": event_type,
         "protocol": "balancer_v1",
-        "pool": log.address.lower(),
+        "pool": log.address,
         "sender": caller,
         "owner": caller,
         f"token_{side}": party(log.topics[2]),

@@ -6,6 +6,7 @@ Source: IVault.sol of balancer/balancer-v2-monorepo.
 from __future__ import annotations
 
 from ingest.facts import Family, Question
+from ingest.parts import Log
 from ingest.protocols.base import (
     Context,
     Decoder,
@@ -18,7 +19,6 @@ from ingest.protocols.base import (
     word,
     words,
 )
-from ingest.raw import Log
 
 
 def swap(log: Log, context: Context) -> Fields | Undecoded:
@@ -31,7 +31,7 @@ def swap(log: Log, context: Context) -> Fields | Undecoded:
     return {
         "event_type": "swap",
         "protocol": "balancer_v2",
-        "pool": log.topics[1].lower(),
+        "pool": log.topics[1],
         "token_in": party(log.topics[2]),
         "token_out": party(log.topics[3]),
         "amount_in_raw": paid,
@@ -54,7 +54,7 @@ def balance(log: Log, context: Context) -> Fields | Undecoded:
     return {
         "event_type": "mint" if max(deltas) > 0 else "burn",
         "protocol": "balancer_v2",
-        "pool": log.topics[1].lower(),
+        "pool": log.topics[1],
         "sender": provider,
         "owner": provider,
         **parts([f"0x{token:040x}" for token in tokens], [abs(one) for one in deltas]),

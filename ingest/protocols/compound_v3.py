@@ -8,8 +8,8 @@ to whoever pays base, which is a swap like any other.
 from __future__ import annotations
 
 from ingest.facts import Answers, Family, PoolFacts, Question, Wanted, address_of, call
+from ingest.parts import Log
 from ingest.protocols.base import Context, Decoder, Fields, Undecoded, party, word, words
-from ingest.raw import Log
 
 BASES: dict[str, str] = {
     "0xc3d688b66703497daa19211eedff47f25384cdc3": "0xa0b86991c6218b36c1d19d4a2e9eb0ce3606eb48",  # USDC
@@ -47,7 +47,7 @@ def bought(log: Log, context: Context) -> Fields | Undecoded:
     return {
         "event_type": "swap",
         "protocol": "compound_v3",
-        "pool": log.address.lower(),
+        "pool": log.address,
         "sender": party(log.topics[1]),
         "token_in": base,
         "token_out": party(log.topics[2]),
@@ -60,14 +60,14 @@ def _absorbed(log: Log) -> Fields:
     return {
         "event_type": "liquidation",
         "protocol": "compound_v3",
-        "market": log.address.lower(),
+        "market": log.address,
         "from_address": party(log.topics[1]),
         "to_address": party(log.topics[2]),
     }
 
 
 def _base(log: Log, context: Context) -> str | None:
-    comet = log.address.lower()
+    comet = log.address
     facts = context.pools.facts.pools.get(comet)
     if facts is not None and facts.token0:
         return facts.token0.lower()

@@ -14,8 +14,8 @@ from typing import Any
 from eth_hash.auto import keccak
 
 from ingest.facts import Answers, Family, PoolFacts, Question, Request, Wanted, address_of, call, native
+from ingest.parts import Log
 from ingest.protocols.base import Context, Decoder, Fields, Undecoded, listed, parts, party, word, words
-from ingest.raw import Log
 from topics.schemas.native import ZERO
 
 MAX_COINS = 8
@@ -45,7 +45,7 @@ def swap(log: Log, context: Context, underlying: bool = False) -> Fields | Undec
     paid, got = word(data, 1), word(data, 3)
     if not paid or not got:
         return Undecoded.ONE_SIDED
-    pool = log.address.lower()
+    pool = log.address
     coins, sold, bought = _coins(log, context, underlying), word(data, 0), word(data, 2)
     if sold < len(coins) and bought < len(coins):
         legs: tuple[str | None, str | None] = coins[sold], coins[bought]
@@ -88,7 +88,7 @@ def one(log: Log, context: Context, length: int, places: Sequence[tuple[int, int
     """
     if len(log.topics) != 2 or words(log.data) != length:
         return Undecoded.BAD_LAYOUT
-    pool, coins = log.address.lower(), _coins(log, context)
+    pool, coins = log.address, _coins(log, context)
     found: set[tuple[str, int]] = set()
     for at, number_at in places:
         amount = word(log.data, at)
@@ -110,12 +110,12 @@ def _liquidity(log: Log, context: Context, event_type: str, amounts: list[int]) 
 
 def _pool(log: Log) -> Fields:
     provider = party(log.topics[1])
-    return {"protocol": "curve", "pool": log.address.lower(), "sender": provider, "owner": provider}
+    return {"protocol": "curve", "pool": log.address, "sender": provider, "owner": provider}
 
 
 def _coins(log: Log, context: Context, underlying: bool = False) -> list[str]:
     """The coins by number, empty where they are unknown."""
-    pool = log.address.lower()
+    pool = log.address
     facts = context.pools.facts.pools.get(pool)
     if facts is None:
         if context.chain_id == 1 and pool in POOLS and not underlying:

@@ -6,8 +6,8 @@ Source: DVMTrader.sol of DODOEX/contractV2.
 from __future__ import annotations
 
 from ingest.facts import Family, Question, native
+from ingest.parts import Log
 from ingest.protocols.base import Context, Decoder, Fields, Undecoded, address, word, words
-from ingest.raw import Log
 
 
 def swap(log: Log, context: Context) -> Fields | Undecoded:
@@ -20,7 +20,7 @@ def swap(log: Log, context: Context) -> Fields | Undecoded:
     return {
         "event_type": "swap",
         "protocol": "dodo_v2",
-        "pool": log.address.lower(),
+        "pool": log.address,
         "sender": address(log.data, 4),
         "recipient": address(log.data, 5),
         "token_in": native(address(log.data, 0)),

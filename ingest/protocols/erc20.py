@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from ingest.facts import Answers, Family, Question, Wanted, call, number_of
+from ingest.parts import Log
 from ingest.pools import TRANSFER
 from ingest.protocols.base import Context, Decoder, Fields, Undecoded, party, word, words
-from ingest.raw import Log
 
 MAX_DECIMALS = 77
 """More digits than a uint256 has."""
@@ -17,7 +17,7 @@ def transfer(log: Log, context: Context) -> Fields | Undecoded:
         return {
             "event_type": "transfer",
             "protocol": "erc721",
-            "token_in": log.address.lower(),
+            "token_in": log.address,
             "token_id": int(log.topics[3], 16),
             "from_address": party(log.topics[1]),
             "to_address": party(log.topics[2]),
@@ -28,7 +28,7 @@ def transfer(log: Log, context: Context) -> Fields | Undecoded:
     return {
         "event_type": "transfer",
         "protocol": "erc20",
-        "token_in": log.address.lower(),
+        "token_in": log.address,
         "from_address": party(log.topics[1]),
         "to_address": party(log.topics[2]),
         "amount_in_raw": word(log.data, 0),

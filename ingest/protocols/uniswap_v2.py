@@ -7,6 +7,7 @@ direction comes from the net amounts, and the amounts are the gross In of the to
 from __future__ import annotations
 
 from ingest.facts import Family, Question
+from ingest.parts import Log
 from ingest.protocols.base import (
     Context,
     Decoder,
@@ -20,7 +21,6 @@ from ingest.protocols.base import (
     word,
     words,
 )
-from ingest.raw import Log
 
 
 def swap(log: Log, context: Context) -> Fields | Undecoded:
@@ -38,7 +38,7 @@ def swap(log: Log, context: Context) -> Fields | Undecoded:
     return {
         "event_type": "swap",
         "protocol": pool.protocol,
-        "pool": log.address.lower(),
+        "pool": log.address,
         "sender": party(log.topics[1]),
         "recipient": party(log.topics[2]),
         **traded(pool, net0, (in0, in1), (out0, out1)),

@@ -6,8 +6,8 @@ Source: INativeOrdersEvents.sol and IOtcOrdersFeature.sol of 0xProject/protocol.
 from __future__ import annotations
 
 from ingest.facts import Family, Question, native
+from ingest.parts import Log
 from ingest.protocols.base import Context, Decoder, Fields, Undecoded, address, word, words
-from ingest.raw import Log
 
 
 def limit(log: Log, context: Context) -> Fields | Undecoded:

@@ -8,19 +8,20 @@ of its behaviour. The level is where the risk stands among the model's cuts: 5, 
 from __future__ import annotations
 
 import math
+from array import array
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-import numpy as np
-
 from models.fraud import first_contact, reasons, requests, wallet_rules
 from models.fraud.behaviour import in_words
+from models.fraud.features import numbers, of_all
 from models.fraud.lists import SHIPPED, Hits, Lists
-from models.fraud.profile import IN, OUT, Profile, Side, features
+from models.fraud.profile import IN, OUT, Profile, Side
 from models.fraud.scorer import Scorer
 from models.mev.routers import ROUTERS
+from topics.schemas.made import made
 from topics.schemas.risk import Assessment, Party, Reason, SwapRequest
 from topics.schemas.wallet import LEVELS, Exposure, Level, Warned
 
@@ -75,8 +76,8 @@ class _Side:
     listed: Hits
     unjudged: Literal["protocol", "contract", "not_an_address"] | None = None
     """What it is, where it is nothing that behaviour tells of."""
-    vector: list[float] | None = None
-    """What the model sees of it; None where it has seen it before, or where there is none."""
+    numbers: array[float] | None = None
+    """What its features are made of; None where the model has seen it before, or where there is none."""
     probability: float | None = None
     risk: float | None = None
     """That, on the scale of wallets that are known,"""
@@ -102,12 +103,11 @@ def assess(
 
 def _score(sides: Sequence[_Side], scorer: Scorer, judge: _Judge) -> None:
     """Judge parties by their behaviour, and say why where they are judged badly, which costs more than all the rest."""
-    new = [side for side in sides if side.vector is not None]
-    if new:
-        probability = scorer.score(np.array([side.vector for side in new])).probability
-        for side, one in zip(new, probability.tolist(), strict=True):
-            side.probability = one
-    bad = []
+    new = [(side, side.numbers) for side in sides if side.numbers is not None]
+    probability = scorer.score(of_all(told for _, told in new)).probability
+    for (side, _), one in zip(new, probability.tolist(), strict=True):
+        side.probability = one
+    bad: list[tuple[_Side, array[float]]] = []
     for side in sides:
         if side.probability is not None:
             side.risk = judge.by_behaviour(side, side.probability)
@@ -115,15 +115,15 @@ def _score(sides: Sequence[_Side], scorer: Scorer, judge: _Judge) -> None:
         if side.level == "low":
             side.anomaly = None
             continue
-        if side.vector is None and side.known is not None and (profile := side.known.read()) is not None:
-            side.vector = features(profile)
-        if side.vector is not None:
-            bad.append(side)
+        if side.numbers is None and side.known is not None and (profile := side.known.read()) is not None:
+            side.numbers = numbers(profile)
+        if side.numbers is not None:
+            bad.append((side, side.numbers))
     if not bad:
         return
-    vectors = np.array([side.vector for side in bad])
-    told = zip(bad, scorer.anomaly(vectors).tolist(), scorer.reasons(vectors), scorer.behaviour(vectors), strict=True)
-    for side, anomaly, why, behaviour in told:
+    vectors = of_all(told for _, told in bad)
+    judged = zip(bad, scorer.anomaly(vectors).tolist(), scorer.reasons(vectors), scorer.behaviour(vectors), strict=True)
+    for (side, _), anomaly, why, behaviour in judged:
         side.anomaly = anomaly if side.anomaly is None else side.anomaly
         side.reasons = [
             Reason(feature=one.feature, value=None if math.isnan(one.value) else one.value, adds=one.adds)
@@ -138,7 +138,7 @@ def _sides(case: Case, scorer: Scorer | None, model: str, now: float, lists: Lis
     for address, side, known in ((request.from_address, OUT, case.sender), (request.to_address, IN, case.receiver)):
         if address is None:
             continue
-        is_address = requests.is_address(address) is not None
+        is_address = requests.is_address(address)
         one = _Side(address, side, known, lists.hits(request.chain_id, address) if is_address else ())
         found.append(one)
         if not is_address:
@@ -153,10 +153,10 @@ def _sides(case: Case, scorer: Scorer | None, model: str, now: float, lists: Lis
         if known is not None and known.model == model and known.probability is not None:
             one.probability, one.anomaly = known.probability, known.anomaly
         elif known is not None and (profile := known.read()) is not None:
-            one.vector = features(profile)
+            one.numbers = numbers(profile)
         else:
             one.known = None
-            one.vector = features(_first_contact(request, side, scorer, now))
+            one.numbers = numbers(_first_contact(request, side, scorer, now))
     return found
 
 
@@ -196,21 +196,13 @@ class _Judge:
         listed = [hit.list for hit in side.listed]
         by_lists = wallet_rules.worst([hit.severity for hit in side.listed])
         if side.unjudged:
-            return Party(address=side.address, known=side.unjudged, evidence=0, level=by_lists, lists=listed)
+            return _party(side, side.unjudged, 0, by_lists, listed, None)
         known = side.known
         alerts = () if known is None else known.alerts
-        return Party(
-            address=side.address,
-            known="first_contact" if known is None else "profile",
-            evidence=1 if known is None else known.moves,
-            level=wallet_rules.worst([side.level, by_lists, *(alert.severity for alert in alerts)]),
-            probability=side.probability,
-            anomaly=side.anomaly,
-            lists=listed,
-            exposure=None if known is None else known.exposure,
-            reasons=side.reasons,
-            behaviour=side.behaviour,
-        )
+        level = wallet_rules.worst([side.level, by_lists, *(alert.severity for alert in alerts)])
+        if known is None:
+            return _party(side, "first_contact", 1, level, listed, None)
+        return _party(side, "profile", known.moves, level, listed, known.exposure)
 
     def risk(self, side: _Side) -> float | None:
         """Of dealing with a party; None where nothing judges it."""
@@ -221,6 +213,22 @@ class _Judge:
         if side.risk is not None:
             floors.append(side.risk)
         return max(floors, default=None)
+
+
+def _party(side: _Side, known: str, evidence: int, level: Level, listed: list[str], exposure: Exposure | None) -> Party:
+    values = dict(
+        address=side.address,
+        known=known,
+        evidence=evidence,
+        level=level,
+        probability=side.probability,
+        anomaly=side.anomaly,
+        lists=listed,
+        exposure=exposure,
+        reasons=side.reasons,
+        behaviour=side.behaviour,
+    )
+    return made(Party, values)
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,7 +255,7 @@ def _assessed(case: Case, sides: Sequence[_Side], by: _By, now: float) -> Assess
     level = judge.level(score)
     worst = max(range(len(parties)), key=lambda place: (risks[place] or 0.0, -place))
     probabilities = [party.probability for party in parties if party.probability is not None]
-    return Assessment(
+    values = dict(
         kind="request",
         id=case.id,
         revision=case.revision,
@@ -276,6 +284,7 @@ def _assessed(case: Case, sides: Sequence[_Side], by: _By, now: float) -> Assess
         stale=by.stale and bool(probabilities),
         processed_at=now,
     )
+    return made(Assessment, values)
 
 
 def _young(request: SwapRequest, sender: Known, now: float) -> list[Warned]:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from models.fraud.profile import FEATURES
+from models.fraud.features import FEATURES
 from models.fraud.walk import Floats
 
 AXES = 8
@@ -20,7 +20,8 @@ POINTS = 3_000
 """Training wallets that are kept: what a distance costs grows with them."""
 CLUSTER, NEIGHBOURS = 30, 10
 NONE = -1
-BATCH = 256
+FEW = 16
+"""Rows whose distances to all points are worked on together: they still fit a processor's cache."""
 CLIP = 4.0
 SAID = 3
 """Features that describe a cluster."""
@@ -99,20 +100,24 @@ class Behaviours:
         return found
 
     def unusual(self, rows: Floats) -> Floats:
-        """How unusual each row is, 0 to 1 among ordinary wallets; some hundred rows at a time."""
-        parts = [self.nearest(rows[start : start + BATCH])[1] for start in range(0, len(rows), BATCH)]
-        distance = np.concatenate(parts) if parts else np.zeros(0)
-        return np.searchsorted(self.ordinary, distance) / len(self.ordinary)
+        """How unusual each row is, 0 to 1 among ordinary wallets."""
+        return np.searchsorted(self.ordinary, self.nearest(rows)[1]) / len(self.ordinary)
 
     def nearest(self, rows: Floats) -> tuple[NDArray[np.intp], Floats]:
         """The training wallet that each row reaches most easily, and how far that is."""
         here = project(rows, self.middle, self.spread, self.axes).astype(np.float32)
-        squares = (here**2).sum(axis=1)[:, None] - 2.0 * here @ self.points.T + (self.points**2).sum(axis=1)
-        far = np.sqrt(np.maximum(squares, 0.0))
-        own = np.partition(far, NEIGHBOURS - 1, axis=1)[:, NEIGHBOURS - 1]
-        mutual = np.maximum(np.maximum(far, self.core), own[:, None])
-        nearest = mutual.argmin(axis=1)
-        return nearest, mutual[np.arange(len(rows)), nearest].astype(float)
+        nearest, distance = np.empty(len(rows), np.intp), np.empty(len(rows))
+        lengths = (self.points**2).sum(axis=1)
+        for start in range(0, len(rows), FEW):
+            some = here[start : start + FEW]
+            far = (some**2).sum(axis=1)[:, None] - 2.0 * some @ self.points.T
+            far += lengths
+            np.sqrt(np.maximum(far, 0.0, out=far), out=far)
+            own = np.partition(far, NEIGHBOURS - 1, axis=1)[:, NEIGHBOURS - 1]
+            np.maximum(np.maximum(far, self.core, out=far), own[:, None], out=far)
+            place = far.argmin(axis=1)
+            nearest[start : start + FEW], distance[start : start + FEW] = place, far[np.arange(len(some)), place]
+        return nearest, distance
 
     def describe(self, cluster: int, columns: NDArray[np.intp]) -> str:
         """A cluster in words; `columns` are the model's features among `FEATURES`."""
@@ -157,10 +162,7 @@ def fit(vectors: Floats, fraud: NDArray[np.bool_], seed: int) -> dict[str, NDArr
     }  # fmt: skip
     found = {f"behaviour_{name}": array for name, array in arrays.items()}
     ordinary = vectors[~fraud]
-    parts = [
-        Behaviours.of(found).nearest(ordinary[start : start + BATCH])[1] for start in range(0, len(ordinary), BATCH)
-    ]
-    distance = np.concatenate(parts)
+    _, distance = Behaviours.of(found).nearest(ordinary)
     found["behaviour_ordinary"] = np.quantile(distance, np.linspace(0.0, 1.0, 201))
     return found
 

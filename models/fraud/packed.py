@@ -12,7 +12,7 @@ from operator import attrgetter
 from typing import Any
 from zlib import crc32
 
-from models.fraud.profile import BITS, Dealt, Distinct, Half, Moments, Move, Profile, TokenMove
+from models.fraud.profile import BITS, NOTHING, Dealt, Distinct, Half, Moments, Move, Profile, TokenMove
 
 Packed = list[Any]
 _DIGITS = BITS // 4
@@ -66,7 +66,7 @@ def _pack_moments(moments: Moments) -> Any:
 
 def _unpack_moments(packed: Any) -> Moments:
     if packed == 0:
-        return Moments()
+        return NOTHING
     if len(packed) == 1:
         (value,) = packed
         return Moments(1, value, 0.0, value, value)
@@ -74,7 +74,7 @@ def _unpack_moments(packed: Any) -> Moments:
 
 
 def _pack_bits(distinct: Distinct) -> str:
-    bits = distinct.bits
+    bits = distinct
     if not bits:
         return ""
     if bits.bit_count() * 3 >= _DIGITS:
@@ -89,11 +89,11 @@ def _pack_bits(distinct: Distinct) -> str:
 
 def _unpack_bits(packed: str) -> Distinct:
     if len(packed) == _DIGITS:
-        return Distinct(int(packed, 16))
+        return int(packed, 16)
     bits = 0
     for at in range(0, len(packed), 3):
         bits |= 1 << int(packed[at : at + 3], 16)
-    return Distinct(bits)
+    return bits
 
 
 def _pack_dealt(dealt: Dealt | None) -> Packed | int:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from functools import lru_cache
+from math import log10
 from typing import Literal, NamedTuple
 from zlib import crc32
 
@@ -64,7 +66,7 @@ class TokenMove(NamedTuple):
     listed: str = ""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, unsafe_hash=True)  # since defaults must be hashable
 class Moments:
     """Count, mean, spread and range of a number, by Welford's recurrence (1962)."""
 
@@ -74,44 +76,48 @@ class Moments:
     low: float = 0.0
     high: float = 0.0
 
-    def add(self, value: float) -> None:
-        """Count one value."""
-        self.count += 1
-        if self.count == 1:
-            self.low = self.high = value
-        elif value < self.low:
+    def add(self, value: float) -> Moments:
+        """Count one value. What then is known stands in another object where nothing was: all share `NOTHING`."""
+        count = self.count + 1
+        if count == 1:
+            return Moments(1, value, 0.0, value, value)
+        self.count = count
+        if value < self.low:
             self.low = value
         elif value > self.high:
             self.high = value
         step = value - self.mean
-        self.mean += step / self.count
+        self.mean += step / count
         self.squares += step * (value - self.mean)
-
-    def told(self) -> tuple[float, float, float, float]:
-        """Mean, standard deviation, lowest and highest; NaN where nothing was counted."""
-        if not self.count:
-            return math.nan, math.nan, math.nan, math.nan
-        return self.mean, math.sqrt(max(self.squares, 0.0) / self.count), self.low, self.high
+        return self
 
 
-@dataclass(slots=True)
-class Distinct:
-    """How many different things were seen, by a bitmap of their hashes."""
+NOTHING = Moments()
+"""Before anything is counted."""
 
-    bits: int = 0
+Distinct = int
+"""Which different things were seen: a bitmap of their hashes (`bit`), whose ones tell how many (`distinct`)."""
 
-    def add(self, what: str) -> bool:
-        """Note one; whether it is likely new."""
-        bit = 1 << crc32(what.encode()) % BITS
-        new = not self.bits & bit
-        self.bits |= bit
-        return new
 
-    @property
-    def count(self) -> float:
-        """About how many."""
-        empty = BITS - self.bits.bit_count()
-        return BITS * math.log(BITS / max(empty, 1))
+def bit(what: str) -> Distinct:
+    """The place of a thing in a bitmap."""
+    return 1 << crc32(what.encode()) % BITS
+
+
+_DISTINCT = [BITS * math.log(BITS / max(BITS - ones, 1)) for ones in range(BITS + 1)]
+
+
+def distinct(seen: Distinct) -> float:
+    """About how many different things a bitmap has seen."""
+    return _DISTINCT[seen.bit_count()]
+
+
+_HOURS = [bit(str(hour)) for hour in range(24)]
+
+
+@lru_cache(maxsize=1024)
+def _day(day: int) -> Distinct:
+    return bit(str(day))
 
 
 @dataclass(slots=True)
@@ -162,27 +168,27 @@ class Half:
     """Ether."""
     last: int = 0
     last_value: int = 0
-    value: Moments = field(default_factory=Moments)
+    value: Moments = NOTHING
     """Of log10 of ether, where there was some."""
-    digits: Moments = field(default_factory=Moments)
+    digits: Moments = NOTHING
     """Of significant digits of the value in wei."""
-    gap: Moments = field(default_factory=Moments)
+    gap: Moments = NOTHING
     """Of log10 of seconds since the one before."""
-    gas_limit: Moments = field(default_factory=Moments)
-    gas_share: Moments = field(default_factory=Moments)
-    gas_price: Moments = field(default_factory=Moments)
-    price_digits: Moments = field(default_factory=Moments)
-    fame: Moments = field(default_factory=Moments)
-    peers: Distinct = field(default_factory=Distinct)
-    selectors: Distinct = field(default_factory=Distinct)
+    gas_limit: Moments = NOTHING
+    gas_share: Moments = NOTHING
+    gas_price: Moments = NOTHING
+    price_digits: Moments = NOTHING
+    fame: Moments = NOTHING
+    peers: Distinct = 0
+    selectors: Distinct = 0
     tokens: int = 0
     """ERC-20 transfers."""
     empty_tokens: int = 0
-    token_fame: Moments = field(default_factory=Moments)
+    token_fame: Moments = NOTHING
     """Of the peers of ERC-20 transfers,"""
-    coin_fame: Moments = field(default_factory=Moments)
+    coin_fame: Moments = NOTHING
     """and of their tokens."""
-    token_peers: Distinct = field(default_factory=Distinct)
+    token_peers: Distinct = 0
     listed: Dealt | None = None
     """None: with none."""
 
@@ -210,67 +216,67 @@ class Profile:
     """Left less than a twentieth behind."""
     balance: float = 0.0
     peak: float = 0.0
-    delay: Moments = field(default_factory=Moments)
+    delay: Moments = NOTHING
     """Of log10 of seconds from the last that came in to one that goes out."""
-    gap: Moments = field(default_factory=Moments)
-    hours: Distinct = field(default_factory=Distinct)
-    days: Distinct = field(default_factory=Distinct)
-    tokens: Distinct = field(default_factory=Distinct)
-    peers: Distinct = field(default_factory=Distinct)
+    gap: Moments = NOTHING
+    hours: Distinct = 0
+    days: Distinct = 0
+    tokens: Distinct = 0
+    peers: Distinct = 0
     sine: float = 0.0
     cosine: float = 0.0
-
-    def half(self, side: Side) -> Half:
-        """Its one side."""
-        return self.went if side else self.came
 
     def _tick(self, time: int) -> None:
         if self.first == 0:
             self.first = time
         else:
-            gap = max(0, time - self.last)
-            self.gap.add(math.log10(1 + gap))
+            gap = time - self.last
+            gap = gap if gap > 0 else 0
+            self.gap = self.gap.add(log10(1 + gap))
             self.bursts += gap < BURST_S
         self.last = time
-        self.hours.add(str(time // HOUR_S % 24))
-        self.days.add(str(time // DAY_S))
+        self.hours |= _HOURS[time // HOUR_S % 24]
+        self.days |= _day(time // DAY_S)
         angle = time % DAY_S * (2 * math.pi / DAY_S)
         self.sine += math.sin(angle)
         self.cosine += math.cos(angle)
 
     def move(self, move: Move) -> None:
         """Count a transaction."""
-        self._tick(move.time)
-        half = self.half(move.side)
+        time, side, peer, _, limit, used, price, price_digits, selector, failed, fame, listed = move
+        self._tick(time)
+        half = self.went if side else self.came
         half.moves += 1
-        half.failed += move.failed
+        half.failed += failed
         if half.last:
-            half.gap.add(math.log10(1 + max(0, move.time - half.last)))
-        half.calls += move.selector != "0x"
-        if move.selector != "0x":
-            half.selectors.add(move.selector)
-            half.sent_tokens += move.selector == TRANSFER
-            half.approvals += move.selector == APPROVE
-        if move.gas_limit is not None:
-            half.plain += move.gas_limit == PLAIN_GAS
-            half.round_limit += move.gas_limit % 1_000 == 0 and move.gas_limit != PLAIN_GAS
-            half.gas_limit.add(math.log10(max(move.gas_limit, 1)))
-            if move.gas_used is not None:
-                half.gas_share.add(move.gas_used / max(move.gas_limit, 1))
-        if move.gas_price is not None:
-            half.gas_price.add(math.log2(max(move.gas_price, 1e-3)))
-            half.price_digits.add(float(move.price_digits))
-        if move.peer is None:
+            half.gap = half.gap.add(log10(1 + max(0, time - half.last)))
+        if selector != "0x":
+            half.calls += 1
+            half.selectors |= bit(selector)
+            half.sent_tokens += selector == TRANSFER
+            half.approvals += selector == APPROVE
+        if limit is not None:
+            half.plain += limit == PLAIN_GAS
+            half.round_limit += limit % 1_000 == 0 and limit != PLAIN_GAS
+            half.gas_limit = half.gas_limit.add(log10(max(limit, 1)))
+            if used is not None:
+                half.gas_share = half.gas_share.add(used / max(limit, 1))
+        if price is not None:
+            half.gas_price = half.gas_price.add(math.log2(max(price, 1e-3)))
+            half.price_digits = half.price_digits.add(float(price_digits))
+        if peer is None:
             self.created += 1
         else:
-            half.fresh += half.peers.add(move.peer)
-            self.peers.add(move.peer)
-            half.fame.add(math.log10(1 + move.fame))
-            half.known += move.fame > 0
-            half.famous += move.fame >= FAMOUS
+            here = bit(peer)
+            half.fresh += not half.peers & here
+            half.peers |= here
+            self.peers |= here
+            half.fame = half.fame.add(log10(1 + fame))
+            half.known += fame > 0
+            half.famous += fame >= FAMOUS
         self._value(move, half)
-        half.last = move.time
-        if move.listed and not move.failed:
+        half.last = time
+        if listed and not failed:
             dealt = half.deal(move)
             dealt.moves += 1
             dealt.wei += move.value
@@ -278,8 +284,8 @@ class Profile:
     def _value(self, move: Move, half: Half) -> None:
         ether = move.value / WEI
         if move.value:
-            half.value.add(math.log10(ether))
-            half.digits.add(float(digits(move.value)))
+            half.value = half.value.add(log10(ether))
+            half.digits = half.digits.add(float(digits(move.value)))
             half.tenths += move.value % 10**17 == 0
             half.hundredths += move.value % 10**16 == 0
             half.again += move.value == half.last_value
@@ -290,7 +296,7 @@ class Profile:
         if move.side == OUT:
             if self.came.last:
                 waited = max(0, move.time - self.came.last)
-                self.delay.add(math.log10(1 + waited))
+                self.delay = self.delay.add(log10(1 + waited))
                 self.quick += waited < QUICK_S
             left = self.balance - ether
             self.drains += ether > 0 and self.balance > 0 and left < 0.05 * self.balance
@@ -301,16 +307,18 @@ class Profile:
 
     def token_move(self, move: TokenMove) -> None:
         """Count an ERC-20 transfer."""
-        self._tick(move.time)
-        half = self.half(move.side)
+        time, side, peer, token, nothing, fame, token_fame, _ = move
+        self._tick(time)
+        half = self.went if side else self.came
         half.tokens += 1
-        half.empty_tokens += move.nothing
-        half.coin_fame.add(math.log10(1 + move.token_fame))
-        self.tokens.add(move.token)
-        if move.peer is not None:
-            half.token_peers.add(move.peer)
-            self.peers.add(move.peer)
-            half.token_fame.add(math.log10(1 + move.fame))
+        half.empty_tokens += nothing
+        half.coin_fame = half.coin_fame.add(log10(1 + token_fame))
+        self.tokens |= bit(token)
+        if peer is not None:
+            here = bit(peer)
+            half.token_peers |= here
+            self.peers |= here
+            half.token_fame = half.token_fame.add(log10(1 + fame))
         # Bait moves nothing, and anybody may have a listed address seem to send it.
         if move.listed and not move.nothing:
             half.deal(move).tokens += 1
@@ -319,105 +327,3 @@ class Profile:
 def digits(number: int) -> int:
     """Significant decimal digits of a number above 0: 2 of 1200000."""
     return len(str(number).rstrip("0"))
-
-
-def _share(part: float, whole: float) -> float:
-    return part / whole if whole else math.nan
-
-
-def _half(half: Half) -> list[float]:
-    return _known_half(half) if half.moves or half.tokens else _UNKNOWN_HALF
-
-
-def _known_half(half: Half) -> list[float]:
-    n = half.moves
-    return [
-        math.log10(1 + n),
-        _share(half.failed, n),
-        _share(half.zero, n),
-        _share(half.calls, n),
-        _share(half.plain, n),
-        _share(half.round_limit, n),
-        _share(half.sent_tokens, n),
-        _share(half.approvals, n),
-        _share(half.known, n),
-        _share(half.famous, n),
-        _share(half.tenths, half.value.count),
-        _share(half.hundredths, half.value.count),
-        _share(half.again, half.value.count),
-        _share(half.fresh, n),
-        math.log10(1e-6 + half.total),
-        _share(10**half.value.high, half.total) if half.value.count else math.nan,
-        *half.value.told(),
-        *half.digits.told()[:3],
-        *half.gap.told()[:3],
-        *half.gas_limit.told(),
-        *half.gas_share.told()[:2],
-        *half.gas_price.told(),
-        *half.price_digits.told()[:2],
-        *half.fame.told(),
-        math.log10(1 + half.peers.count),
-        _share(half.peers.count, n),
-        half.selectors.count,
-        math.log10(1 + half.tokens),
-        _share(half.empty_tokens, half.tokens),
-        *half.token_fame.told()[:2],
-        *half.coin_fame.told()[:2],
-        math.log10(1 + half.token_peers.count),
-    ]
-
-
-_UNKNOWN_HALF = _known_half(Half())
-"""Of a side on which nothing happened, as of most wallets that a block names."""
-_TOLD = ("mean", "spread", "low", "high")
-_HALF = (
-    "moves", "failed", "zero", "calls", "plain", "round_limit", "sent_tokens", "approvals", "known", "famous", "tenths",
-    "hundredths", "again", "fresh", "total", "largest",
-    *(f"value_{name}" for name in _TOLD),
-    *(f"digits_{name}" for name in _TOLD[:3]),
-    *(f"gap_{name}" for name in _TOLD[:3]),
-    *(f"gas_limit_{name}" for name in _TOLD),
-    *(f"gas_share_{name}" for name in _TOLD[:2]),
-    *(f"gas_price_{name}" for name in _TOLD),
-    *(f"price_digits_{name}" for name in _TOLD[:2]),
-    *(f"fame_{name}" for name in _TOLD),
-    "peers", "peers_share", "selectors", "tokens", "empty_tokens", "token_fame_mean", "token_fame_spread",
-    "coin_fame_mean", "coin_fame_spread", "token_peers",
-)  # fmt: skip
-FEATURES: tuple[str, ...] = (
-    *(f"in_{name}" for name in _HALF),
-    *(f"out_{name}" for name in _HALF),
-    "moves", "in_share", "created", "bursts", "quick", "drains", "left", "turnover",
-    "delay_mean", "delay_spread", "delay_low", "gap_mean", "gap_spread", "gap_low", "gap_high",
-    "span", "hours", "days", "days_share", "tokens", "peers", "both_ways", "hour_focus",
-)  # fmt: skip
-"""Names of `features`, in order."""
-
-
-def features(profile: Profile) -> list[float]:
-    """What a model sees of a profile: `len(FEATURES)` numbers, NaN where nothing is known."""
-    came, went = profile.came, profile.went
-    moves = came.moves + went.moves + came.tokens + went.tokens
-    span = profile.last - profile.first
-    return [
-        *_half(came),
-        *_half(went),
-        math.log10(1 + moves),
-        _share(came.moves, came.moves + went.moves),
-        float(profile.created),
-        _share(profile.bursts, moves),
-        _share(profile.quick, went.moves),
-        _share(profile.drains, went.value.count),
-        _share(profile.balance, profile.peak),
-        _share(went.total, came.total),
-        *profile.delay.told()[:3],
-        *profile.gap.told(),
-        math.log10(1 + span),
-        profile.hours.count,
-        profile.days.count,
-        _share(profile.days.count, 1 + span / DAY_S),
-        math.log10(1 + profile.tokens.count),
-        math.log10(1 + profile.peers.count),
-        _share((came.peers.bits & went.peers.bits).bit_count(), (came.peers.bits | went.peers.bits).bit_count()),
-        _share(math.hypot(profile.sine, profile.cosine), moves),
-    ]

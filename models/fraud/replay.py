@@ -7,12 +7,14 @@ transactions pay at the time.
 from __future__ import annotations
 
 import math
+from array import array
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import NamedTuple
 
-from models.fraud.profile import Move, Profile, Side, features
+from models.fraud.features import numbers
+from models.fraud.profile import Move, Profile, Side
 from models.fraud.wallet import Listed, moves_of, on_no_list
 from topics.schemas.chain import WalletMove
 
@@ -49,8 +51,8 @@ class Replayed:
 
     profile: Profile = field(default_factory=Profile)
     transactions: int = 0
-    early: dict[int, list[float]] = field(default_factory=dict)
-    """Features after so many transactions."""
+    early: dict[int, array[float]] = field(default_factory=dict)
+    """`numbers` of the profile after so many transactions."""
     first: dict[Side, Move] = field(default_factory=dict)
     """The first transaction on each side."""
 
@@ -78,7 +80,7 @@ def replay(
             here.transactions += 1
             here.first.setdefault(counted.side, counted)
             if here.transactions in marks:
-                here.early[here.transactions] = features(here.profile)
+                here.early[here.transactions] = numbers(here.profile)
         else:
             here.profile.token_move(counted)
     return found

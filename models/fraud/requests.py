@@ -11,6 +11,8 @@ from collections.abc import Callable
 from decimal import Decimal
 from functools import lru_cache
 
+from pydantic.alias_generators import to_camel
+
 from models.chain import rules
 from models.chain.limits import limits
 from models.chain.rules import FINE, Context, Faults
@@ -38,10 +40,16 @@ LARGE: dict[str, float] = {
 }
 """Tokens whose worth is known, symbols in upper case and addresses in lower, and what is a large amount of each."""
 
-is_address = re.compile(r"0x[0-9a-fA-F]{40}").fullmatch
+_is_address = re.compile(r"0x[0-9a-fA-F]{40}").fullmatch
 _is_hash = re.compile(r"0x[0-9a-fA-F]{64}").fullmatch
 _is_short = re.compile(r"0x\w*(\.{2,}|…)\w*").fullmatch
 """Abbreviated, as documentation does."""
+
+
+@lru_cache(maxsize=1 << 14)
+def is_address(text: str) -> bool:
+    """Whether a text names a wallet; it is asked several times of each."""
+    return _is_address(text) is not None
 
 
 @lru_cache(maxsize=4096)
@@ -183,19 +191,15 @@ def amount_there(request: SwapRequest, context: Context) -> Faults:
     return _fault("amount", "amount_zero", "nothing is sold") if float(request.amount) == 0 else FINE
 
 
-_UNKNOWN = (
-    ("timestamp", "timestamp"), ("gas_price", "gasPrice"), ("slippage", "slippage"), ("route_length", "routeLength"),
-    ("token_pair", "tokenPair"),
-)  # fmt: skip
+_UNKNOWN = tuple(
+    (name, Fault(field=to_camel(name), code=f"unknown_{name}", message="not given; its rules did not apply"))
+    for name in ("timestamp", "gas_price", "slippage", "route_length", "token_pair")
+)
 
 
 def unknown_values(request: SwapRequest, context: Context) -> Faults:
     """unknown_<field> (warning): not given, so that its rules did not apply."""
-    return [
-        Fault(field=field, code=f"unknown_{name}", message="not given; its rules did not apply")
-        for name, field in _UNKNOWN
-        if getattr(request, name) is None
-    ]
+    return [fault for name, fault in _UNKNOWN if getattr(request, name) is None]
 
 
 def unknown_fields(request: SwapRequest, context: Context) -> Faults:

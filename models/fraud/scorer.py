@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from models.fraud.behaviour import Behaviours
 from models.fraud.drift import Reference
-from models.fraud.profile import FEATURES
+from models.fraud.features import FEATURES
 from models.fraud.shapley import Shapley
 from models.fraud.trees import Trees
 from models.fraud.walk import Floats

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from models.fraud import first_contact
 from models.fraud.campaigns import Labels
-from models.fraud.profile import FEATURES, IN, OUT, Side, features
+from models.fraud.features import numbers, of_all
+from models.fraud.profile import IN, OUT, Side
 from models.fraud.replay import AccountQuarter, Replayed
 from models.fraud.walk import Floats
 
@@ -36,11 +37,10 @@ class Seen:
     def of(cls, replayed: Mapping[AccountQuarter, Replayed], labels: Labels) -> Seen:
         """All account-quarters with a transaction."""
         units = sorted(unit for unit, one in replayed.items() if one.transactions)
-        nothing = [np.nan] * len(FEATURES)
         return cls(
             units,
-            np.array([features(replayed[unit].profile) for unit in units]).reshape(len(units), len(FEATURES)),
-            {mark: np.array([replayed[unit].early.get(mark, nothing) for unit in units]) for mark in EARLY},
+            of_all(numbers(replayed[unit].profile) for unit in units),
+            {mark: of_all(replayed[unit].early.get(mark) for unit in units) for mark in EARLY},
             {side: first_contact.vectors([replayed[unit].first.get(side) for unit in units]) for side in (IN, OUT)},
             np.array([replayed[unit].transactions for unit in units], np.int64),
             np.array([labels[unit.account].fraud for unit in units], np.bool_),

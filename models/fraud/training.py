@@ -20,10 +20,10 @@ from numpy.typing import NDArray
 from models.artefacts import npz
 from models.fraud import behaviour, drift, first_contact
 from models.fraud.campaigns import FOLDS, Labels, fold_of
+from models.fraud.features import FEATURES
 from models.fraud.fit import SEED, boost, calibrate, cuts, isolate
 from models.fraud.measure import ece, figures_of
 from models.fraud.popularity import Popularity, dealings
-from models.fraud.profile import FEATURES
 from models.fraud.replay import Told, quarter, replay
 from models.fraud.scorer import FRAUD
 from models.fraud.seen import EARLY, Seen

@@ -169,6 +169,7 @@ class Memory:
             self.number = self._folded = self._folded_revision = -1
             self._more = 0
             self.kept: list[Kept] = []
+            self._head = Head()
         else:
             self.number, self._folded, self._folded_revision = known.number, known.folded, known.folded_revision
             self._more = known.more
@@ -251,14 +252,17 @@ class Memory:
 class Head:
     """The profile to score, the base and all that is kept in it, and in which span its newest move was."""
 
-    span: int
-    profile: Profile | None
+    span: int = 0
+    profile: Profile | None = None
 
     def add(self, moves: Moves) -> bool:
         """Count moves of a newer block; False where another window is the one to score now."""
+        if not moves:
+            return True
         profile = self.profile
         if profile is None:
-            return not moves
+            self.span = moves[0].time // HOP_S
+            profile = self.profile = Profile()
         for move in moves:
             if move.time < profile.last:
                 move = move._replace(time=profile.last)

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 
 from models.fraud.lists import Hits
-from models.fraud.profile import DAY_S, WEI, Dealt, Half, Profile
+from models.fraud.profile import DAY_S, WEI, Dealt, Half, Profile, distinct
 from topics.schemas.wallet import LEVELS, Dealings, Exposure, Level, Warned
 
 FEW_DRAINS, MOSTLY = 20, 0.9
@@ -54,7 +54,7 @@ def _found(profile: Profile, came: Half, went: Half, chain_id: int) -> Iterator[
         said = f"emptied itself {profile.drains} times, {profile.quick} times within ten minutes of being paid"
         yield "fast_drain", "low", said, profile.drains
     if came.value.count >= MANY_PEERS and paid:
-        senders, receivers = came.peers.count, went.peers.count
+        senders, receivers = distinct(came.peers), distinct(went.peers)
         if senders >= MANY_PEERS and receivers <= FEW_PEERS:
             said = f"takes from about {senders:.0f} wallets and gives to {receivers:.0f}: many to one"
             yield "many_to_one", "medium", said, senders
@@ -72,8 +72,8 @@ def _found(profile: Profile, came: Half, went: Half, chain_id: int) -> Iterator[
 
 def _between_two(profile: Profile, came: Half, went: Half) -> bool:
     """Whether all that ever happened was two wallets paying each other."""
-    both = came.peers.bits == went.peers.bits and came.peers.bits.bit_count() == 1
-    return both and profile.tokens.bits == 0
+    both = came.peers == went.peers and came.peers.bit_count() == 1
+    return both and profile.tokens == 0
 
 
 def _listed(profile: Profile) -> bool:

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from base.settings import Settings
-from console.bench.chain import Chain, Uniswap
-from tests.chain.proxies import wired
+from console.bench.chain import Chain
+from console.bench.uniswap import Uniswap
+from tests.chain.proxies import Answer, proxied, wired
 from tests.chain.watch import Events, canonical, ingesting, logged
 from tests.conftest import wait_for
 
@@ -52,14 +53,21 @@ def test_a_reorganisation_takes_back_the_old_blocks_newest_first(
 def test_killed_among_blocks_it_goes_on_without_a_gap(
     settings: Settings, tmp_path: Path, chain: Chain, events: Events
 ) -> None:
+    def few_and_slow(answer: Answer) -> None:
+        answer.wait_s = 0.1
+        if len(answer.calls) > 2:
+            answer.status = 413
+
     chain.mine(400)
     head = chain.head
-    for round in range(3):
-        with ingesting(settings, tmp_path / f"log{round}", "--rpc", chain.url, "--from", "1") as process:
-            sent = len(events.read())
-            wait_for(lambda sent=sent: len(events.read()) > sent + 20, 30)  # type: ignore[misc]
-            process.kill()
-            process.wait()
+    with proxied(chain.url) as proxy:
+        proxy.always = few_and_slow
+        for round in range(3):
+            with ingesting(settings, tmp_path / f"log{round}", "--rpc", proxy.url, "--from", "1") as process:
+                sent = len(events.read())
+                wait_for(lambda sent=sent: len(events.read()) > sent + 20, 30, 0.001)  # type: ignore[misc]
+                process.kill()
+                process.wait()
     before = max(events.standing())
     assert before < head, "it was killed when all was done"
     # While it is down, blocks leave the chain that it had sent, or may have.

@@ -16,7 +16,7 @@ import redis
 from confluent_kafka import OFFSET_BEGINNING, Consumer, Producer, TopicPartition
 
 from base.settings import ROOT, Settings
-from models.fraud.profile import features
+from models.fraud.features import of_profile
 from models.fraud.wallet import current
 from tables.registry import PROFILES, ProfileRow
 from tables.rows import parse
@@ -153,7 +153,7 @@ def test_blocks_become_profiles_and_a_kill_and_a_second_telling_change_nothing(
     assert (alice.moves, alice.level, alice.number) == (2 * 11 - 2 - 1 + 1, "critical", BLOCKS)
     profile = current(alice)
     assert profile is not None and profile.went.moves == alice.moves
-    assert fraud.model().loaded.score([features(profile)]).levels == [alice.level]
+    assert fraud.model().loaded.score([of_profile(profile)]).levels == [alice.level]
     bob = worker.row(calm, BOB)
     assert bob is not None and (bob.moves, bob.level) == (10, "critical")
     assert plain(worker.row(calm, f"0x{5:040x}")) is None

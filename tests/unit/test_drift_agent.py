@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from models.fraud.drift import sampled
-from models.fraud.profile import DAY_S, features
+from models.fraud.features import of_profile
+from models.fraud.profile import DAY_S
 from models.fraud.wallet import current
 from models.releases import Models
 from tables.registry import DRIFT, DRIFT_BY_MODEL, DriftRow
@@ -50,7 +51,7 @@ def test_a_sampled_wallet_is_counted_as_it_is_scored() -> None:
     assert wallet is not None and wallet.probability is not None
     profile = current(wallet)
     assert profile is not None
-    vector = np.array([features(profile)])[:, SCORER.columns]
+    vector = np.array([of_profile(profile)])[:, SCORER.columns]
     assert counted.counts == SCORER.reference.count(vector, np.array([wallet.probability])).tolist()
     (pointers,) = (one.pointers for one in result.rows if one.table is DRIFT)
     assert [(one.index, one.key, one.score) for one in pointers] == [(DRIFT_BY_MODEL, "fraud", DAY)]
@@ -94,3 +95,14 @@ def test_another_model_counts_anew_and_one_without_a_reference_not_at_all() -> N
     fresh = Runtime()
     fresh.run(activity(1, 1, {COUNTED: 3}), models={"fraud": bare})
     assert row(fresh) is None
+
+
+@pytest.mark.parametrize("change", [{"timestamp": None}, {"status": "removed"}])
+def test_a_block_whose_time_is_not_known_or_that_is_gone_counts_nothing(change: dict[str, Any]) -> None:
+    """Of a wallet of which other blocks tell."""
+    runtime = Runtime()
+    runtime.run(activity(1, 1, {COUNTED: 3}))
+    before = found(runtime)
+    timeless = {"timestamp": None, **change}
+    runtime.run(activity(2, 2, {COUNTED: 1, MORE[0]: 1}).model_copy(update=timeless), first=1)
+    assert found(runtime) == before

@@ -41,7 +41,9 @@ def assessed(
     assert requests.errors(one, NOW) == []
     case = Case("1", 7, one, known(sender), known(receiver), day_wei)
     (found,) = assess([case], by, "fraud/tiny", False, NOW, named)
-    return Assessment.model_validate_json(found.model_dump_json(exclude_none=True))
+    checked = Assessment.model_validate_json(found.model_dump_json(exclude_none=True))
+    assert found == checked and repr(found) == repr(checked), "what is not checked is as if it were"
+    return checked
 
 
 def known(profile: Profile | None, **more: Any) -> Known | None:

@@ -8,8 +8,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
+from models.fraud.features import of_profile
 from models.fraud.packed import pack, unpack
-from models.fraud.profile import Move, Profile, TokenMove, features
+from models.fraud.profile import Move, Profile, TokenMove
 
 ADDRESSES = st.integers(0, 400).map(lambda number: f"0x{number:040x}")
 SIDES = st.sampled_from((0, 1))
@@ -55,5 +56,7 @@ def test_what_is_packed_comes_back_exactly(moves: list[Move | TokenMove]) -> Non
     stored = Row(packed=pack(profile)).model_dump_json()
     found = unpack(Row.model_validate_json(stored).packed)
     assert found == profile
-    assert repr([*map(float, features(found))]) == repr([*map(float, features(profile))])  # NaN is not equal to itself
+    assert repr([*map(float, of_profile(found))]) == repr(
+        [*map(float, of_profile(profile))]
+    )  # NaN is not equal to itself
     assert unpack(json.loads(json.dumps(pack(profile)))) == profile

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from agents import profiles
 from agents.agent import Output, Record, Result, RowName
 from agents.runtime import check_sizes
-from models.fraud.profile import features
+from models.fraud.features import of_profile
 from models.fraud.wallet import current, evidence
 from models.releases import Models
 from tables.registry import PROFILES, VERSION_DIGITS, ProfileRow
@@ -67,6 +67,8 @@ class Runtime:
         result = profiles.AGENT.call(batch, rows, models)
         check_sizes(result)
         for row in result.rows:
+            checked = type(row.value).model_validate(dict(row.value))
+            assert row.value == checked and row.value.model_dump() == checked.model_dump()
             stored = b"%0*d" % (VERSION_DIGITS, row.version) + row.stored
             if self.stored.get((row.table, row.key), b"")[:VERSION_DIGITS] <= stored[:VERSION_DIGITS]:
                 self.stored[row.table, row.key] = stored
@@ -126,7 +128,7 @@ def test_a_row_says_what_its_own_profile_is_scored() -> None:
     assert row is not None and row.folded > 0
     profile = current(row)
     assert profile is not None and evidence(profile) == row.moves
-    scores = MODELS["fraud"].loaded.score([features(profile)])
+    scores = MODELS["fraud"].loaded.score([of_profile(profile)])
     assert (scores.levels, [row.probability]) == ([row.level], scores.probability.round(6).tolist())
 
 

@@ -25,8 +25,8 @@ from console.train import app as train_app
 from models.artefacts import npz, read
 from models.fraud import fit, training
 from models.fraud.campaigns import FOLDS, Label, fold_of
+from models.fraud.features import FEATURES, of_profile
 from models.fraud.popularity import Popularity, dealings
-from models.fraud.profile import FEATURES, features
 from models.fraud.replay import Told, quarter, replay
 from models.fraud.scorer import FRAUD, Scorer
 from models.fraud.shapley import Shapley
@@ -103,6 +103,12 @@ def rows() -> tuple[list[dict[str, Any]], list[dict[str, Any]], list[dict[str, s
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Labelled history as it is published."""
     where = tmp_path_factory.mktemp("history")
+    publish(where)
+    return where
+
+
+def publish(where: Path) -> None:
+    """Write it into a folder."""
     transactions, transfers, labels = rows()
     parquet.write_table(pa.Table.from_pylist(transactions), where / fraud_data.TRANSACTIONS)
     parquet.write_table(pa.Table.from_pylist(transfers), where / fraud_data.TRANSFERS)
@@ -110,7 +116,6 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         lines = csv.DictWriter(text, ("address", "label", "group"))
         lines.writeheader()
         lines.writerows(labels)
-    return where
 
 
 @pytest.fixture(scope="module")
@@ -192,7 +197,7 @@ def test_what_training_sees_of_a_wallet_is_what_serving_sees(history: tuple[list
     assert len(replayed) == len(windows) > 20
     for (account, _), seen in replayed.items():
         served = windows[account].scored
-        assert served is not None and repr(features(served)) == repr(features(seen.profile))
+        assert served is not None and repr(of_profile(served)) == repr(of_profile(seen.profile))
 
 
 def test_popularity_does_not_count_a_wallets_own_campaign(history: tuple[list[Told], dict[str, Label]]) -> None:
@@ -265,6 +270,25 @@ def test_evaluation_scores_every_account_quarter_by_a_model_that_has_not_seen_it
     told = {row["name"]: row["value"] for row in json.loads(result.stdout.splitlines()[-1])["rows"]}
     trained = {row["name"]: row["value"] for row in printed["rows"]}
     assert told["account-quarter AUC, pooled"] == pytest.approx(trained["auc"], abs=1e-3)
+
+
+def test_drift_of_the_newest_quarter_is_told(
+    made: tuple[Path, dict[str, Any]], folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(evaluate_fraud, "FOLDER", made[0])
+    asked = ["drift", "--data", str(folder), "--json", "--quarters"]
+    result = CliRunner().invoke(evaluate, [*asked, "1"])
+    assert result.exit_code == 0, result.output
+    told = {row["name"]: row["value"] for row in json.loads(result.stdout.splitlines()[-1])["rows"]}
+    units = {(row["account"], quarter(row["ts"])) for row in rows()[0]}
+    late = sum(one == "2020Q1" for _, one in units)
+    assert (told["account-quarters up to 2019Q4"], told["account-quarters from 2020Q1 to 2020Q1"]) == (
+        len(units) - late,
+        late,
+    )
+    assert min(value for name, value in told.items() if name.startswith("PSI")) >= 0
+    assert told["features above 0.25"] <= told["features above 0.1"]
+    assert "the history has 2 quarters" in str(CliRunner().invoke(evaluate, [*asked, "2"]).exception)
 
 
 def test_trees_say_what_lightgbm_says_and_why() -> None:
@@ -352,7 +376,7 @@ def test_where_blocks_tell_the_market_it_is_not_guessed(history: tuple[list[Told
         windows.setdefault(one.account, Windows()).add([moves_of(one.move, one.time, gas, lambda address: 0.0)])
     for (account, _), seen in replayed.items():
         served = windows[account].scored
-        assert served is not None and repr(features(served)) == repr(features(seen.profile))
+        assert served is not None and repr(of_profile(served)) == repr(of_profile(seen.profile))
 
 
 def test_a_release_is_told_what_it_was_trained_on_without_another_word_of_it(

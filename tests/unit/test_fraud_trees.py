@@ -9,7 +9,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.fraud.profile import FEATURES
+from models.fraud.features import FEATURES
 from models.fraud.trees import ALIKE, PATTERNS, Trees
 from tests.fraud import arrays, grown
 

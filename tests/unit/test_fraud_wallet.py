@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.fraud.profile import DAY_S, FEATURES, IN, OUT, Move, Profile, TokenMove, features
+from models.fraud.features import FEATURES, of_profile
+from models.fraud.profile import DAY_S, IN, OUT, Move, Profile, TokenMove
 from models.fraud.wallet import HOP_S, MOST, Memory, Said, current, moves_of, said
 from tests.unit.test_fraud_packed import MOVES, TOKEN_MOVES
 from tests.unit.wire import BOB, USDC, WETH, tx
@@ -199,7 +200,7 @@ def test_time_never_goes_back() -> None:
     said: list[Told] = [(1, 1, paid(1, time=START + 90)), (2, 2, paid(2, time=START))]
     found = current(taken(said))
     assert found == plainly(*paid(1, time=START + 90), *paid(2, time=START + 90))
-    assert found is not None and len(features(found)) == len(FEATURES)
+    assert found is not None and len(of_profile(found)) == len(FEATURES)
 
 
 @given(st.lists(MOVES | TOKEN_MOVES, max_size=MOST))

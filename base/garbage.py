@@ -1,0 +1,15 @@
+"""How often Python looks for cycles among objects."""
+
+from __future__ import annotations
+
+import gc
+
+
+def collect_rarely() -> None:
+    """For processes that make and drop objects by the thousand, none of them in a cycle, once they have started.
+
+    Looking through them every 700 objects, as Python does by default, took a quarter of validate's time and half of that of
+    decoding blocks. What stands now stays for good and is not looked through at all.
+    """
+    gc.freeze()
+    gc.set_threshold(100_000, 20, 100)
