@@ -128,7 +128,7 @@ def test_the_demo_finds_everything_and_the_second_start_shows_it_again(tmp_path:
     assert "7 broken events go between them, on purpose" in first
     assert "  valid      6,302" in first
     assert "  rejected   7:" in first
-    assert "  findings   18 sandwiches, 12 liquidations, 1 JIT, 25 arbitrages, 8 back-runs" in first
+    assert "  findings   18 sandwiches, 12 liquidations, 1 JIT, 28 arbitrages, 8 back-runs" in first
     assert "  alerts     18" in first
     assert "time to first finding" in first
     for reason in ("malformed_json 1", "same_token 1", "address_checksum 1"):
