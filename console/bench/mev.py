@@ -162,7 +162,7 @@ def flow(bench: Bench) -> None:
 
 def _cpu(processes: list[psutil.Process]) -> float:
     times = [process.cpu_times() for process in processes]
-    return sum(one.user + one.system for one in times)
+    return float(sum(one.user + one.system for one in times))
 
 
 def latency(bench: Bench) -> None:
