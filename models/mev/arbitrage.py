@@ -2,8 +2,8 @@
 
 The cycles are those of `models.mev.flows`. A transaction that is a leg of a sandwich is none: there the way back is
 somebody else's loss, not another market's price. Where swaps alone close no cycle, exchanges that only the transfers tell
-(`models.mev.exchanges`) are looked at too. A round on the way of somebody's own trade through a known router is
-that router's way of splitting it, and is none either.
+(`models.mev.exchanges`) are looked at too. A round on the way of somebody's own trade through a known router
+may be that router's way of splitting it: it is marked, and worth little.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def detect(view: View, found: Sequence[Finding]) -> list[Finding]:
         taken = {id(trade) for cycle in around for trade in cycle.trades}
         rest = [trade for trade in trades if id(trade) not in taken]
         wider = _wider(view, hash, rest) if rest and not routed else []
-        if not (around or wider) or (routed and rest):
+        if not (around or wider):
             continue
         taken |= {id(trade) for cycle in wider for trade in cycle.trades}
         inside = any(id(trade) not in taken for trade in rest)

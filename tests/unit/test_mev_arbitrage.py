@@ -179,11 +179,17 @@ def test_a_leg_of_a_sandwich_is_no_arbitrage() -> None:
     assert [one.kind for one in detect(block(*front, victim, back, senders=people))] == ["sandwich"]
 
 
-def test_a_round_on_the_way_of_a_routers_trade_is_none() -> None:
+def test_a_round_on_the_way_of_a_routers_trade_is_worth_little() -> None:
     router = sorted(ROUTERS)[3]
     of = block(*TWO, *legs((P3, Z, 5, W, 9))[:1], senders=WHO)
+    (own,) = found(of)
+    assert (
+        own.evidence == ["cycle_gains", "nothing_left_over", "own_contract", "inside_a_trade"] and own.confidence == 0.7
+    )
     of.transactions[0].to_address = router
-    assert found(of) == []
+    (marked,) = found(of)
+    assert marked.evidence == ["cycle_gains", "nothing_left_over", "through_a_router", "inside_a_trade"]
+    assert marked.confidence == 0.4
     alone = block(*TWO, senders=WHO)
     alone.transactions[0].to_address = router
     (one,) = found(alone)
