@@ -41,6 +41,8 @@ log = logging.getLogger("soba.worker")
 
 READ_AHEAD = 16
 """Messages that Faust holds ready for a stream: few, as each may be a whole block, yet enough to make a batch worth its writes."""
+COLLECT = (500_000, 20, 100)
+"""Thresholds of Python's garbage collector: a batch of blocks makes and drops some 200,000 objects."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,7 +213,7 @@ def run(name: str) -> None:
     # A batch makes and drops events by the thousand, none of them in a cycle: looking through them every 700 objects, as Python
     # does by default, took a quarter of validate's time. What stands now stays for good and is not looked through at all.
     gc.freeze()
-    gc.set_threshold(100_000, 20, 100)
+    gc.set_threshold(*COLLECT)
     code = EXIT_FAILING
     try:
         process.execute_from_commandline()

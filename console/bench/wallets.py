@@ -14,7 +14,7 @@ import orjson
 from agents import profiles
 from agents.activity import Activity
 from agents.agent import Record
-from agents.app import READ_AHEAD
+from agents.app import COLLECT, READ_AHEAD
 from agents.releases import shipped
 from agents.runtime import Outlet, Runner
 from base.settings import ROOT
@@ -52,7 +52,7 @@ def _on(place: Stage) -> Iterator[None]:
     if place.own:
         os.sched_setaffinity(0, {place.own[0]})
     gc.freeze()
-    gc.set_threshold(100_000, 20, 100)
+    gc.set_threshold(*COLLECT)
     try:
         yield
     finally:
