@@ -18,7 +18,9 @@ from models.fraud.walk import Floats, Places, doubled
 MOST = 1 << 24
 """Numbers that are worked out beforehand: 64 MB. The model that ships has 6 million."""
 ROWS = 32
-"""Rows that are explained together."""
+"""Rows that are explained together,"""
+LEAVES = 512
+"""by so many leaves at a time: what those give then still fits a processor's cache."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,14 +30,16 @@ class Shapley:
     trees: Trees
     inner: tuple[Places, ...]
     """Of each level but the last: its nodes that are no leaves, counted within the level."""
-    bits: tuple[NDArray[np.uint32], ...]
+    bits: tuple[NDArray[np.uint8 | np.uint32], ...]
     """Of each such node: the bit of its feature among those of the path."""
     ends: tuple[Places, ...]
     """Of each level: its leaves, counted within the level."""
     features: Places
-    """(leaves * longest path,): which features a leaf's path has."""
+    """(leaves, longest path): which features a leaf's path has."""
     first: Places
     """Where the sets of each leaf begin in `gives`."""
+    kind: type[np.uint8 | np.uint32]
+    """Of sets as bits."""
     gives: NDArray[np.float32]
     """(sets, longest path): what a leaf gives to each feature of its path, when those of the set keep a row from it."""
 
@@ -47,6 +51,7 @@ class Shapley:
             ValueError: their paths are too long for that.
         """
         longest = max(1, trees.depth)
+        kind = np.uint8 if longest <= 8 else np.uint32
         feature = np.full((len(trees.roots), longest), -1, np.int64)
         share = np.ones((len(trees.roots), longest))
         inner, bits, ends, paths = [], [], [], []
@@ -61,7 +66,7 @@ class Shapley:
             asked = trees.feature[nodes][~leaf].astype(np.int64)
             feature, share = feature[~leaf], share[~leaf]
             slot = np.argmax((feature == asked[:, None]) | (feature < 0), axis=1)
-            bits.append((1 << slot).astype(np.uint32))
+            bits.append((1 << slot).astype(kind))
             here = np.arange(len(slot))
             feature[here, slot] = asked
             feature, share = np.repeat(feature, 2, axis=0), np.repeat(share, 2, axis=0)
@@ -78,23 +83,31 @@ class Shapley:
             (those,) = np.nonzero(length == long)
             for kept_from in range(1 << long) if len(those) else ():
                 gives[first[those] + kept_from, :long] = _given(share[those, :long], value[those], kept_from)
-        return cls(trees, tuple(inner), tuple(bits), tuple(ends), np.maximum(feature, 0).ravel(), first[:-1], gives)
+        return cls(trees, tuple(inner), tuple(bits), tuple(ends), np.maximum(feature, 0), first[:-1], kind, gives)
 
     def adds(self, rows: Floats) -> Floats:
         """(rows, features): how far each feature moves the sum of all trees from its mean over the training rows."""
         found = np.empty(rows.shape)
         for start in range(0, len(rows), ROWS):
             some = rows[start : start + ROWS]
-            sets = self._sets(doubled(some)).T + self.first
-            for place, one in enumerate(sets, start):
-                given = self.gives.take(one, axis=0).ravel()
-                found[place] = np.bincount(self.features, given, rows.shape[1])
+            found[start : start + ROWS] = self._added(self._sets(doubled(some)).T + self.first, some.shape[1])
         return found
 
-    def _sets(self, seen: Floats) -> NDArray[np.uint32]:
+    def _added(self, sets: Places, features: int) -> Floats:
+        """(rows, features): the same, given where in `gives` each leaf's set stands, (rows, leaves)."""
+        rows, leaves = sets.shape
+        found = np.zeros(rows * features)
+        apart = features * np.arange(rows)[:, None, None]
+        for start in range(0, leaves, LEAVES):
+            some = slice(start, start + LEAVES)
+            given = self.gives.take(sets[:, some], axis=0)
+            found += np.bincount((apart + self.features[some]).ravel(), given.ravel(), len(found))
+        return found.reshape(rows, features)
+
+    def _sets(self, seen: Floats) -> NDArray[np.uint8 | np.uint32]:
         """(leaves, rows): which features of its path keep each row from a leaf, as bits."""
         asked, threshold = self.trees.asked, self.trees.threshold
-        here = np.zeros((len(self.trees.roots), seen.shape[1]), np.uint32)
+        here = np.zeros((len(self.trees.roots), seen.shape[1]), self.kind)
         found = []
         for level, ends in enumerate(self.ends):
             found.append(here[ends])
@@ -102,9 +115,10 @@ class Shapley:
                 break
             nodes = self.inner[level] + self.trees.levels[level]
             right = seen[asked[nodes]] > threshold[nodes][:, None]
-            bit = np.where(right, self.bits[level][:, None], np.uint32(0))
+            bits = self.bits[level][:, None]
+            bit = right * bits
             above = here[self.inner[level]]
-            here = np.stack([above | bit, above | (bit ^ self.bits[level][:, None])], axis=1).reshape(-1, seen.shape[1])
+            here = np.stack([above | bit, above | (bit ^ bits)], axis=1).reshape(-1, seen.shape[1])
         return np.concatenate(found)
 
 
