@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from console.figures import Figure
 from console.local.errors import LocalError
 from models.fraud import first_contact
-from models.fraud.campaigns import Label, fold_of
+from models.fraud.campaigns import FOLDS, Label, fold_of
 from models.fraud.features import FEATURES, numbers, of_all
 from models.fraud.lists import SHIPPED
 from models.fraud.measure import auc, ece, figures_of
@@ -64,9 +64,10 @@ def judges(past: bool, folder: Path | None = None) -> Judges:
     folder = folder or FOLDER
     unseen = folder / "unseen"
     first = unseen / "past.release" if past else folder / FRAUD.shipped.name
-    folds = sorted(unseen.glob("past-*.release" if past else "fold-*.release"))
+    kind = "past" if past else "fold"
     serving = scorer_of(first)
-    return Judges(serving, [scorer_of(file) for file in folds], serving.groups)
+    folds = [scorer_of(unseen / f"{kind}-{fold}.release") for fold in range(FOLDS)]
+    return Judges(serving, folds, serving.groups)
 
 
 def scorer_of(file: Path) -> Scorer:

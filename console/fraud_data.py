@@ -162,6 +162,8 @@ def labels_of(folder: Path) -> dict[str, Label]:
             rows = [_Label.model_validate(row) for row in csv.DictReader(text)]
     except OSError as error:
         raise LocalError(f"{file} cannot be read: {error.strerror}") from error
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise LocalError(f"{file} cannot be read: {error}; give a CSV in UTF-8") from error
     except ValidationError as error:
         raise LocalError(f"{file}: {wording(error.errors(include_url=False)[0])}") from error
     return {row.address.lower(): Label(row.label == "1", row.group) for row in rows}

@@ -39,7 +39,7 @@ def read(file: Path, source: str, now: datetime) -> tuple[list[Label], Bad]:
                 found.append(Label.model_validate({"source": source, "labelled_at": now, **row}))
             except ValidationError as error:
                 bad.append((place, str(wording(error.errors(include_url=False)[0]))))
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise LocalError(f"{file} cannot be read: {getattr(error, 'strerror', None) or error}") from error
     return found, bad
 

@@ -18,7 +18,7 @@ import pyarrow.parquet as parquet
 import pytest
 from typer.testing import CliRunner
 
-from console import evaluate_fraud, fraud_data
+from console import evaluate_fraud, fraud_data, label_file
 from console.evaluate import app as evaluate
 from console.local.errors import LocalError
 from console.train import app as train_app
@@ -402,6 +402,24 @@ def test_a_release_is_told_what_it_was_trained_on_without_another_word_of_it(
     assert np.abs(reference.counts - arrays["reference_counts"]).sum() <= 4, (
         "a score on an edge may fall on either side"
     )
+
+
+def test_a_model_without_all_that_judge_its_own_accounts_is_told(
+    made: tuple[Path, dict[str, Any]], tmp_path: Path
+) -> None:
+    (tmp_path / "fraud.release").write_bytes((made[0] / "fraud.release").read_bytes())
+    with pytest.raises(LocalError, match=r"fold-0\.release cannot be used"):
+        evaluate_fraud.judges(past=False, folder=tmp_path)
+
+
+@pytest.mark.parametrize("text", [b"address,label,group\n\xff\xfe,1,a\n", b"address,label,group\n" + b"x" * 140_000])
+def test_a_file_that_is_no_table_of_labels_is_told(text: bytes, tmp_path: Path) -> None:
+    file = tmp_path / fraud_data.LABELS
+    file.write_bytes(text)
+    with pytest.raises(LocalError, match=r"eth_labels\.csv cannot be read"):
+        fraud_data.labels_of(tmp_path)
+    with pytest.raises(LocalError, match=r"eth_labels\.csv cannot be read"):
+        label_file.read(file, "desk", datetime.now(UTC))
 
 
 def test_a_release_is_not_told_of_other_data(made: tuple[Path, dict[str, Any]], folder: Path, tmp_path: Path) -> None:
