@@ -7,8 +7,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
-import orjson
-
 from ingest.decode import assemble
 from ingest.facts import Facts, Wanted
 from ingest.node.blocks import Raw
@@ -16,7 +14,7 @@ from ingest.node.cursor import Link
 from ingest.node.outlet import Record
 from ingest.node.rpc import Call, Endpoint, NodeError, Refused
 from ingest.protocols import learn, requests
-from ingest.raw import Malformed, parse
+from ingest.raw import Malformed, parse_value
 from topics.codecs import encode
 from topics.headers import CONTENT_TYPE
 from topics.registry import CHAIN_EVENTS
@@ -51,9 +49,9 @@ class Envelopes:
         Raises:
             NodeError: the block is not as JSON-RPC has it, or the node did not answer what it was asked.
         """
-        data = orjson.dumps({"block": raw.block, "receipts": raw.receipts, "chain_id": self.chain_id})
+        value = {"block": raw.block, "receipts": raw.receipts, "chain_id": self.chain_id}
         try:
-            parsed = replace(parse(data, f"block {raw.number}"), facts=self.facts)
+            parsed = replace(parse_value(value, f"block {raw.number}"), facts=self.facts)
             decoded = assemble(parsed, f"block {raw.number}")
             missing = [one for one in decoded.wanted if one not in self._asked]
             if missing and await self._learn(endpoint, missing):
