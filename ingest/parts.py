@@ -23,6 +23,8 @@ Quantity = Annotated[str, StringConstraints(pattern=r"^0x[0-9a-f]{1,64}$")]
 """A JSON-RPC number of up to 256 bits. The decoder parses it, so that only what is used costs time."""
 Small = Annotated[str, StringConstraints(pattern=r"^0x0*([0-7]?[0-9a-f]{15}|[0-9a-f]{1,14})$")]
 """A JSON-RPC number below 2^63."""
+Status = Annotated[str, StringConstraints(pattern=r"^0x0*[01]$")]
+"""0x1 where a transaction did what it should, 0x0 where it failed."""
 Data = Annotated[str, StringConstraints(pattern=r"^0x([0-9a-f]{2})*$")]
 """Bytes, two digits each."""
 
