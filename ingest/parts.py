@@ -39,6 +39,9 @@ class RawLog(TypedDict):
     transactionIndex: Small
     logIndex: Small
     removed: NotRequired[bool]
+    blockHash: NotRequired[Any]
+    """Of the first log alone it is used, and looked at; so is the next."""
+    blockTimestamp: NotRequired[Any]
 
 
 class OfBlock(TypedDict, total=False):
@@ -99,10 +102,10 @@ def logs_of(raws: Iterable[RawLog]) -> list[Log]:
 _PLACE = attrgetter("transaction_index", "log_index")
 
 
-def told_by_logs(header: dict[str, Any], values: Sequence[Any]) -> None:
-    """Fill in what the header does not say of the block's time and hash, and the first of its logs does (a parsed JSON object)."""
-    if values:
-        told = _OF_BLOCK.validate_python(values[0])
+def told_by_logs(header: dict[str, Any], raws: Sequence[RawLog]) -> None:
+    """Fill in what the header does not say of the block's time and hash, and the first of its logs does."""
+    if raws:
+        told = _OF_BLOCK.validate_python(raws[0])
         header["timestamp"] = number(told.get("blockTimestamp")) if header["timestamp"] is None else header["timestamp"]
         header["hash"] = header["hash"] or told.get("blockHash")
 
