@@ -17,7 +17,19 @@ from eth_hash.auto import keccak
 from ingest.deployments import MAX_CANDIDATES, Pool
 from ingest.facts import Answers, Family, PoolFacts, Question, Request, Wanted, call
 from ingest.parts import Log
-from ingest.protocols.base import Context, Decoder, Fields, Undecoded, amount, is_tick, party, signed, traded, words
+from ingest.protocols.base import (
+    Context,
+    Decoder,
+    Fields,
+    Undecoded,
+    amount,
+    is_tick,
+    party,
+    signed,
+    traded,
+    word,
+    words,
+)
 from topics.schemas.native import ZERO
 
 INITIALIZE = "0xdd466e674ea557f56295e2d0218a125ea4b4f0f6f3307b95f85e6110838d6438"
