@@ -67,6 +67,38 @@ def test_any_logs_are_built_as_they_are_validated(found: list[dict[str, Any]]) -
     assert len(decoded.block.events) + decoded.undecoded.total() == len(found) + 2
 
 
+SMALL = st.integers(0, 2**63 - 1).map(hex)
+HASHES = st.sampled_from(["0x" + "11" * 32, "0x" + "22" * 32, "0x" + "AB" * 32])
+PARTIES = {"from": st.sampled_from([ALICE, BOB]), "to": st.sampled_from([ALICE, None, BOB])}
+TRANSACTIONS = st.fixed_dictionaries(
+    {"hash": HASHES, "transactionIndex": SMALL},
+    optional={
+        **PARTIES, "value": WORDS.map(hex), "gas": SMALL, "gasPrice": SMALL, "chainId": st.just("0x1"),
+        "input": st.sampled_from(["0x", "0xab", "0xA9059CBB", "0xa9059cbb00", None]),
+    },
+)  # fmt: skip
+RECEIPTS = st.fixed_dictionaries(
+    {"transactionHash": HASHES, "transactionIndex": SMALL},
+    optional={
+        **PARTIES, "status": st.sampled_from(["0x0", "0x1", "0x01", None]), "gasUsed": SMALL, "effectiveGasPrice": SMALL,
+        "logs": st.lists(logs(), max_size=2),
+    },
+)  # fmt: skip
+BLOCKS = st.fixed_dictionaries(
+    {"number": SMALL},
+    optional={
+        "hash": HASHES, "parentHash": HASHES, "timestamp": SMALL, "baseFeePerGas": SMALL, "miner": st.sampled_from([BOB, None]),
+        "transactions": st.lists(st.one_of(HASHES, TRANSACTIONS), max_size=3),
+    },
+)  # fmt: skip
+
+
+@settings(max_examples=150, deadline=None)
+@given(BLOCKS, st.lists(RECEIPTS, max_size=3))
+def test_any_block_of_a_node_is_built_as_it_is_validated(block: dict[str, Any], receipts: list[dict[str, Any]]) -> None:
+    same_as_validated(decode(orjson.dumps({"block": block, "receipts": receipts, "chain_id": 1})).block)
+
+
 ANSWERS = st.one_of(
     st.none(),
     st.integers(),

@@ -152,6 +152,11 @@ def test_v4_pool_without_hooks_is_proven_by_what_its_transaction_moved() -> None
     moves = log(USDC, TRANSFER, [MANAGER, ALICE], [7])
     *_, swap = decode(raw(moves, log(MANAGER, V4_SWAP, [id, ALICE], [-3, 7, 1, 1, 1, 500]))).block.events
     assert swap.model_dump()["token_in"] == ZERO
+    unknown = {id: {"protocol": "unknown", "token0": None, "token1": None}}
+    assert (
+        len(decode(raw(moves, log(MANAGER, V4_SWAP, [id, ALICE], [-3, 7, 1, 1, 1, 500]), pools=unknown)).block.events)
+        == 2
+    )
     # Another pool of the same tokens, with hooks, is not taken for it.
     hooked, _ = v4_key(ZERO, USDC, 500, 10, CAROL)
     decoded = decode(raw(moves, log(MANAGER, V4_SWAP, [hooked, ALICE], [-3, 7, 1, 1, 1, 500])))
