@@ -254,6 +254,7 @@ def test_balancer_v2() -> None:
     swap = told(SIGNATURES[balancer_v2][0], [ID, WETH, USDC], [5, 7])
     assert (swap["pool"], swap["token_in"], swap["token_out"], swap["amount_out_raw"]) == (ID, WETH, USDC, "7")
     assert undecoded(log(POOL, SIGNATURES[balancer_v2][0], [ID, WETH, USDC], [0, 7])) == {"one_sided": 1}
+    assert undecoded(log(POOL, SIGNATURES[balancer_v2][0], [ID, WETH, WETH], [5, 7])) == {"one_sided": 1}
     heads: list[int | str] = [0x60, 0xC0, 0x120]
     join = told(SIGNATURES[balancer_v2][1], [ID, BOB], [*heads, 2, USDC, WETH, 2, 10, 0, 2, 0, 0])
     assert join == {
