@@ -63,7 +63,7 @@ def test_killed_among_blocks_it_goes_on_without_a_gap(
     head = chain.head
     with proxied(chain.url) as proxy:
         proxy.always = few_and_slow
-        for round in range(3):
+        for round in range(2):
             with ingesting(settings, tmp_path / f"log{round}", "--rpc", proxy.url, "--from", "1") as process:
                 sent = len(events.read())
                 wait_for(lambda sent=sent: len(events.read()) > sent + 20, 30, 0.001)  # type: ignore[misc]
