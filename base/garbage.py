@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import gc
 
+THRESHOLDS = (500_000, 20, 100)
+"""A batch of blocks makes and drops some 200,000 objects."""
+
 
 def collect_rarely() -> None:
     """For processes that make and drop objects by the thousand, none of them in a cycle, once they have started.
@@ -12,4 +15,4 @@ def collect_rarely() -> None:
     decoding blocks. What stands now stays for good and is not looked through at all.
     """
     gc.freeze()
-    gc.set_threshold(100_000, 20, 100)
+    gc.set_threshold(*THRESHOLDS)

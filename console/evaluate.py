@@ -85,7 +85,7 @@ def fraud(
         if out is not None:
             evaluate_fraud.write(judged, out)
         figures = evaluate_fraud.figures(history, labels, judged, status.update)
-        figures += evaluate_rules.figures(history, labels, judged, float(by.serving.cuts[0]))
+        figures += evaluate_rules.figures(history, labels, judged, by)
         if (table := data / "kaggle_accounts.csv").exists():
             figures.append(evaluate_fraud.table(table))
     raise typer.Exit(show(figures, json))

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from statistics import median
+from zlib import crc32
 
 import numpy as np
+from numpy.typing import NDArray
 
-from console.evaluate_fraud import ETHEREUM, Judged
+from console.evaluate_fraud import ETHEREUM, Judged, Judges
 from console.figures import Figure
 from models.chain.gas import DAY_S, ENOUGH
 from models.fraud import first_contact
@@ -24,15 +26,14 @@ RULES = (
     "fast_drain", "many_to_one", "round_values", "wash", "new_wallet_large_amount", "exposed_to_listed", "paid_listed"
 )  # fmt: skip
 EXPOSED = "exposed_to_listed"
+UNSEEN = -1
 SIDES: tuple[tuple[str, Side], ...] = (("sender", OUT), ("receiver", IN))
 
 
-def figures(history: Sequence[Told], labels: Mapping[str, Label], judged: Judged, medium: float) -> list[Figure]:
-    """Shares in percent: of ordinary account-quarters, and beside them of fraud.
-
-    `medium` is the probability from which a wallet is that.
-    """
-    rows = [*_rules(judged, medium), _gas(history, labels), *_first_contacts(judged, labels)]
+def figures(history: Sequence[Told], labels: Mapping[str, Label], judged: Judged, by: Judges) -> list[Figure]:
+    """Shares in percent: of ordinary account-quarters, and beside them of fraud."""
+    medium = float(by.serving.cuts[0])
+    rows = [*_rules(judged, medium), _gas(history, labels), *_first_contacts(judged, labels, by)]
     shares = [Figure(name, round(100 * value, 3), "%", beside) for name, value, beside in rows]
     return [*shares, *_of_one_move(judged)]
 
@@ -80,21 +81,26 @@ def _gas(history: Sequence[Told], labels: Mapping[str, Label]) -> Row:
     return "ordinary transactions named: gas_price", share[False], f"of fraud {share[True]:.2%}"
 
 
-def _first_contacts(judged: Judged, labels: Mapping[str, Label]) -> Iterator[Row]:
-    """First contacts that reach a level by the cuts of the other folds."""
-    folds = np.array([fold_of(labels[unit.account].group) for unit in judged.units])
+def _first_contacts(judged: Judged, labels: Mapping[str, Label], by: Judges) -> Iterator[Row]:
+    """First contacts that reach a level by the cuts of the model that serves; of its own training accounts, of the other folds."""
+    groups = [labels[unit.account].group for unit in judged.units]
+    folds = np.array([fold_of(group) if crc32(group.encode()) in by.trained_on else UNSEEN for group in groups])
     for name, side in SIDES:
         asked = judged.asked[side]
         there = ~np.isnan(asked)
-        reached = np.zeros((len(asked), len(first_contact.BUDGETS)), bool)
+        reached = asked[:, None] >= by.serving.first_cuts[side]
         for fold in range(FOLDS):
-            others = there & ~judged.fraud & (folds != fold)
+            others = there & ~judged.fraud & (folds != fold) & (folds != UNSEEN)
             mine = there & (folds == fold)
             if others.any():
                 reached[mine] = asked[mine, None] >= first_contact.cuts(asked[others])
         for place, level in enumerate(LEVELS[1:]):
-            shares = [float(reached[there & (judged.fraud == fraud), place].mean()) for fraud in (False, True)]
+            shares = [_share(reached[there & (judged.fraud == fraud), place]) for fraud in (False, True)]
             yield f"ordinary {name}s on first contact, {level}", shares[0], f"of fraud {shares[1]:.2%}"
+
+
+def _share(reached: NDArray[np.bool_]) -> float:
+    return float(reached.mean()) if len(reached) else float("nan")
 
 
 def _of_one_move(judged: Judged) -> Iterator[Figure]:

@@ -85,9 +85,11 @@ def fraud(
     figures = [Figure(metric, round(value, 4), "") for metric, value in trained.figures.items()]
     for detector, told_of in trained.ablation.items():
         figures += [Figure(f"{detector} alone: {metric}", round(value, 4), "") for metric, value in told_of.items()]
-    code = show(figures, json)
-    if release:
-        models.release(folder / "fraud.release")
+    try:
+        if release:
+            models.release(folder / "fraud.release")
+    finally:
+        code = show(figures, json)
     raise typer.Exit(code)
 
 

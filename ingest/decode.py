@@ -13,10 +13,10 @@ from ingest.facts import Wanted
 from ingest.parts import RawBlock
 from ingest.pools import Pools
 from ingest.protocols import BY_TOPIC
-from ingest.protocols.base import Context, Fields, Undecoded
+from ingest.protocols.base import Context, Undecoded
 from ingest.raw import explain, parse
 from ingest.tokens import DECIMALS, NATIVE_DECIMALS, units
-from topics.schemas.chain import Block, Event, Header, Liquidation, Liquidity, Swap, Sync, Transaction, Transfer
+from topics.schemas.chain import Block, Event, Header, Transaction
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,12 +67,11 @@ def assemble(raw: RawBlock, where: str = "block") -> Decoded:
         fields["transaction_index"] = log.transaction_index
         fields["log_index"] = log.log_index
         fields["contract_address"] = log.address
-        model, text = _KINDS[fields["event_type"]]
-        for name in text:
-            if name in fields:
-                fields[name] = str(fields[name])
-        decimals.apply(fields)
-        events.append(build(model, fields))
+        if "token_in" in fields and "token_id" not in fields and (known := decimals.of(fields["token_in"])) is not None:
+            fields["amount_in"] = units(fields["amount_in_raw"], known)
+        if "token_out" in fields and (known := decimals.of(fields["token_out"])) is not None:
+            fields["amount_out"] = units(fields["amount_out_raw"], known)
+        events.append(build(EVENTS[fields["event_type"]], fields))
     wanted = (*pools.wanted, *(Wanted("token", token, token) for token in decimals.unknown))
     transactions = [build(Transaction, one) for one in raw.transactions]
     block = build(Block, {**header.__dict__, "transactions": transactions, "events": events})
@@ -88,30 +87,11 @@ class Decimals:
     usual: Mapping[str, int]
     unknown: dict[str, None] = field(default_factory=dict)
 
-    def apply(self, fields: Fields) -> None:
-        """Tell an event's two sides in token units too, where that is known."""
-        for token, raw, amount in _SIDES:
-            if token not in fields:
-                continue
-            held = fields[token]
-            known = self.told.get(held)
-            if known is None:
-                known = self.usual.get(held)
-                if known is None:
-                    self.unknown[held] = None
-                    continue
-            if raw in fields:
-                fields[amount] = units(fields[raw], known)
-
-
-_SIDES = (("token_in", "amount_in_raw", "amount_in"), ("token_out", "amount_out_raw", "amount_out"))
-_MOVED = ("amount_in_raw", "amount_out_raw")
-_TEXT = {
-    Swap: (*_MOVED, "sqrt_price_x96", "liquidity"),
-    Transfer: ("amount_in_raw", "token_id"),
-    Sync: ("reserve0_raw", "reserve1_raw"),
-    Liquidity: (*_MOVED, "amount0_raw", "amount1_raw", "liquidity"),
-    Liquidation: _MOVED,
-}
-"""Integers of decoders that are text on the wire."""
-_KINDS = {kind: (model, _TEXT[model]) for kind, model in EVENTS.items()}
+    def of(self, token: str) -> int | None:
+        """Those of `token`, or None."""
+        found = self.usual.get(token)
+        if found is None:
+            found = self.told.get(token)
+            if found is None:
+                self.unknown[token] = None
+        return found

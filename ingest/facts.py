@@ -34,9 +34,9 @@ class PoolFacts(BaseModel):
     token0: Address | None = None
     token1: Address | None = None
     """Of a pool of two. A lending market has its loan token as `token0`, its collateral (Morpho) as `token1`."""
-    tokens: list[Address] = []
+    tokens: tuple[Address, ...] = ()
     """Curve: coins by their number."""
-    underlying: list[Address] = []
+    underlying: tuple[Address, ...] = ()
     """Curve: what TokenExchangeUnderlying numbers."""
 
 

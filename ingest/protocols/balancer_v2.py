@@ -15,6 +15,7 @@ from ingest.protocols.base import (
     listed,
     parts,
     party,
+    swapped,
     two_s_complement,
     word,
     words,
@@ -25,18 +26,8 @@ def swap(log: Log, context: Context) -> Fields | Undecoded:
     """Swap(poolId indexed, tokenIn indexed, tokenOut indexed, amountIn, amountOut); it does not say who traded."""
     if len(log.topics) != 4 or words(log.data) != 2:
         return Undecoded.BAD_LAYOUT
-    paid, got = word(log.data, 0), word(log.data, 1)
-    if not paid or not got:
-        return Undecoded.ONE_SIDED
-    return {
-        "event_type": "swap",
-        "protocol": "balancer_v2",
-        "pool": log.topics[1],
-        "token_in": party(log.topics[2]),
-        "token_out": party(log.topics[3]),
-        "amount_in_raw": paid,
-        "amount_out_raw": got,
-    }
+    tokens = party(log.topics[2]), party(log.topics[3])
+    return swapped("balancer_v2", log.topics[1], tokens, (word(log.data, 0), word(log.data, 1)))
 
 
 def balance(log: Log, context: Context) -> Fields | Undecoded:

@@ -49,6 +49,11 @@ def word(data: str, index: int) -> int:
     return int(data[2 + 64 * index : 66 + 64 * index], 16)
 
 
+def amount(data: str, index: int) -> str:
+    """The same as decimal text: base units as the wire has them."""
+    return str(int(data[2 + 64 * index : 66 + 64 * index], 16))
+
+
 def signed(data: str, index: int) -> int:
     """The `index`-th word, two's complement."""
     return two_s_complement(word(data, index))
@@ -97,8 +102,8 @@ def traded(pool: Pool, net0: int, gross_in: tuple[int, int], gross_out: tuple[in
     return {
         "token_in": tokens[sold],
         "token_out": tokens[bought],
-        "amount_in_raw": gross_in[sold],
-        "amount_out_raw": gross_out[bought],
+        "amount_in_raw": str(gross_in[sold]),
+        "amount_out_raw": str(gross_out[bought]),
     }
 
 
@@ -117,11 +122,30 @@ def liquidity(log: Log, context: Context, family: PairFamily) -> Fields:
     return {"pool": address, "protocol": pool.protocol, "token0": pool.token0, "token1": pool.token1}
 
 
+def swapped(
+    protocol: str, pool: str | None, tokens: tuple[str, str], amounts: tuple[int, int], **who: str
+) -> Fields | Undecoded:
+    """A swap of the first of `tokens` for the second, as its log told them; `who` may be sender, recipient and maker."""
+    paid, got = amounts
+    if not paid or not got:
+        return Undecoded.ONE_SIDED
+    return {
+        "event_type": "swap",
+        "protocol": protocol,
+        "pool": pool,
+        **who,
+        "token_in": tokens[0],
+        "token_out": tokens[1],
+        "amount_in_raw": str(paid),
+        "amount_out_raw": str(got),
+    }
+
+
 def parts(tokens: Sequence[str], amounts: Sequence[int]) -> Fields:
     """What moved of each token of a pool, base units; `tokens` is empty where they are unknown."""
     if len(amounts) == 2:
         named = {"token0": tokens[0], "token1": tokens[1]} if tokens else {}
-        return {**named, "amount0_raw": amounts[0], "amount1_raw": amounts[1]}
+        return {**named, "amount0_raw": str(amounts[0]), "amount1_raw": str(amounts[1])}
     return {**({"tokens": list(tokens)} if tokens else {}), "amounts_raw": list(map(str, amounts))}
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from ingest.facts import Answers, Family, PoolFacts, Question, Wanted, address_of, call
 from ingest.parts import Log
-from ingest.protocols.base import Context, Decoder, Fields, Undecoded, address, word, words
+from ingest.protocols.base import Context, Decoder, Fields, Undecoded, address, amount, word, words
 from topics.schemas.native import ZERO
 
 COMPTROLLERS = {
@@ -53,8 +53,8 @@ def liquidation(log: Log, context: Context) -> Fields | Undecoded:
         "from_address": address(log.data, 0),
         "to_address": address(log.data, 1),
         "token_out": address(log.data, 3),
-        "amount_out_raw": word(log.data, 4),
-        **({"token_in": lent.lower(), "amount_in_raw": repaid} if lent else {}),
+        "amount_out_raw": amount(log.data, 4),
+        **({"token_in": lent.lower(), "amount_in_raw": str(repaid)} if lent else {}),
     }
 
 

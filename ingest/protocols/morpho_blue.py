@@ -9,7 +9,7 @@ from eth_hash.auto import keccak
 
 from ingest.facts import Answers, Family, PoolFacts, Question, Wanted, call
 from ingest.parts import Log
-from ingest.protocols.base import Context, Decoder, Fields, Undecoded, party, word, words
+from ingest.protocols.base import Context, Decoder, Fields, Undecoded, amount, party, words
 
 
 def liquidation(log: Log, context: Context) -> Fields | Undecoded:
@@ -31,8 +31,8 @@ def liquidation(log: Log, context: Context) -> Fields | Undecoded:
         fields |= {
             "token_in": facts.token0.lower(),
             "token_out": facts.token1.lower(),
-            "amount_in_raw": word(log.data, 0),
-            "amount_out_raw": word(log.data, 2),
+            "amount_in_raw": amount(log.data, 0),
+            "amount_out_raw": amount(log.data, 2),
         }
     return fields
 

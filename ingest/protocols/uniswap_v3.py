@@ -15,6 +15,7 @@ from ingest.protocols.base import (
     Fields,
     Undecoded,
     address,
+    amount,
     find_pool,
     is_tick,
     liquidity,
@@ -49,7 +50,7 @@ def swap(log: Log, context: Context) -> Fields | Undecoded:
     }
     price, tick = word(data, 2), signed(data, 4)
     if price and is_tick(tick):
-        fields |= {"sqrt_price_x96": price, "liquidity": word(data, 3), "tick": tick}
+        fields |= {"sqrt_price_x96": str(price), "liquidity": amount(data, 3), "tick": tick}
     return fields
 
 
@@ -63,9 +64,9 @@ def mint(log: Log, context: Context) -> Fields | Undecoded:
         **liquidity(log, context, "uniswap_v3"),
         **ticks,
         "sender": address(log.data, 0),
-        "liquidity": word(log.data, 1),
-        "amount0_raw": word(log.data, 2),
-        "amount1_raw": word(log.data, 3),
+        "liquidity": amount(log.data, 1),
+        "amount0_raw": amount(log.data, 2),
+        "amount1_raw": amount(log.data, 3),
     }
 
 
@@ -78,9 +79,9 @@ def burn(log: Log, context: Context) -> Fields | Undecoded:
         "event_type": "burn",
         **liquidity(log, context, "uniswap_v3"),
         **ticks,
-        "liquidity": word(log.data, 0),
-        "amount0_raw": word(log.data, 1),
-        "amount1_raw": word(log.data, 2),
+        "liquidity": amount(log.data, 0),
+        "amount0_raw": amount(log.data, 1),
+        "amount1_raw": amount(log.data, 2),
     }
 
 
@@ -94,8 +95,8 @@ def collect(log: Log, context: Context) -> Fields | Undecoded:
         **liquidity(log, context, "uniswap_v3"),
         **ticks,
         "recipient": address(log.data, 0),
-        "amount0_raw": word(log.data, 1),
-        "amount1_raw": word(log.data, 2),
+        "amount0_raw": amount(log.data, 1),
+        "amount1_raw": amount(log.data, 2),
     }
 
 

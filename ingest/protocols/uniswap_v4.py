@@ -17,18 +17,7 @@ from eth_hash.auto import keccak
 from ingest.deployments import MAX_CANDIDATES, Pool
 from ingest.facts import Answers, Family, PoolFacts, Question, Request, Wanted, call
 from ingest.parts import Log
-from ingest.protocols.base import (
-    Context,
-    Decoder,
-    Fields,
-    Undecoded,
-    is_tick,
-    party,
-    signed,
-    traded,
-    word,
-    words,
-)
+from ingest.protocols.base import Context, Decoder, Fields, Undecoded, amount, is_tick, party, signed, traded, words
 from topics.schemas.native import ZERO
 
 INITIALIZE = "0xdd466e674ea557f56295e2d0218a125ea4b4f0f6f3307b95f85e6110838d6438"
@@ -59,8 +48,8 @@ def swap(log: Log, context: Context) -> Fields | Undecoded:
         "pool": log.topics[1],
         "sender": party(log.topics[2]),
         **traded(pool, net0, (net0, net1), (-net0, -net1)),
-        "sqrt_price_x96": word(data, 2),
-        "liquidity": word(data, 3),
+        "sqrt_price_x96": amount(data, 2),
+        "liquidity": amount(data, 3),
         "tick": signed(data, 4),
     }
 
@@ -84,7 +73,7 @@ def modify(log: Log, context: Context) -> Fields | Undecoded:
         "owner": owner,
         "tick_lower": signed(data, 0),
         "tick_upper": signed(data, 1),
-        "liquidity": abs(delta),
+        "liquidity": str(abs(delta)),
         "salt": "0x" + data[194:258].lower(),
     }
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from ingest.facts import Family, Question
 from ingest.parts import Log
-from ingest.protocols.base import Context, Decoder, Fields, Undecoded, party, word, words
+from ingest.protocols.base import Context, Decoder, Fields, Undecoded, amount, party, words
 from topics.schemas.native import WRAPPERS
 
 
@@ -36,7 +36,7 @@ def _wrap(log: Log, context: Context, event_type: str) -> Fields | Undecoded:
         "token_in": wrapper,
         "from_address": source,
         "to_address": target,
-        "amount_in_raw": word(log.data, 0),
+        "amount_in_raw": amount(log.data, 0),
     }
 
 

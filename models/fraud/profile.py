@@ -101,7 +101,10 @@ Distinct = int
 
 def bit(what: str) -> Distinct:
     """The place of a thing in a bitmap."""
-    return 1 << crc32(what.encode()) % BITS
+    return _PLACES[crc32(what.encode()) % BITS]
+
+
+_PLACES = [1 << place for place in range(BITS)]
 
 
 _DISTINCT = [BITS * math.log(BITS / max(BITS - ones, 1)) for ones in range(BITS + 1)]
@@ -118,6 +121,13 @@ _HOURS = [bit(str(hour)) for hour in range(24)]
 @lru_cache(maxsize=1024)
 def _day(day: int) -> Distinct:
     return bit(str(day))
+
+
+@lru_cache(maxsize=1024)
+def _hand_of_clock(second: int) -> tuple[float, float]:
+    """Sine and cosine of a time of day; all moves of a block have one."""
+    angle = second * (2 * math.pi / DAY_S)
+    return math.sin(angle), math.cos(angle)
 
 
 @dataclass(slots=True)
@@ -237,9 +247,9 @@ class Profile:
         self.last = time
         self.hours |= _HOURS[time // HOUR_S % 24]
         self.days |= _day(time // DAY_S)
-        angle = time % DAY_S * (2 * math.pi / DAY_S)
-        self.sine += math.sin(angle)
-        self.cosine += math.cos(angle)
+        sine, cosine = _hand_of_clock(time % DAY_S)
+        self.sine += sine
+        self.cosine += cosine
 
     def move(self, move: Move) -> None:
         """Count a transaction."""

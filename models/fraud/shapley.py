@@ -8,6 +8,7 @@ row then only looks up its sets. All trees are done together.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,28 +17,44 @@ from models.fraud.trees import Trees
 from models.fraud.walk import Floats, Places, doubled
 
 MOST = 1 << 24
-"""Numbers that are worked out beforehand: 64 MB. The model that ships has 6 million."""
-ROWS = 32
-"""Rows that are explained together."""
+"""Numbers that are worked out beforehand: 64 MB at most. The model that ships has 5 million before leaves are joined."""
+ROWS = 64
+"""Rows that are explained together,"""
+LEAVES = 512
+"""by so many leaves at a time: what those give then still fits a processor's cache."""
+
+
+class _Leaves(NamedTuple):
+    """Leaves whose paths have equally many features."""
+
+    place: Places
+    """Which ones, in the order of `Shapley.ends`."""
+    features: Places
+    """(leaves, features): which ones a path has."""
+    first: Places
+    """Where the sets of each leaf begin in `gives`."""
+    gives: NDArray[np.float32]
+    """(sets, features): what a leaf gives to each feature of its path, when those of the set keep a row from it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Shapley:
-    """The trees, and what was worked out."""
+    """The trees, and what was worked out.
+
+    Two leaves of one node that asks for a feature as the first of its path are one here: what keeps a row from the left one, but
+    for that feature, keeps it from the right one, too.
+    """
 
     trees: Trees
     inner: tuple[Places, ...]
     """Of each level but the last: its nodes that are no leaves, counted within the level."""
-    bits: tuple[NDArray[np.uint32], ...]
+    bits: tuple[NDArray[np.uint8 | np.uint32], ...]
     """Of each such node: the bit of its feature among those of the path."""
     ends: tuple[Places, ...]
     """Of each level: its leaves, counted within the level."""
-    features: Places
-    """(leaves * longest path,): which features a leaf's path has."""
-    first: Places
-    """Where the sets of each leaf begin in `gives`."""
-    gives: NDArray[np.float32]
-    """(sets, longest path): what a leaf gives to each feature of its path, when those of the set keep a row from it."""
+    leaves: tuple[_Leaves, ...]
+    kind: type[np.uint8 | np.uint32]
+    """Of sets as bits."""
 
     @classmethod
     def of(cls, trees: Trees) -> Shapley:
@@ -47,54 +64,64 @@ class Shapley:
             ValueError: their paths are too long for that.
         """
         longest = max(1, trees.depth)
-        feature = np.full((len(trees.roots), longest), -1, np.int64)
-        share = np.ones((len(trees.roots), longest))
+        kind = np.uint8 if longest <= 8 else np.uint32
+        roots = len(trees.roots)
+        feature, share = np.full((roots, longest), -1, np.int64), np.ones((roots, longest))
+        twin, second = np.zeros(roots, np.int64), np.zeros(roots, bool)
         inner, bits, ends, paths = [], [], [], []
         for level in range(len(trees.levels) - 1):
             nodes = slice(trees.levels[level], trees.levels[level + 1])
             leaf = trees.feature[nodes] < 0
-            ends.append(np.flatnonzero(leaf))
-            paths.append((feature[leaf], share[leaf], trees.value[nodes][leaf]))
+            ends.append(np.flatnonzero(leaf & ~second))
+            paths.append((feature[leaf], share[leaf], trees.value[nodes][leaf], twin[leaf], second[leaf]))
             if leaf.all():
                 break
             inner.append(np.flatnonzero(~leaf))
             asked = trees.feature[nodes][~leaf].astype(np.int64)
             feature, share = feature[~leaf], share[~leaf]
             slot = np.argmax((feature == asked[:, None]) | (feature < 0), axis=1)
-            bits.append((1 << slot).astype(np.uint32))
+            bits.append((1 << slot).astype(kind))
             here = np.arange(len(slot))
+            children = slice(trees.levels[level + 1], trees.levels[level + 2])
+            twins = (feature[here, slot] < 0) & (trees.feature[children].reshape(-1, 2) < 0).all(axis=1)
+            twin, second = np.repeat(twins << slot, 2), np.repeat(twins, 2)
+            twin[1::2], second[::2] = 0, False
             feature[here, slot] = asked
             feature, share = np.repeat(feature, 2, axis=0), np.repeat(share, 2, axis=0)
-            children = slice(trees.levels[level + 1], trees.levels[level + 2])
             came = np.repeat(trees.cover[nodes][~leaf], 2)
             share[np.arange(len(share)), np.repeat(slot, 2)] *= trees.cover[children] / came
-        feature, share, value = (np.concatenate([path[place] for path in paths]) for place in range(3))
+        feature, share, value, twin, second = (np.concatenate([path[place] for path in paths]) for place in range(5))
         length = (feature >= 0).sum(axis=1)
         if (1 << length).sum() * longest > MOST:
             raise ValueError("the paths of its trees are too long to be explained; let them be less deep")
-        first = np.concatenate([[0], np.cumsum(1 << length)])
-        gives = np.zeros((int(first[-1]), longest), np.float32)
+        leaves = []
         for long in range(1, longest + 1):
-            (those,) = np.nonzero(length == long)
-            for kept_from in range(1 << long) if len(those) else ():
-                gives[first[those] + kept_from, :long] = _given(share[those, :long], value[those], kept_from)
-        return cls(trees, tuple(inner), tuple(bits), tuple(ends), np.maximum(feature, 0).ravel(), first[:-1], gives)
+            (those,) = np.nonzero((length == long) & ~second)
+            gives = np.empty((len(those), 1 << long, long), np.float32)
+            pairs = twin[those] > 0
+            right = those[pairs] + 1
+            for kept_from in range(1 << long):
+                gives[:, kept_from] = _given(share[those, :long], value[those], np.full(len(those), kept_from))
+                gives[pairs, kept_from] += _given(share[right, :long], value[right], kept_from ^ twin[those][pairs])
+            place = np.searchsorted(np.flatnonzero(~second), those)
+            first = np.arange(len(those)) << long
+            leaves.append(_Leaves(place, feature[those, :long], first, gives.reshape(-1, long)))
+        return cls(trees, tuple(inner), tuple(bits), tuple(ends), tuple(leaves), kind)
 
     def adds(self, rows: Floats) -> Floats:
         """(rows, features): how far each feature moves the sum of all trees from its mean over the training rows."""
-        found = np.empty(rows.shape)
+        found = np.zeros(rows.shape)
         for start in range(0, len(rows), ROWS):
-            some = rows[start : start + ROWS]
-            sets = self._sets(doubled(some)).T + self.first
-            for place, one in enumerate(sets, start):
-                given = self.gives.take(one, axis=0).ravel()
-                found[place] = np.bincount(self.features, given, rows.shape[1])
+            some = found[start : start + ROWS]
+            sets = self._sets(doubled(rows[start : start + ROWS]))
+            for leaves in self.leaves:
+                some += _added(leaves, sets[leaves.place].T + leaves.first, rows.shape[1])
         return found
 
-    def _sets(self, seen: Floats) -> NDArray[np.uint32]:
+    def _sets(self, seen: Floats) -> NDArray[np.uint8 | np.uint32]:
         """(leaves, rows): which features of its path keep each row from a leaf, as bits."""
         asked, threshold = self.trees.asked, self.trees.threshold
-        here = np.zeros((len(self.trees.roots), seen.shape[1]), np.uint32)
+        here = np.zeros((len(self.trees.roots), seen.shape[1]), self.kind)
         found = []
         for level, ends in enumerate(self.ends):
             found.append(here[ends])
@@ -102,13 +129,26 @@ class Shapley:
                 break
             nodes = self.inner[level] + self.trees.levels[level]
             right = seen[asked[nodes]] > threshold[nodes][:, None]
-            bit = np.where(right, self.bits[level][:, None], np.uint32(0))
+            bits = self.bits[level][:, None]
+            bit = right * bits
             above = here[self.inner[level]]
-            here = np.stack([above | bit, above | (bit ^ self.bits[level][:, None])], axis=1).reshape(-1, seen.shape[1])
+            here = np.stack([above | bit, above | (bit ^ bits)], axis=1).reshape(-1, seen.shape[1])
         return np.concatenate(found)
 
 
-def _given(share: Floats, value: Floats, kept_from: int) -> Floats:
+def _added(leaves: _Leaves, sets: Places, features: int) -> Floats:
+    """(rows, features): what leaves give, told where in `gives` the set of each stands, (rows, leaves)."""
+    rows, many = sets.shape
+    found = np.zeros(rows * features)
+    apart = features * np.arange(rows)[:, None, None]
+    for start in range(0, many, LEAVES):
+        some = slice(start, start + LEAVES)
+        given = leaves.gives.take(sets[:, some], axis=0)
+        found += np.bincount((apart + leaves.features[some]).ravel(), given.ravel(), len(found))
+    return found.reshape(rows, features)
+
+
+def _given(share: Floats, value: Floats, kept_from: Places) -> Floats:
     """(leaves, features): what leaves give to each feature of their paths, of which those in `kept_from` keep a row from them.
 
     A set of a path's features leads to its leaf by the product of `share` (of the training rows that come to this feature's splits,
@@ -117,11 +157,11 @@ def _given(share: Floats, value: Floats, kept_from: int) -> Floats:
     exact.
     """
     many = share.shape[1]
-    known = np.array([not kept_from >> place & 1 for place in range(many)], float)
+    known = 1.0 - (kept_from[:, None] >> np.arange(many) & 1)
     points, weights = np.polynomial.legendre.leggauss((many + 1) // 2)
     ways = share[:, :, None] + (points + 1) / 2 * (known - share)[:, :, None]
     moved: Floats = np.empty_like(share)
     for place in range(many):
         others = np.delete(ways, place, axis=1).prod(axis=1)
-        moved[:, place] = (known[place] - share[:, place]) * value * (others @ (weights / 2))
+        moved[:, place] = (known[:, place] - share[:, place]) * value * (others @ (weights / 2))
     return moved

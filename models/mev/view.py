@@ -88,7 +88,9 @@ class View:
             self.liquidations.append(event)
             return
         if isinstance(event, Swap):
-            self._trade(hash, event)
+            trade = self.trade(hash, event)
+            if trade is not None:
+                self.trades.setdefault(hash, []).append(trade)
         if event.pool is None:
             return
         pool = event.pool.lower()
@@ -101,16 +103,25 @@ class View:
             self.liquidity.append(event)
         history.events.append(event)
 
-    def _trade(self, hash: str, event: Swap) -> None:
+    def trade(self, hash: str, event: Swap) -> Trade | None:
+        """A swap as a trade of a transaction, or None where it is none."""
         where = event.pool or event.maker or event.contract_address
         token_in, token_out = event.token_in.lower(), event.token_out.lower()
         if where is None or token_in == token_out:
-            return
-        sold, bought = event.amount_in_raw, event.amount_out_raw
-        paid, got = None if sold is None else int(sold), None if bought is None else int(bought)
+            return None
+        paid, got = event.amount_in_raw, event.amount_out_raw
         one, other = (self.coin if token in self.native else token for token in (token_in, token_out))
-        trade = Trade(hash, where.lower(), token_in, token_out, one, other, paid, got, event)
-        self.trades.setdefault(hash, []).append(trade)
+        return Trade(
+            hash,
+            where.lower(),
+            token_in,
+            token_out,
+            one,
+            other,
+            None if paid is None else int(paid),
+            None if got is None else int(got),
+            event,
+        )
 
     @cached_property
     def nobody(self) -> frozenset[str]:
@@ -123,17 +134,25 @@ class View:
         return Prices(self.histories, self.native)
 
     @cached_property
+    def loans(self) -> set[str]:
+        """Transactions in which a loan was closed."""
+        return {one.transaction_hash.lower() for one in self.liquidations}
+
+    @cached_property
     def pays(self) -> bool:
         """Whether anybody pays for gas. Where all prices are 0 the source did not know them."""
         return any(one.gas_price_wei for one in self.block.transactions)
 
     @cached_property
-    def transfers(self) -> dict[str, list[Transfer]]:
-        """Transaction → its transfers in order."""
+    def _transfers_of(self) -> dict[str, list[Transfer]]:
         found: dict[str, list[Transfer]] = defaultdict(list)
-        for one in sorted(self._transfers, key=_place):
+        for one in self._transfers:
             found[one.transaction_hash.lower()].append(one)
         return found
+
+    def transfers(self, hash: str) -> list[Transfer]:
+        """A transaction's transfers in order."""
+        return sorted(self._transfers_of.get(hash, ()), key=_place)
 
     def index(self, hash: str) -> int | None:
         """Where a transaction stands in the block, or None where nothing told."""

@@ -129,7 +129,7 @@ def of_every_kind() -> Block:
         swap("caught", 902, X, Y, 5_000, 40_000, pool=sandwich),
         swap("back", 903, Y, X, 1_000_000, 110_000, pool=sandwich),
         # Somebody trades, a cycle follows against the price that it left, and another is too late for the same.
-        swap("moved", 904, X, Z, 50_000, 400_000, pool=cycle),
+        swap("moved", 904, X, Z, 200_000, 1_600_000, pool=cycle),
         swap("first", 905, X, Z, 100_000, 1_000_000, pool=other, log_index=9050),
         swap("first", 905, Z, X, 1_000_000, 110_000, pool=cycle, log_index=9051),
         swap("late", 909, X, Z, 100_000, 1_000_000, pool=other, log_index=9090),

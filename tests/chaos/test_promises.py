@@ -384,9 +384,9 @@ def test_sigterm_under_load(arena: Arena, crew: Crew) -> None:
 
     def missing() -> int:
         """How many blocks are not through yet: in their topic, in the tables, and told of by an alert."""
-        return produced - min(
-            len(arena.witness.part(chain_id, name)) for name in ("chain.blocks", "table blocks", "table alerts")
-        )
+        arena.witness.look()
+        seen = arena.witness.seen(chain_id)
+        return produced - min(len(seen[name]) for name in ("chain.blocks", "table blocks", "table alerts"))
 
     with ThreadPoolExecutor(1) as pool, redis.Redis.from_url(arena.settings.redis_url) as client:
         flowing, alerts = pool.submit(flow), redis_key(ALERTS_BY_CHAIN.name, str(chain_id))
@@ -491,8 +491,9 @@ def _heard(arena: Arena, chain_id: int, wanted: list[Asked], heard: dict[str, An
 
 def test_what_has_settled_stays_so(arena: Arena) -> None:
     """Nothing that any worker of the tests above said late has changed a chain since."""
+    arena.witness.look()
     for chain_id in arena.settled:
-        assert arena.witness.shows(chain_id, arena.calm), chain_id
+        assert arena.witness.seen(chain_id) == arena.calm, chain_id
         assert not arena.witness.chain(chain_id).contradictions
 
 

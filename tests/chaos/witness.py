@@ -129,8 +129,12 @@ class Witness:
         """Take in all there is by now, of topics and tables."""
         while self.hear():
             pass
-        for table in TABLES.values():
-            self._read(table)
+        keys: dict[str, list[bytes]] = {table: [] for table in TABLES.values()}
+        for key in self._redis.scan_iter(count=10_000):
+            if (mine := keys.get(key.partition(b":")[0].decode())) is not None:
+                mine.append(key)
+        for table, found in keys.items():
+            self._read(table, found)
 
     def _part(self, chain_id: int, name: str) -> Any:
         if name in TABLES:
@@ -143,8 +147,8 @@ class Witness:
         """What was heard of a chain so far."""
         return self._chains.setdefault(chain_id, Chain(chain_id))
 
-    def _read(self, table: str) -> None:
-        known, keys = self._rows[table], list(self._redis.scan_iter(f"{table}:*", count=1_000))
+    def _read(self, table: str, keys: list[bytes]) -> None:
+        known = self._rows[table]
         for key, stored in zip(keys, cast(Iterable[bytes | None], self._redis.mget(keys) if keys else ()), strict=True):
             if stored is not None and (key not in known or known[key][0] != hash(stored)):
                 body = orjson.loads(stored[20:])

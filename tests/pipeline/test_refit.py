@@ -124,8 +124,9 @@ def test_a_better_refit_is_released_and_a_worse_one_refused(
     )
 
     refitted = ("train", "fraud", "--data", folder, "--labels", "topic", "--history", "data", "--release")
-    code, out, err = soba(*refitted, "--version", "better")
+    code, out, err = soba(*refitted, "--version", "better", "--json")
     assert (code, "released fraud/better in place of fraud/tiny: auc" in out) == (0, True), err
+    assert "auc" in {row["name"] for row in json.loads(out.splitlines()[-1])["rows"]}
     manifest = unpack((tmp_path / "data" / "models" / "better" / "fraud.release").read_bytes()).manifest
     assert manifest.beside["tiny"]["auc"] < manifest.metrics["auc"]
     wait_for(lambda: "fraud/better serves" in worker.read_text(), 30)

@@ -17,11 +17,14 @@ from confluent_kafka import Producer
 
 from base.settings import Settings
 from facade.routes.risk import EXAMPLE
-from tables.registry import PROFILES
+from models.chain.gas import bin_of
+from models.fraud.profile import IN
+from models.fraud.wallet_rules import exposure, of_wallet
+from tables.registry import GAS, PROFILES, GasRow
 from tables.rows import Row
 from tests.conftest import wait_for
 from tests.contract.facade import assessing, failed, new_chain, serving, working, write
-from tests.fraud import profile_row, wallet
+from tests.fraud import move, profile_row, wallet
 from tests.pipeline.system import reading
 from tests.unit.test_fraud_assess import SANCTIONED
 from topics.admin import create
@@ -97,6 +100,34 @@ def test_what_profiles_know_is_used_and_looked_up(http: httpx.Client, store: red
     listed = f"/api/alerts?chainId={chain}&kind=risk.request&since={time.time() - 60}"
     (alert,) = wait_for(lambda: http.get(listed).json()["data"]["alerts"], 30)
     assert (alert["severity"], alert["entity"], alert["source"]) == ("critical", f"{chain}:{receiver}", said["id"])
+
+
+def test_gas_is_held_against_its_day_on_its_chain(http: httpx.Client, store: redis.Redis) -> None:
+    chain, day = new_chain(), 19_675
+    row = GasRow(chain_id=chain, day=day, revision=20, bins={bin_of(12 * 10**9) or 0: 20})
+    write(store, Row(GAS, f"{chain}:{day}", 20, row))
+    told = {"fromAddress": address(), "amount": 1, "gasPrice": 150, "timestamp": day * 86_400 + 7}
+    (alert,) = ask(http, **told, chainId=chain)["alerts"]
+    assert (alert["code"], alert["severity"]) == ("gas_price", "medium") and "12 times what others paid" in alert[
+        "message"
+    ]
+    assert ask(http, **told, chainId=new_chain())["alerts"] == []
+
+
+def test_dealings_and_rules_of_a_row_are_told_of_the_wallet_and_of_its_requests(
+    http: httpx.Client, store: redis.Redis
+) -> None:
+    sender, chain = address(), new_chain()
+    profile = wallet(1)
+    profile.move(move(IN, SANCTIONED, 1_700_100_000, 10**18)._replace(listed="ofac"))
+    said = {"alerts": of_wallet(profile, chain), "exposure": exposure(profile), "level": "high"}
+    write(store, Row(PROFILES, f"{chain}:{sender}", 1, profile_row(sender, profile, chain, **said)))
+    data = ask(http, fromAddress=sender, amount=1, chainId=chain)
+    assert (data["risk_level"], [one["code"] for one in data["alerts"]]) == ("high", ["sender_exposed_to_listed"])
+    assert data["sender"]["exposure"]["received"]["address"] == SANCTIONED and data["sender"]["lists"] == []
+    told = http.get(f"/api/risk/wallets/{sender}?chainId={chain}").json()["data"]["profile"]
+    assert [one["code"] for one in told["alerts"]] == ["exposed_to_listed"]
+    assert told["exposure"] == data["sender"]["exposure"] and told["risk_level"] == "high"
 
 
 def test_nothing_known_is_not_found(http: httpx.Client) -> None:

@@ -315,14 +315,6 @@ def test_trees_say_what_lightgbm_says_and_why() -> None:
     assert np.array_equal(shapley.adds(fresh[7:8])[0], shapley.adds(fresh[:40])[7])
 
 
-def test_paths_that_are_too_long_to_be_explained_are_refused() -> None:
-    values = np.random.default_rng(6).normal(size=(4000, 30))
-    settings = {"objective": "binary", "verbose": -1, "num_leaves": 1000, "min_data_in_leaf": 1, "num_threads": 1}
-    trained = lightgbm.train(settings, lightgbm.Dataset(values, (values**3).sum(axis=1) > 0), 30)
-    with pytest.raises(ValueError, match="less deep"):
-        Shapley.of(Trees.of(fit._boosted(trained.dump_model()), "boosted"))
-
-
 def test_the_flat_forest_is_scikit_learns() -> None:
     from sklearn.ensemble import IsolationForest
 

@@ -6,10 +6,12 @@ import math
 from typing import Any
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.fraud.features import FEATURES
+from models.fraud.shapley import Shapley
 from models.fraud.trees import ALIKE, PATTERNS, Trees
 from tests.fraud import arrays, grown
 
@@ -66,3 +68,11 @@ def test_patterns_are_forgotten_again() -> None:
         row = np.where(np.arange(len(FEATURES)) % (which + 2) == 0, math.nan, 0.5)
         assert TREES.leaves(np.repeat(row[None], ALIKE, axis=0)).tolist() == [walked(row)] * ALIKE
     assert len(TREES._patterns) <= PATTERNS
+
+
+def test_paths_that_are_too_long_to_be_explained_are_refused() -> None:
+    node: Any = 1.0
+    for feature in FEATURES[:24]:
+        node = (feature, 0.5, 0.0, node)
+    with pytest.raises(ValueError, match="less deep"):
+        Shapley.of(Trees.of(arrays("t", [node]), "t"))

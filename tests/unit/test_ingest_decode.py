@@ -94,6 +94,7 @@ def test_transfers_and_what_only_looks_like_one() -> None:
     assert (transfer["token_in"], transfer["amount_in"], transfer["amount_in_raw"]) == (USDC, "1.5", "1500000")
     assert (transfer["from_address"], transfer["to_address"]) == (ALICE, BOB.lower())
     nft = event(log(USDC, "Transfer(address,address,uint256)", [ALICE, BOB, 9], []))
+    assert "amount_in" not in nft, "a collection has no decimals"
     assert (nft["protocol"], nft["token_in"], nft["token_id"], nft["amount_in_raw"]) == ("erc721", USDC, "9", "1")
     assert (nft["from_address"], nft["to_address"]) == (ALICE, BOB.lower())
     unindexed = log(USDC, "Transfer(address,address,uint256)", [], [ALICE, BOB, 9])
