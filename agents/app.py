@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import faulthandler
-import gc
 import importlib
 import io
 import logging
@@ -23,6 +22,7 @@ from agents.agent import Agent, Partitioned
 from agents.consume import ConsumeFeed
 from agents.labels import labelling
 from agents.lists import listing
+from agents.parsing import shared
 from agents.pulse import Pulse
 from agents.releases import serving
 from agents.runtime import Outlet
@@ -30,6 +30,7 @@ from agents.stream import attach
 from agents.watch import watching
 from base import tracing
 from base.exits import EXIT_FAILING, GRACE_S, end_now, end_within
+from base.garbage import collect_rarely
 from base.logs import log_name, setup_logging
 from base.settings import Settings, chosen, get_settings
 from base.version import version
@@ -41,8 +42,6 @@ log = logging.getLogger("soba.worker")
 
 READ_AHEAD = 16
 """Messages that Faust holds ready for a stream: few, as each may be a whole block, yet enough to make a batch worth its writes."""
-COLLECT = (500_000, 20, 100)
-"""Thresholds of Python's garbage collector: a batch of blocks makes and drops some 200,000 objects."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,9 +175,10 @@ def build(worker: Worker, settings: Settings) -> Any:
     for made in (serving, listing, watching, labelling):
         if (service := made(agents, settings, outlet)) is not None:
             app.service(service)
+    parsers = shared([agent for agent in agents if _streamed(agent)])
     for agent in agents:
         if _streamed(agent):
-            threads.append(attach(app, agent, outlet))
+            threads.append(attach(app, agent, outlet, parsers[agent.name]))
         else:
             app.service(ConsumeFeed(worker.app_id, agent, settings, outlet))
     app.service(Pulse(worker.service, worker.app_id, worker.port, settings, activity, app))
@@ -210,10 +210,7 @@ def run(name: str) -> None:
         logging.getLogger(noisy).setLevel(logging.WARNING)
     mode.loop.use("uvloop")
     process = _Process(build(worker, settings))
-    # A batch makes and drops events by the thousand, none of them in a cycle: looking through them every 700 objects, as Python
-    # does by default, took a quarter of validate's time. What stands now stays for good and is not looked through at all.
-    gc.freeze()
-    gc.set_threshold(*COLLECT)
+    collect_rarely()
     code = EXIT_FAILING
     try:
         process.execute_from_commandline()

@@ -19,7 +19,8 @@ from agents.validate import MOST_FAULTS
 from base.wording import distinct, wording
 from models.chain import gas
 from models.fraud import requests
-from models.fraud.assess import Case, Known, assess
+from models.fraud.assess import Case, assess
+from models.fraud.judging import Known
 from models.fraud.lists import Lists
 from models.fraud.scorer import FRAUD
 from models.fraud.wallet import current

@@ -51,7 +51,7 @@ def counted(
     places: dict[str, list[int]] = {}
     newest: dict[str, Record] = {}
     for key, record, place in judged:
-        if not sampled(key):
+        if not sampled(key) or record.value.timestamp is None:
             continue
         day = _day(record)
         if day <= (days[key] if key in days else _last_day(rows.get((PROFILES, key)))):

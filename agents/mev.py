@@ -68,12 +68,12 @@ def _output(key: str, finding: Finding, record: Record) -> Output:
 
 
 def _pointers(key: str, block: Block, findings: Sequence[Finding]) -> tuple[Pointer, ...]:
-    """Where the row is looked up: by chain, by each transaction, by attackers, by pool; nowhere but by its key if empty."""
+    """Where the row is looked up: by chain, transaction, whoever had a part, and pool; nowhere but by its key if empty."""
     if not findings:
         return ()
     chain, number = block.chain_id, block.number
     hashes = {hash for one in findings for hash in one.named()}
-    addresses = {address for one in findings for address in one.attackers}
+    addresses = {address for one in findings for address in one.parties()}
     pools = {pool for one in findings for pool in one.pools}
     return (
         Pointer(MEV_BY_CHAIN, str(chain), number),

@@ -24,13 +24,14 @@ from typing import Any, NoReturn, TypeVar, cast
 
 import redis
 from confluent_kafka import KafkaError, KafkaException, Producer
-from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic import BaseModel, ValidationError
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from agents import spans, telling
 from agents.activity import Activity
 from agents.agent import Agent, DeadLetter, Output, Record, Result, RowName, Rows
+from agents.parsing import Parse, alone
 from agents.trouble import NotTaken, Troubles, explained
 from base import metrics, tracing
 from base.exits import EXIT_DEAD_LETTERS, EXIT_FAILING, end_now
@@ -252,10 +253,10 @@ class Outlet:
 class Runner:
     """Does the batches of one stateless agent, one at a time."""
 
-    def __init__(self, agent: Agent, outlet: Outlet) -> None:
+    def __init__(self, agent: Agent, outlet: Outlet, parse: Parse | None = None) -> None:
         self.agent = agent
         self._outlet = outlet
-        self._schema: TypeAdapter[Any] = TypeAdapter(agent.topic.schema)
+        self._value = parse or alone(agent.topic.schema)
         self._own = frozenset(table.name for table in agent.own)
         self._cache: OrderedDict[RowName, BaseModel | None] = OrderedDict()
         self._limit = DeadLetterLimit()
@@ -294,7 +295,7 @@ class Runner:
         batch, letters = [], []
         for record in raw:
             try:
-                value = self._schema.validate_json(record.raw)
+                value = self._value(record)
             except ValidationError as error:
                 first = error.errors(include_url=False)[0]
                 told = wording(first)

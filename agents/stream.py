@@ -17,6 +17,7 @@ from typing import Any
 
 from agents import telling
 from agents.agent import Agent, Record
+from agents.parsing import Parse
 from agents.runtime import Outlet, Runner, Stopped, leave
 from base.exits import EXIT_FAILING
 
@@ -27,9 +28,9 @@ BATCH_BYTES = 16 * 1024 * 1024
 """Parsed, a value takes about six times as much: a batch ends with the record that reaches this."""
 
 
-def attach(app: Any, agent: Agent, outlet: Outlet) -> ThreadPoolExecutor:
+def attach(app: Any, agent: Agent, outlet: Outlet, parse: Parse) -> ThreadPoolExecutor:
     """Make `agent` an agent of the Faust `app`; return the thread its batches run in."""
-    runner = Runner(agent, outlet)
+    runner = Runner(agent, outlet, parse)
     thread = ThreadPoolExecutor(1, thread_name_prefix=agent.name)
     topic = app.topic(agent.topic.name, value_type=bytes, key_type=bytes, value_serializer="raw", key_serializer="raw")
 

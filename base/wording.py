@@ -74,8 +74,11 @@ FORMS = {
     r"^0x[0-9a-fA-F]{64}$": "a hash: 0x and 64 hex digits",
     r"^0x([0-9a-fA-F]{8})?$": "a selector: 0x and 8 hex digits, or 0x alone",
     r"^0x([0-9a-fA-F]{40}|[0-9a-fA-F]{64})$": "a pool: 0x and 40 hex digits (its address) or 64 (its id)",
-    r"^0x[0-9a-fA-F]{1,64}$": 'a hex quantity such as "0x10"',
-    r"^0x([0-9a-fA-F]{2})*$": 'whole bytes as hex, such as "0x00ff"',
+    r"^0x[0-9a-f]{40}$": "an address: 0x and 40 hex digits",
+    r"^0x[0-9a-f]{64}$": "a hash: 0x and 64 hex digits",
+    r"^0x[0-9a-f]{1,64}$": 'a hex quantity such as "0x10"',
+    r"^0x0*([0-7]?[0-9a-f]{15}|[0-9a-f]{1,14})$": 'a hex quantity below 2^63, such as "0x10"',
+    r"^0x([0-9a-f]{2})*$": 'whole bytes as hex, such as "0x00ff"',
     r"^\S+$": "text without spaces",
     r"^-?[0-9]{1,78}(\.[0-9]{1,78})?([eE][-+]?[0-9]{1,2})?$": 'a decimal number in token units, such as "1.5"',
     r"^[a-z][a-z0-9._-]{0,63}$": "a name of at most 64 of a-z 0-9 . _ -, a letter first",
@@ -83,7 +86,7 @@ FORMS = {
     r"^[0-9a-f]{64}$": "a sha256: 64 hex digits in lower case",
     r"^-?[0-9]{1,78}$": 'an integer in base units, such as "1000000"',
 }
-"""The patterns of topics/schemas and ingest/raw.py in words."""
+"""The patterns of topics/schemas and ingest/parts.py in words."""
 
 UNITS = {"gas_price": "gwei", "gasPrice": "gwei"}
 """Fields whose decimal number is not in token units."""

@@ -29,7 +29,7 @@ from facade.keys import STORE
 from ingest.raw import Malformed
 from topics import clients
 from topics.headers import REQUEST_ID
-from topics.registry import CHAIN_EVENTS, MODEL_RELEASES, SWAP_REQUESTS
+from topics.registry import CHAIN_EVENTS, SWAP_REQUESTS, TOPICS
 
 app = typer.Typer()
 PACE_S = 0.5
@@ -178,9 +178,8 @@ def _note_whose(running: System, sent: int) -> None:
     if {"kafka", "redis"} & set(running.launcher.away):
         return
     try:
-        given = records.spans(
-            settings, dict.fromkeys((CHAIN_EVENTS.name, SWAP_REQUESTS.name, MODEL_RELEASES.name), settings.partitions)
-        )
+        topics = [topic.name for topic in TOPICS.values() if {"operators", "any producer"} & {*topic.writers}]
+        given = records.spans(settings, dict.fromkeys(topics, settings.partitions))
         with Redis.from_url(settings.redis_url) as redis:
             keys = redis.exists(STORE)
     except (KafkaException, RedisError):

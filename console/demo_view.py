@@ -16,7 +16,7 @@ from typing import Any, get_args
 from console.demo_watch import News, Refused, Tally
 from topics.registry import CHAIN_EVENTS
 from topics.schemas.alerts import Alert
-from topics.schemas.mev import Finding
+from topics.schemas.mev import Finding, Kind
 from topics.schemas.risk import Assessment
 from topics.schemas.wallet import Level
 
@@ -108,7 +108,7 @@ class Screen:
         table.add_row("blocks", f"{len(tally.blocks)} of {len(tally.sample.blocks)} validated, {waiting} in work")
         table.add_row("events", f"{self.sent_events:,} sent, {tally.valid:,} valid, {rate:,.0f} a second")
         table.add_row("rejected", reasons(tally.rejected) or "none yet")
-        table.add_row("findings", f"{len(tally.found)} sandwiches")
+        table.add_row("findings", kinds(tally.found))
         table.add_row("alerts", str(len(tally.standing_alerts)))
         table.add_row("requests", f"{len(tally.assessed)} of {len(tally.sample.requests)} assessed: {levels(tally)}")
         if self.away:
@@ -122,6 +122,22 @@ def reasons(rejected: Counter[str]) -> str:
     """`7: amount_positive 1, ...`, empty where nothing was rejected."""
     parts = ", ".join(f"{reason} {count}" for reason, count in rejected.most_common())
     return f"{rejected.total():,}: {parts}" if parts else ""
+
+
+PLURALS: dict[Kind, str] = {
+    "sandwich": "sandwiches",
+    "liquidation": "liquidations",
+    "jit": "JIT",
+    "arbitrage": "arbitrages",
+    "backrun": "back-runs",
+    "frontrun": "front-runs",
+}
+
+
+def kinds(found: list[Finding]) -> str:
+    """`18 sandwiches, 12 liquidations`: what was found, by kind."""
+    counts = Counter(one.kind for one in found)
+    return ", ".join(f"{counts[kind]} {name}" for kind, name in PLURALS.items() if counts[kind]) or "none yet"
 
 
 def levels(tally: Tally) -> str:
@@ -173,7 +189,7 @@ def summary(screen: Screen, http: str, keyed: bool, first_finding_s: tuple[float
         ("valid", f"{tally.valid:,}"),
         ("rejected", reasons(tally.rejected) or "0"),
         ("blocks", f"{len(tally.blocks)}"),
-        ("findings", f"{len(found)} sandwiches"),
+        ("findings", kinds(found)),
     ]  # fmt: skip
     room = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
     # The long list first: what scrolls away is what can be looked up.

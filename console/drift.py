@@ -57,7 +57,7 @@ def drift(
         print(f"{model.id}: {wallets:,} wallets counted{between}; one in 64 is, once a day")
         if wallets < ENOUGH:
             print(f"too few to tell anything: {ENOUGH} are needed")
-        if rows:
+        else:
             table(shifts, SOME, MUCH)
     raise typer.Exit(int(much))
 

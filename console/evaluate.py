@@ -53,6 +53,22 @@ def mev(
 
 
 @app.command()
+def drift(
+    data: Annotated[Path, typer.Option(help="A folder with the labelled history (docs/models/fraud.md).")],
+    quarters: Annotated[int, typer.Option(min=1, help="How many of the newest are compared with those before.")] = 4,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line.")] = False,
+) -> None:
+    """How far the newest quarters of labelled history are from those before, as the fraud models see them."""
+    from console import evaluate_drift, evaluate_fraud, fraud_data
+
+    with Console(stderr=True).status("reading") as status:
+        history, labels = fraud_data.read(data, status.update)
+        status.update("replaying")
+        judged = evaluate_fraud.judge(history, labels, evaluate_fraud.judges(past=False))
+    raise typer.Exit(show(evaluate_drift.figures(judged, quarters), json))
+
+
+@app.command()
 def fraud(
     data: Annotated[Path, typer.Option(help="A folder with the labelled history (docs/models/fraud.md).")],
     out: Annotated[Path | None, typer.Option(help="Write the scores there: address, quarter, n_tx, score.")] = None,
@@ -64,11 +80,12 @@ def fraud(
     with Console(stderr=True).status("reading") as status:
         history, labels = fraud_data.read(data, status.update)
         status.update("replaying")
-        judged = evaluate_fraud.judge(history, labels, evaluate_fraud.judges(past=False))
+        by = evaluate_fraud.judges(past=False)
+        judged = evaluate_fraud.judge(history, labels, by)
         if out is not None:
             evaluate_fraud.write(judged, out)
         figures = evaluate_fraud.figures(history, labels, judged, status.update)
-        figures += evaluate_rules.figures(history, labels, judged)
+        figures += evaluate_rules.figures(history, labels, judged, by)
         if (table := data / "kaggle_accounts.csv").exists():
             figures.append(evaluate_fraud.table(table))
     raise typer.Exit(show(figures, json))

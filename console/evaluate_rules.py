@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from statistics import median
+from zlib import crc32
 
 import numpy as np
+from numpy.typing import NDArray
 
-from console.evaluate_fraud import ETHEREUM, Judged
+from console.evaluate_fraud import ETHEREUM, Judged, Judges
 from console.figures import Figure
 from models.chain.gas import DAY_S, ENOUGH
 from models.fraud import first_contact
@@ -23,30 +25,40 @@ from topics.schemas.wallet import LEVELS
 RULES = (
     "fast_drain", "many_to_one", "round_values", "wash", "new_wallet_large_amount", "exposed_to_listed", "paid_listed"
 )  # fmt: skip
+EXPOSED = "exposed_to_listed"
+UNSEEN = -1
 SIDES: tuple[tuple[str, Side], ...] = (("sender", OUT), ("receiver", IN))
 
 
-def figures(history: Sequence[Told], labels: Mapping[str, Label], judged: Judged) -> list[Figure]:
+def figures(history: Sequence[Told], labels: Mapping[str, Label], judged: Judged, by: Judges) -> list[Figure]:
     """Shares in percent: of ordinary account-quarters, and beside them of fraud."""
-    rows = [*_rules(judged), _gas(history, labels), *_first_contacts(judged, labels)]
-    return [Figure(name, round(100 * value, 3), "%", beside) for name, value, beside in rows]
+    medium = float(by.serving.cuts[0])
+    rows = [*_rules(judged, medium), _gas(history, labels), *_first_contacts(judged, labels, by)]
+    shares = [Figure(name, round(100 * value, 3), "%", beside) for name, value, beside in rows]
+    return [*shares, *_of_one_move(judged)]
 
 
 Row = tuple[str, float, str]
 
 
-def _rules(judged: Judged) -> Iterator[Row]:
+def _rules(judged: Judged, medium: float) -> Iterator[Row]:
     ordinary, fraud = Counter[str](), Counter[str]()
-    for profile, is_fraud in zip(judged.profiles, judged.fraud, strict=True):
+    for profile, is_fraud, probability in zip(judged.profiles, judged.fraud, judged.probability, strict=True):
         told = of_wallet(profile, ETHEREUM)
-        codes = {alert.code for alert in told} | {"raised" for alert in told if alert.severity != LEVELS[0]}
+        codes = {alert.code for alert in told}
+        if raising := {alert.code for alert in told if alert.severity != LEVELS[0]}:
+            codes |= {_RAISED} | ({_FOUND_LOW} if probability < medium else set())
+            codes |= {_BY_HABIT} if probability < medium and EXPOSED not in raising else set()
         (fraud if is_fraud else ordinary).update(codes)
     many, frauds = int((~judged.fraud).sum()), int(judged.fraud.sum())
-    for code, name in (*((code, f"ordinary accounts named: {code}") for code in RULES), ("raised", _RAISED)):
+    for code in (*RULES, _RAISED, _FOUND_LOW, _BY_HABIT):
+        name = f"ordinary accounts named: {code}" if code in RULES else code
         yield name, ordinary[code] / max(many, 1), f"of fraud {fraud[code] / max(frauds, 1):.2%}"
 
 
 _RAISED = "ordinary accounts that rules raise to medium or more"
+_FOUND_LOW = "... of those that the model finds low"
+_BY_HABIT = "... and that no dealing with a listed address raises"
 
 
 def _gas(history: Sequence[Told], labels: Mapping[str, Label]) -> Row:
@@ -69,19 +81,31 @@ def _gas(history: Sequence[Told], labels: Mapping[str, Label]) -> Row:
     return "ordinary transactions named: gas_price", share[False], f"of fraud {share[True]:.2%}"
 
 
-def _first_contacts(judged: Judged, labels: Mapping[str, Label]) -> Iterator[Row]:
-    """First contacts that reach a level by the cuts of the other folds."""
-    folds = np.array([fold_of(labels[unit.account].group) for unit in judged.units])
+def _first_contacts(judged: Judged, labels: Mapping[str, Label], by: Judges) -> Iterator[Row]:
+    """First contacts that reach a level by the cuts of the model that serves; of its own training accounts, of the other folds."""
+    groups = [labels[unit.account].group for unit in judged.units]
+    folds = np.array([fold_of(group) if crc32(group.encode()) in by.trained_on else UNSEEN for group in groups])
     for name, side in SIDES:
         asked = judged.asked[side]
         there = ~np.isnan(asked)
-        reached = np.zeros((len(asked), len(first_contact.BUDGETS)), bool)
+        reached = asked[:, None] >= by.serving.first_cuts[side]
         for fold in range(FOLDS):
-            others = there & ~judged.fraud & (folds != fold)
+            others = there & ~judged.fraud & (folds != fold) & (folds != UNSEEN)
             mine = there & (folds == fold)
             if others.any():
                 reached[mine] = asked[mine, None] >= first_contact.cuts(asked[others])
         for place, level in enumerate(LEVELS[1:]):
-            shares = [float(reached[there & (judged.fraud == fraud), place].mean()) for fraud in (False, True)]
+            shares = [_share(reached[there & (judged.fraud == fraud), place]) for fraud in (False, True)]
             yield f"ordinary {name}s on first contact, {level}", shares[0], f"of fraud {shares[1]:.2%}"
-        yield f"{name}s on first contact, AUC", auc(judged.fraud[there], asked[there]) / 100, ""
+
+
+def _share(reached: NDArray[np.bool_]) -> float:
+    return float(reached.mean()) if len(reached) else float("nan")
+
+
+def _of_one_move(judged: Judged) -> Iterator[Figure]:
+    for name, side in SIDES:
+        there = ~np.isnan(judged.asked[side])
+        yield Figure(
+            f"{name}s on first contact, AUC", round(auc(judged.fraud[there], judged.asked[side][there]), 4), ""
+        )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import typer
 
+from console.ingest_files import files
 from console.ingest_node import node
 
 app = typer.Typer(no_args_is_help=True)
@@ -15,3 +16,4 @@ def _ingest() -> None:
 
 
 app.command()(node)
+app.command()(files)

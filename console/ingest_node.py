@@ -16,6 +16,7 @@ import typer
 from prometheus_client import start_http_server
 
 from base.exits import EXIT_FAILING, EXIT_MISFIT
+from base.garbage import collect_rarely
 from base.logs import setup_logging
 from base.settings import Settings
 from console import records
@@ -72,6 +73,7 @@ def node(
     settings, there = records.connected()
     records.known(CHAIN_EVENTS.name, there)
     _log(settings)
+    collect_rarely()
     try:
         asyncio.run(_follow(settings, rpc, ws, first, confirmations, chain_id, pending, timeout))
     except (WrongChain, NoAncestor, cursor.Unusable) as error:

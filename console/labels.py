@@ -82,7 +82,7 @@ def show(
         return
     _table(chosen[:count] if not addresses else chosen)
     if not addresses:
-        print(f"{len(chosen):,} labels")
+        print(f"{len(chosen):,} label{'' if len(chosen) == 1 else 's'}")
         _outcomes(chosen)
 
 

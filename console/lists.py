@@ -100,6 +100,11 @@ def show(
     entries, faults = _accepted(found)
     for fault in faults:
         print(fault, file=sys.stderr)
+    if name in NAMES:
+        print(
+            f"{name}: {Lists.public()[name]:,} addresses; it comes with Soba, models/fraud/lists/README.md says from where"
+        )
+        return
     if name is not None:
         chosen = [entry for entry in entries if entry.list == name]
         if not chosen:

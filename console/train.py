@@ -57,7 +57,10 @@ def fraud(
     from console import champion, models, refit
     from models.fraud.training import TooLittle, train
 
-    folder = out or get_settings().data_dir / "models"
+    now = datetime.now(UTC).replace(microsecond=0)
+    called = name or f"{now:%Y-%m-%d.%H%M}"
+    kept = get_settings().data_dir / "models"
+    folder = out or kept / called
     with _err.status("reading") as status:
 
         def say(text: str) -> None:
@@ -65,15 +68,15 @@ def fraud(
             _err.print(f"{datetime.now(UTC):%H:%M:%S} {text}", style="dim", highlight=False)
 
         moves, known = refit.gather(data, labels, history, say)
-        now = datetime.now(UTC).replace(microsecond=0)
         try:
-            trained = train(moves, known, name or f"{now:%Y-%m-%d.%H%M}", f"soba {version()}", now, say)
+            trained = train(moves, known, called, f"soba {version()}", now, say)
         except TooLittle as error:
             raise LocalError(f"no model can be made: {error}") from error
-        made = trained.releases["fraud"]
         if release:
             say("the model that serves, on the same accounts")
-            made = trained.releases["fraud"] = refit.beside(made, champion.serving(), [folder, SHIPPED], moves, known)
+            serves = champion.serving()
+            folders = [kept / serves.manifest.version, folder, SHIPPED]
+            trained.releases["fraud"] = refit.beside(trained.releases["fraud"], serves, folders, moves, known)
     (folder / "unseen").mkdir(parents=True, exist_ok=True)
     for told, one in trained.releases.items():
         file = folder / "fraud.release" if told == "fraud" else folder / "unseen" / f"{told}.release"
@@ -82,9 +85,11 @@ def fraud(
     figures = [Figure(metric, round(value, 4), "") for metric, value in trained.figures.items()]
     for detector, told_of in trained.ablation.items():
         figures += [Figure(f"{detector} alone: {metric}", round(value, 4), "") for metric, value in told_of.items()]
-    code = show(figures, json)
-    if release:
-        models.release(folder / "fraud.release")
+    try:
+        if release:
+            models.release(folder / "fraud.release")
+    finally:
+        code = show(figures, json)
     raise typer.Exit(code)
 
 

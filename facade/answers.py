@@ -7,12 +7,13 @@ from typing import Any, Generic, Literal, TypeVar
 from pydantic import AwareDatetime, BaseModel, ConfigDict
 
 from base.health import Status
+from topics.schemas import wallet
 from topics.schemas.alerts import Alert
 from topics.schemas.mev import Finding
 from topics.schemas.mev_question import MevAnswer
 from topics.schemas.requests import Fault
 from topics.schemas.risk import Assessment
-from topics.schemas.wallet import Level
+from topics.schemas.wallet import Exposure, Level
 
 D = TypeVar("D")
 
@@ -184,6 +185,10 @@ class WalletProfile(Form):
     anomaly: float | None = None
     """How unusual it is among ordinary wallets, as a rank: no probability."""
     model: str | None = None
+    alerts: list[wallet.Warned]
+    """What lists and named rules say of it; one from `medium` up raises the level to its own."""
+    exposure: Exposure | None = None
+    """What it dealt with listed addresses, counted as the lists were at the time of each move."""
 
 
 class WalletRisk(Form):

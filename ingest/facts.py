@@ -29,13 +29,14 @@ Decimals = Annotated[int, Field(ge=0, le=77)]
 class PoolFacts(BaseModel):
     """What is known of a pool or market beforehand; null where nobody could tell."""
 
-    protocol: str
+    protocol: Annotated[str, Field(max_length=59)]
+    """Names on the wire have up to 64 characters, `_fork` included."""
     token0: Address | None = None
     token1: Address | None = None
     """Of a pool of two. A lending market has its loan token as `token0`, its collateral (Morpho) as `token1`."""
-    tokens: list[Address] = []
+    tokens: tuple[Address, ...] = ()
     """Curve: coins by their number."""
-    underlying: list[Address] = []
+    underlying: tuple[Address, ...] = ()
     """Curve: what TokenExchangeUnderlying numbers."""
 
 

@@ -9,20 +9,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from ingest.deployments import PairFamily, Pool, resolve
-from ingest.facts import Facts, Family, Wanted
-from ingest.raw import Log
+from ingest.facts import Facts, Family, PoolFacts, Wanted
+from ingest.parts import Log
 
 TRANSFER = "0xddf252ad1be2c89b69c2b068fc378daa952ba7f163c4a11628f55a4df523b3ef"
 
 
-@dataclass(frozen=True, slots=True)
-class Moved:
-    """One ERC-20 transfer, addresses lower case, in base units."""
-
-    token: str
-    source: str
-    target: str
-    amount: int
+Moved = tuple[str, str, str, str]
+"""One ERC-20 transfer: token, from whom, to whom, and the amount as its word of hex."""
 
 
 @dataclass(slots=True)
@@ -56,6 +50,8 @@ class Pools:
         else:
             self._read_transfers()
             pool = resolve(self.chain_id, address, family, frozenset(self._touching.get(address, ())))
+            if pool is not None:  # proven, for later blocks too
+                self.facts.pools[address] = PoolFacts(protocol=pool.protocol, token0=pool.token0, token1=pool.token1)
         if pool is not None:
             self._found[address] = pool
         else:
@@ -79,33 +75,30 @@ class Pools:
 
     def sold(self, log: Log, address: str, amount: int) -> str | None:
         """The one token of which the log's transaction moved exactly `amount` to `address`; None where none or several."""
-        moved = self._read_transfers().get(log.transaction_hash.lower(), ())
-        found = {one.token for one in moved if one.target == address and one.amount == amount}
+        moved = self._read_transfers().get(log.transaction_hash, ())
+        found = {token for token, _, target, word in moved if target == address and int(word, 16) == amount}
         return found.pop() if len(found) == 1 else None
 
     def bought(self, log: Log, address: str, amount: int) -> str | None:
         """The same of what it moved from `address`."""
-        moved = self._read_transfers().get(log.transaction_hash.lower(), ())
-        found = {one.token for one in moved if one.source == address and one.amount == amount}
+        moved = self._read_transfers().get(log.transaction_hash, ())
+        found = {token for token, source, _, word in moved if source == address and int(word, 16) == amount}
         return found.pop() if len(found) == 1 else None
 
     def touching(self, log: Log, address: str) -> frozenset[str]:
         """The tokens that the log's transaction moved to or from `address`."""
-        moved = self._read_transfers().get(log.transaction_hash.lower(), ())
-        return frozenset(one.token for one in moved if address in (one.source, one.target))
+        moved = self._read_transfers().get(log.transaction_hash, ())
+        return frozenset(token for token, *parties, _ in moved if address in parties)
 
     def _read_transfers(self) -> dict[str, list[Moved]]:
+        """The block's transfers by transaction; also notes which tokens touched which address."""
         if self._moved is None:
             self._moved = {}
             for log in self.logs:
-                if len(log.topics) == 3 and log.topics[0].lower() == TRANSFER and len(log.data) >= 66:
-                    one = Moved(
-                        log.address.lower(),
-                        "0x" + log.topics[1][26:].lower(),
-                        "0x" + log.topics[2][26:].lower(),
-                        int(log.data[2:66], 16),
-                    )
-                    self._moved.setdefault(log.transaction_hash.lower(), []).append(one)
-                    self._touching.setdefault(one.source, set()).add(one.token)
-                    self._touching.setdefault(one.target, set()).add(one.token)
+                topics = log.topics
+                if len(topics) == 3 and topics[0] == TRANSFER and len(log.data) == 66:
+                    token, source, target = log.address, "0x" + topics[1][26:], "0x" + topics[2][26:]
+                    self._moved.setdefault(log.transaction_hash, []).append((token, source, target, log.data))
+                    self._touching.setdefault(source, set()).add(token)
+                    self._touching.setdefault(target, set()).add(token)
         return self._moved

@@ -6,6 +6,7 @@ from topics.schemas.native import ZERO
 
 DECIMALS: dict[int, dict[str, int]] = {
     1: {
+        ZERO: 18,
         "0xc02aaa39b223fe8d0a0e5c4f27ead9083c756cc2": 18,  # WETH
         "0xa0b86991c6218b36c1d19d4a2e9eb0ce3606eb48": 6,  # USDC
         "0xdac17f958d2ee523a2206206994597c13d831ec7": 6,  # USDT
@@ -37,14 +38,15 @@ DECIMALS: dict[int, dict[str, int]] = {
 }
 """chain id → token, lower case → decimals."""
 NATIVE_DECIMALS = {ZERO: 18}
-"""Of the native coin of every EVM chain."""
+"""Of a chain without well-known tokens."""
 
 
-def units(raw: int, decimals: int) -> str:
-    """`raw` base units as an exact decimal string: `units(1500000, 6) == "1.5"`."""
+def units(raw: str, decimals: int) -> str:
+    """`raw` base units as an exact decimal string: `units("1500000", 6) == "1.5"`."""
     if decimals == 0:
-        return str(raw)
-    sign, digits = ("-", str(-raw)) if raw < 0 else ("", str(raw))
-    digits = digits.rjust(decimals + 1, "0")
+        return raw
+    if raw[0] == "-":
+        return "-" + units(raw[1:], decimals)
+    digits = raw.rjust(decimals + 1, "0")
     fraction = digits[-decimals:].rstrip("0")
-    return f"{sign}{digits[:-decimals]}" + (f".{fraction}" if fraction else "")
+    return f"{digits[:-decimals]}.{fraction}" if fraction else digits[:-decimals]

@@ -12,6 +12,7 @@ from typing import Literal
 
 from topics.schemas.alerts import RISK, Alert
 from topics.schemas.mev import Finding, TokenAmount
+from topics.schemas.native import COINS, WRAPPERS, ZERO
 from topics.schemas.risk import Assessment
 
 Severity = Literal["info", "low", "medium", "high", "critical"]
@@ -32,7 +33,8 @@ class Quote:
 
 
 QUOTES: dict[tuple[int, str], Quote] = {
-    (1, "0xc02aaa39b223fe8d0a0e5c4f27ead9083c756cc2"): Quote("WETH", 18, 10**17),
+    (1, WRAPPERS[1]): Quote("WETH", 18, 10**17),
+    **dict.fromkeys(((1, coin) for coin in COINS), Quote("ETH", 18, 10**17)),
     (1, "0xa0b86991c6218b36c1d19d4a2e9eb0ce3606eb48"): Quote("USDC", 6, 200 * 10**6),
     (1, "0xdac17f958d2ee523a2206206994597c13d831ec7"): Quote("USDT", 6, 200 * 10**6),
     (1, "0x6b175474e89094c44da98b954eedeac495271d0f"): Quote("DAI", 18, 200 * 10**18),
@@ -186,8 +188,13 @@ def from_assessment(one: Assessment) -> Alert:
 
 
 def severity(finding: Finding) -> Severity:
-    """By the largest gain in a quote token (low where none is known), one level more for `MANY_VICTIMS`."""
-    level = max((_level(finding.chain_id, one) for one in finding.profit), default=0)
+    """By what the gain is worth, else by the largest gain in a quote token (low where none is known).
+
+    One level more for `MANY_VICTIMS`.
+    """
+    worth = _worth(finding)
+    gains = finding.profit if worth is None else [worth]
+    level = max((_level(finding.chain_id, one) for one in gains), default=0)
     if len(finding.victims) >= MANY_VICTIMS:
         level += 1
     return LEVELS[min(level, len(LEVELS) - 1)]
@@ -200,11 +207,25 @@ def _level(chain_id: int, gain: TokenAmount) -> int:
     return sum(int(gain.amount_raw) >= quote.notable * factor for factor in (1, 10, 100))
 
 
+def _worth(finding: Finding) -> TokenAmount | None:
+    """The whole gain in the chain's native coin, by the prices of its block; None where a token of it has none there."""
+    if finding.profit_wei is None or (finding.chain_id, ZERO) not in QUOTES:
+        return None
+    return TokenAmount(token=ZERO, amount_raw=finding.profit_wei)
+
+
 def _quoted(finding: Finding, sign: int) -> list[str]:
-    """What was gained (1) or lost (-1) in quote tokens; base units of others say nothing to a reader."""
+    """What was gained (1) or lost (-1) in quote tokens; base units of others say nothing to a reader, what all is worth does."""
     quoted = [one for one in finding.profit if (finding.chain_id, one.token.lower()) in QUOTES]
-    signed = [one.model_copy(update={"amount_raw": str(sign * int(one.amount_raw))}) for one in quoted]
+    if not quoted and (worth := _worth(finding)) is not None:
+        told = _signed(worth, sign)
+        return [f"tokens worth {amount_text(finding.chain_id, told)}"] if int(told.amount_raw) > 0 else []
+    signed = [_signed(one, sign) for one in quoted]
     return [amount_text(finding.chain_id, one) for one in signed if int(one.amount_raw) > 0]
+
+
+def _signed(amount: TokenAmount, sign: int) -> TokenAmount:
+    return amount.model_copy(update={"amount_raw": str(sign * int(amount.amount_raw))})
 
 
 def amount_text(chain_id: int, amount: TokenAmount) -> str:

@@ -14,9 +14,10 @@ import orjson
 from agents import profiles
 from agents.activity import Activity
 from agents.agent import Record
-from agents.app import COLLECT, READ_AHEAD
+from agents.app import READ_AHEAD
 from agents.releases import shipped
 from agents.runtime import Outlet, Runner
+from base.garbage import collect_rarely
 from base.settings import ROOT
 from console.bench.stage import Stage, say
 from console.figures import Figure
@@ -51,8 +52,7 @@ def _on(place: Stage) -> Iterator[None]:
     before, thresholds = os.sched_getaffinity(0) if place.own else set(), gc.get_threshold()
     if place.own:
         os.sched_setaffinity(0, {place.own[0]})
-    gc.freeze()
-    gc.set_threshold(*COLLECT)
+    collect_rarely()
     try:
         yield
     finally:

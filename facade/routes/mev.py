@@ -63,7 +63,7 @@ class Filters(Listing):
     """Filters of the latest findings; together they narrow."""
 
     kind: Annotated[Kind | None, Field(description="Only findings of this kind")] = None
-    address: Annotated[Address | None, Field(description="An attacker, in any case")] = None
+    address: Annotated[Address | None, Field(description="An attacker, a victim or a borrower, in any case")] = None
     pool: Annotated[PoolId | None, Field(description="A pool's address or id, in any case")] = None
     since: Annotated[Moment | None, Field(description="Blocks from this time on: RFC 3339 or unix")] = None
 
@@ -165,7 +165,7 @@ def _standing(row: MevRow) -> list[Finding]:
 def _fits(finding: Finding, told: Filters) -> bool:
     return (
         (told.kind is None or finding.kind == told.kind)
-        and (told.address is None or told.address in finding.attackers)
+        and (told.address is None or told.address in finding.parties())
         and (told.pool is None or told.pool in finding.pools)
         and is_since(finding.block_timestamp, told.since)
     )

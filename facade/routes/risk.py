@@ -122,7 +122,9 @@ async def _assessments(here: Context, index: Index, key: str) -> list[Assessment
 def _profile(row: ProfileRow | None) -> dict[str, Any] | None:
     if row is None:
         return None
-    told = row.model_dump(mode="json", include={"moves", "probability", "anomaly", "model"}, exclude_none=True)
+    told = row.model_dump(
+        mode="json", include={"moves", "probability", "anomaly", "model", "alerts", "exposure"}, exclude_none=True
+    )
     return {**told, "block_number": row.number, "risk_level": row.level}
 
 

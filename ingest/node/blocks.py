@@ -8,9 +8,6 @@ from typing import Any
 
 from ingest.node.rpc import Behind, Call, Endpoint, NodeError, Refused
 
-RECEIPTS_AT_ONCE = 100
-"""Receipts in a batch, of a node that gives them one by one only."""
-
 
 @dataclass(frozen=True, slots=True)
 class Raw:
@@ -104,27 +101,30 @@ async def _receipts(endpoint: Endpoint, blocks: list[dict[str, Any]]) -> list[An
             endpoint.block_receipts = False
         else:
             # What is refused otherwise is a block it does not know: some say so, others answer null.
-            given = (None if isinstance(one, Refused) else one for one in answers)
-            found.update(zip((block["hash"] for block in full), given, strict=True))
-    if not endpoint.block_receipts:
-        for block in full:
-            found[block["hash"]] = await _one_by_one(endpoint, block)
+            known = (None if isinstance(one, Refused) else one for one in answers)
+            found.update(zip((block["hash"] for block in full), known, strict=True))
+    for block in full:
+        # All, or those that it left out: some nodes forget what is not quite a transaction, such as Polygon's state syncs.
+        if isinstance(given := found[block["hash"]], list):
+            found[block["hash"]] = given + await _one_by_one(endpoint, block, given)
     return [found[block["hash"]] for block in blocks]
 
 
-async def _one_by_one(endpoint: Endpoint, block: dict[str, Any]) -> list[Any]:
-    hashes = [one["hash"] if isinstance(one, dict) else one for one in block["transactions"]]
-    calls = [Call("eth_getTransactionReceipt", [hash]) for hash in hashes]
-    receipts: list[Any] = []
-    for start in range(0, len(calls), RECEIPTS_AT_ONCE):
-        receipts += await endpoint.ask(calls[start : start + RECEIPTS_AT_ONCE])
-    return receipts
+async def _one_by_one(endpoint: Endpoint, block: dict[str, Any], given: list[Any]) -> list[Any]:
+    """The receipts that are not `given`."""
+    there = {one.get("transactionHash") for one in given if isinstance(one, dict)}
+    missing = [hash for hash in _hashes(block) if hash not in there]
+    return await endpoint.ask([Call("eth_getTransactionReceipt", [hash]) for hash in missing])
+
+
+def _hashes(block: dict[str, Any]) -> list[str]:
+    return [str(one["hash"] if isinstance(one, dict) else one) for one in block["transactions"]]
 
 
 def _complete(block: dict[str, Any], receipts: Any) -> bool:
     """Whether these are receipts of all of the block's transactions, and of this very block."""
     return (
         isinstance(receipts, list)
-        and len(receipts) == len(block["transactions"])
         and all(isinstance(one, dict) and one.get("blockHash") == block["hash"] for one in receipts)
+        and {one.get("transactionHash") for one in receipts}.issuperset(_hashes(block))
     )

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
-
-import orjson
 
 from ingest.decode import assemble
 from ingest.facts import Facts, Wanted
@@ -16,13 +14,12 @@ from ingest.node.cursor import Link
 from ingest.node.outlet import Record
 from ingest.node.rpc import Call, Endpoint, NodeError, Refused
 from ingest.protocols import learn, requests
-from ingest.raw import Malformed, parse
+from ingest.raw import Malformed, parse_value
 from topics.codecs import encode
 from topics.headers import CONTENT_TYPE
 from topics.registry import CHAIN_EVENTS
 from topics.schemas.chain import Block
 
-CALLS_AT_ONCE = 100
 T = TypeVar("T")
 
 
@@ -52,31 +49,30 @@ class Envelopes:
         Raises:
             NodeError: the block is not as JSON-RPC has it, or the node did not answer what it was asked.
         """
-        data = orjson.dumps({"block": raw.block, "receipts": raw.receipts, "chain_id": self.chain_id})
+        value = {"block": raw.block, "receipts": raw.receipts, "chain_id": self.chain_id}
         try:
-            parsed = replace(parse(data, f"block {raw.number}"), facts=self.facts)
+            parsed = replace(parse_value(value, f"block {raw.number}"), facts=self.facts)
             decoded = assemble(parsed, f"block {raw.number}")
             missing = [one for one in decoded.wanted if one not in self._asked]
             if missing and await self._learn(endpoint, missing):
                 decoded = assemble(parsed, f"block {raw.number}")
         except Malformed as error:
             raise NodeError(f"gave a block that cannot be read: {error}") from None
-        records = [_record(one) for one in pieces(decoded.block)]
+        records = [record_of(self.chain_id, value) for value in pieces(decoded.block)]
         link = Link(number=raw.number, hash=raw.hash, parent=raw.parent)
         return Ready(link, records, decoded.undecoded, sum(len(record.value) for record in records))
 
     def removal(self, link: Link) -> Record:
         """The envelope that takes a block back."""
-        return _record(
-            Block(
-                chain_id=self.chain_id,
-                number=link.number,
-                hash=link.hash,
-                parent_hash=link.parent,
-                status="removed",
-                events=[],
-            )
+        block = Block(
+            chain_id=self.chain_id,
+            number=link.number,
+            hash=link.hash,
+            parent_hash=link.parent,
+            status="removed",
+            events=[],
         )
+        return record_of(self.chain_id, encode(block))
 
     async def decimals(self, endpoint: Endpoint, tokens: Iterable[str]) -> None:
         """Learn these tokens' decimals, each once.
@@ -91,11 +87,8 @@ class Envelopes:
         """Ask for all of `wanted`; whether anything was learnt."""
         asked = [(one, requests(one)) for one in wanted]
         calls = [Call(request.method, request.params) for _, each in asked for request in each]
-        answers: list[object] = []
-        for start in range(0, len(calls), CALLS_AT_ONCE):
-            answers += await endpoint.ask(calls[start : start + CALLS_AT_ONCE])
         # A call that reverted is an answer: such a contract has no such function.
-        told = iter(None if isinstance(answer, Refused) else answer for answer in answers)
+        told = iter(None if isinstance(answer, Refused) else answer for answer in await endpoint.ask(calls))
         learnt = False
         for one, each in asked:
             learnt |= learn(self.facts, one, [next(told) for _ in each])
@@ -103,26 +96,30 @@ class Envelopes:
         return learnt
 
 
-def pieces(block: Block, limit: int = CHAIN_EVENTS.max_bytes) -> Iterator[Block]:
-    """`block` itself, or, where it is larger than `limit` bytes, the partial envelopes that together say the same."""
-    size = len(encode(block))
-    if size <= limit:
-        yield block
-        return
-    parts = size // (limit // 2) + 1
-    for part in range(parts):
-        yield block.model_copy(
-            update={
-                "status": "partial",
-                "transactions": _slice(block.transactions, part, parts),
-                "events": _slice(block.events, part, parts),
-            }
+def pieces(block: Block, limit: int = CHAIN_EVENTS.max_bytes) -> list[bytes]:
+    """`block` as it is sent; where that is larger than `limit` bytes, the partial envelopes that together say the same."""
+    whole = encode(block)
+    if len(whole) <= limit:
+        return [whole]
+    parts = len(whole) // (limit // 2) + 1
+    return [
+        encode(
+            block.model_copy(
+                update={
+                    "status": "partial",
+                    "transactions": _slice(block.transactions, part, parts),
+                    "events": _slice(block.events, part, parts),
+                }
+            )
         )
+        for part in range(parts)
+    ]
 
 
 def _slice(values: list[T], part: int, parts: int) -> list[T]:
     return values[len(values) * part // parts : len(values) * (part + 1) // parts]
 
 
-def _record(block: Block) -> Record:
-    return Record(CHAIN_EVENTS.name, str(block.chain_id).encode(), encode(block), [(CONTENT_TYPE, b"application/json")])
+def record_of(chain_id: int, envelope: bytes) -> Record:
+    """An envelope as chain.events takes it."""
+    return Record(CHAIN_EVENTS.name, str(chain_id).encode(), envelope, [(CONTENT_TYPE, b"application/json")])

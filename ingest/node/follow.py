@@ -16,7 +16,7 @@ from ingest.node.envelopes import Envelopes, Ready
 from ingest.node.heads import POLL_S, Heads
 from ingest.node.nodes import Nodes
 from ingest.node.outlet import Outlet
-from ingest.node.rpc import Endpoint, TooLarge
+from ingest.node.rpc import Endpoint
 
 log = logging.getLogger("soba.ingest")
 
@@ -54,7 +54,7 @@ class Follower:
         self._cursor, self._path = cursor, path
         self._confirmations = confirmations
         self._told = told
-        self._at_once, self._most = 8, MOST_AT_ONCE
+        self._at_once = 8
         self._target_number = -1
         self._sending: int | None = None
         """The number of the newest block of those that Kafka was handed and did not confirm yet."""
@@ -127,7 +127,7 @@ class Follower:
                 if size > LARGE:
                     self._at_once = max(1, self._at_once // 2)
                 elif size < SMALL and len(blocks) == count:
-                    self._at_once = min(self._most, max(self._at_once, count * 2))
+                    self._at_once = min(MOST_AT_ONCE, max(self._at_once, count * 2))
                 yield blocks
                 if len(blocks) < count:
                     return
@@ -137,18 +137,11 @@ class Follower:
             await asyncio.gather(*(read for _, read in reads), return_exceptions=True)
 
     async def _read(self, first: int, count: int) -> list[Ready]:
-        """Read and decode `count` blocks, fewer where the node has fewer, or where so many are too large for it."""
+        """Read and decode `count` blocks, fewer where the node has fewer."""
 
         async def work(endpoint: Endpoint) -> list[Ready]:
-            nonlocal count
-            while True:
-                try:
-                    raws = await read_blocks(endpoint, range(first, first + count))
-                    return [await self._envelopes.make(endpoint, raw) for raw in raws]
-                except TooLarge:
-                    if count == 1:
-                        raise
-                    count = self._at_once = self._most = max(1, count // 2)
+            raws = await read_blocks(endpoint, range(first, first + count))
+            return [await self._envelopes.make(endpoint, raw) for raw in raws]
 
         return await self._nodes.use(work)
 

@@ -64,7 +64,8 @@ class Heads:
                 raise
             # web3.py ends its loop with errors of its own, of websockets, and with those of answers that nobody waited for.
             except Exception as error:
-                log.warning("the websocket failed (%s: %s); opened again in %.1f s", type(error).__name__, error, wait)
+                said = str(error).replace(self._url, "its address")  # which may hold a key
+                log.warning("the websocket failed (%s: %s); opened again in %.1f s", type(error).__name__, said, wait)
             self._open = False
             self._news.set()
             await asyncio.sleep(wait)

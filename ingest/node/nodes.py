@@ -51,6 +51,8 @@ class Nodes:
                 self._rest(endpoint, told)
             elif isinstance(told, BaseException):
                 raise told
+            else:
+                self._compare(endpoint)
         if self._chain_id is None:
             await self.use(self._nothing)
         return self.chain_id
@@ -70,6 +72,7 @@ class Nodes:
             try:
                 if endpoint.chain_id is None:
                     await self._identify(endpoint)
+                    self._compare(endpoint)
                 done = await work(endpoint)
             except NodeError as error:
                 self._rest(endpoint, error)
@@ -95,7 +98,7 @@ class Nodes:
             await asyncio.sleep(min(endpoint.rests_until for endpoint in self.endpoints) - now)
 
     async def _identify(self, endpoint: Endpoint) -> None:
-        """Learn a node's chain id, and hold it against the others'."""
+        """Learn a node's chain id."""
         (told,) = await endpoint.ask([Call("eth_chainId", [])])
         if not isinstance(told, str):
             raise NodeError(f"answered {told} for its chain id" if isinstance(told, Refused) else "told no chain id")
@@ -103,6 +106,9 @@ class Nodes:
             endpoint.chain_id = int(told, 16)
         except ValueError:
             raise NodeError(f"answered {told[:40]!r} for its chain id") from None
+
+    def _compare(self, endpoint: Endpoint) -> None:
+        """Hold a node's chain id against the one that was named, else the first one that was learnt."""
         if self._chain_id is None:
             self._chain_id = endpoint.chain_id
         if endpoint.chain_id != self._chain_id:

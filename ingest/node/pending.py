@@ -16,12 +16,11 @@ from ingest.node.heads import Heads
 from ingest.node.nodes import Nodes
 from ingest.node.outlet import Outlet, Record
 from ingest.node.rpc import Call, Endpoint
-from ingest.raw import Data, Quantity
+from ingest.parts import Address, Data, Hash, Quantity, lowered
 from ingest.routers import Planned, planned
 from ingest.tokens import DECIMALS, units
 from topics.headers import CONTENT_TYPE, REQUEST_ID
 from topics.registry import SWAP_REQUESTS
-from topics.schemas.fields import Address, Hash
 from topics.schemas.risk import SwapRequest
 
 log = logging.getLogger("soba.ingest")
@@ -70,11 +69,11 @@ class Watch:
         found: list[tuple[Pending, list[Planned]]] = []
         for answer in answers:
             try:
-                one = Pending.model_validate(answer)
+                one = Pending.model_validate(lowered(answer))
             except ValidationError:  # in a block already, or dropped
                 metrics.INGEST_PENDING.labels("gone").inc()
                 continue
-            swaps = planned(one.input.lower(), int(one.value, 16)) if one.to else []
+            swaps = planned(one.input, int(one.value, 16)) if one.to else []
             metrics.INGEST_PENDING.labels("swap" if swaps else "other").inc()
             found.append((one, swaps))
         known = DECIMALS.get(self._envelopes.chain_id, {})
@@ -90,19 +89,19 @@ class Watch:
             if known is None:  # no amount can be told
                 continue
             request = SwapRequest(
-                tx_hash=one.hash.lower(),
-                from_address=one.from_.lower(),
-                to_address=one.to and one.to.lower(),
-                amount=units(swap.amount, known),
+                tx_hash=one.hash,
+                from_address=one.from_,
+                to_address=one.to,
+                amount=units(str(swap.amount), known),
                 token_pair=f"{swap.tokens[0]}/{swap.tokens[-1]}",
                 timestamp=int(time.time()),
-                gas_price=None if price is None else units(int(price, 16), GWEI_DECIMALS),
+                gas_price=None if price is None else units(str(int(price, 16)), GWEI_DECIMALS),
                 route_length=len(swap.tokens) - 1,
                 contract_interaction=True,
                 chain_id=self._envelopes.chain_id,
             )
             # The same whoever sees it, and however often: then it is assessed once.
-            id = f"pending:{self._envelopes.chain_id}:{one.hash.lower()}" + (f":{place}" if place else "")
+            id = f"pending:{self._envelopes.chain_id}:{one.hash}" + (f":{place}" if place else "")
             headers = [(CONTENT_TYPE, b"application/json"), (REQUEST_ID, id.encode())]
             value = request.model_dump_json(exclude_none=True).encode()
             yield Record(SWAP_REQUESTS.name, request.from_address.encode(), value, headers)

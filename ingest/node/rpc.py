@@ -6,6 +6,7 @@ web3.py formats each field of each answer, which takes 10 to 300 times as long a
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -14,6 +15,8 @@ from urllib.parse import urlsplit
 
 import aiohttp
 import orjson
+
+log = logging.getLogger("soba.ingest")
 
 TIMEOUT_S = 30.0
 RATE_CODES = frozenset({-32005, -32017, -32029, 429})
@@ -90,8 +93,8 @@ class Endpoint:
     timeout_s: float = TIMEOUT_S
     block_receipts: bool = True
     """Whether it knows eth_getBlockReceipts."""
-    batches: bool = True
-    """Whether it takes several calls at once."""
+    at_once: int = 100
+    """How many calls it takes in a batch, as far as is known."""
     chain_id: int | None = None
     """None while it was not asked."""
     failures: int = 0
@@ -111,11 +114,17 @@ class Endpoint:
         Raises:
             NodeError: no usable answer; `RateLimited` and `TooLarge` where it said so.
         """
-        if not calls:
-            return []
-        if not self.batches:
-            return [(await self._ask([call]))[0] for call in calls]
-        return await self._ask(calls)
+        answers: list[Any] = []
+        while len(answers) < len(calls):
+            some = calls[len(answers) : len(answers) + self.at_once]
+            try:
+                answers += await self._ask(some)
+            except TooLarge as error:
+                if len(some) == 1:
+                    raise
+                self.at_once = len(some) // 2
+                log.info("%s: %s; asked for %d at once from now on", self.name, error, self.at_once)
+        return answers
 
     async def _ask(self, calls: Sequence[Call]) -> list[Any]:
         requests = [
@@ -127,8 +136,7 @@ class Endpoint:
             if len(calls) > 1:  # an error about the batch as a whole
                 refused = _result(value)
                 if isinstance(refused, Refused) and re.search("batch", refused.message, re.I):
-                    self.batches = False
-                    return await self.ask(calls)
+                    raise TooLarge(refused.message)
                 raise NodeError(f"answered a batch with one object: {refused}")
             value = [value]
         if not isinstance(value, list):

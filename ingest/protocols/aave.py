@@ -7,8 +7,8 @@ V2 and V3 log the same event, so which one it is follows from the address of the
 from __future__ import annotations
 
 from ingest.facts import Family, Question, native
-from ingest.protocols.base import Context, Decoder, Fields, Undecoded, address, party, word, words
-from ingest.raw import Log
+from ingest.parts import Log
+from ingest.protocols.base import Context, Decoder, Fields, Undecoded, address, amount, party, words
 
 LENDING_POOLS = {
     "0x398ec7346dcd622edc5ae82352f02be94c62d119": "aave_v1",
@@ -38,7 +38,7 @@ def liquidation_v1(log: Log, context: Context) -> Fields | Undecoded:
 def _liquidation(log: Log, topics: list[str], length: int, liquidator: int) -> Fields | Undecoded:
     if len(topics) != 4 or words(log.data) != length:
         return Undecoded.BAD_LAYOUT
-    market = log.address.lower()
+    market = log.address
     return {
         "event_type": "liquidation",
         "protocol": LENDING_POOLS.get(market, "aave_fork"),
@@ -47,8 +47,8 @@ def _liquidation(log: Log, topics: list[str], length: int, liquidator: int) -> F
         "to_address": party(topics[3]),
         "token_in": native(party(topics[2])),
         "token_out": native(party(topics[1])),
-        "amount_in_raw": word(log.data, 0),
-        "amount_out_raw": word(log.data, 1),
+        "amount_in_raw": amount(log.data, 0),
+        "amount_out_raw": amount(log.data, 1),
     }
 
 

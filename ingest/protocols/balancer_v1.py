@@ -6,29 +6,17 @@ Source: BPool.sol of balancer/balancer-core.
 from __future__ import annotations
 
 from ingest.facts import Family, Question
-from ingest.protocols.base import Context, Decoder, Fields, Undecoded, party, word, words
-from ingest.raw import Log
+from ingest.parts import Log
+from ingest.protocols.base import Context, Decoder, Fields, Undecoded, amount, party, swapped, word, words
 
 
 def swap(log: Log, context: Context) -> Fields | Undecoded:
     """LOG_SWAP(caller indexed, tokenIn indexed, tokenOut indexed, tokenAmountIn, tokenAmountOut)."""
     if len(log.topics) != 4 or words(log.data) != 2:
         return Undecoded.BAD_LAYOUT
-    paid, got = word(log.data, 0), word(log.data, 1)
-    if not paid or not got:
-        return Undecoded.ONE_SIDED
-    caller = party(log.topics[1])
-    return {
-        "event_type": "swap",
-        "protocol": "balancer_v1",
-        "pool": log.address.lower(),
-        "sender": caller,
-        "recipient": caller,
-        "token_in": party(log.topics[2]),
-        "token_out": party(log.topics[3]),
-        "amount_in_raw": paid,
-        "amount_out_raw": got,
-    }
+    caller, *tokens = map(party, log.topics[1:])
+    amounts = word(log.data, 0), word(log.data, 1)
+    return swapped("balancer_v1", log.address, (tokens[0], tokens[1]), amounts, sender=caller, recipient=caller)
 
 
 def join(log: Log, context: Context) -> Fields | Undecoded:
@@ -48,11 +36,11 @@ def _liquidity(log: Log, event_type: str, side: str) -> Fields | Undecoded:
     return {
         "event_type": event_type,
         "protocol": "balancer_v1",
-        "pool": log.address.lower(),
+        "pool": log.address,
         "sender": caller,
         "owner": caller,
         f"token_{side}": party(log.topics[2]),
-        f"amount_{side}_raw": word(log.data, 0),
+        f"amount_{side}_raw": amount(log.data, 0),
     }
 
 

@@ -6,6 +6,7 @@ Source: IVault.sol of balancer/balancer-v2-monorepo.
 from __future__ import annotations
 
 from ingest.facts import Family, Question
+from ingest.parts import Log
 from ingest.protocols.base import (
     Context,
     Decoder,
@@ -14,29 +15,19 @@ from ingest.protocols.base import (
     listed,
     parts,
     party,
+    swapped,
     two_s_complement,
     word,
     words,
 )
-from ingest.raw import Log
 
 
 def swap(log: Log, context: Context) -> Fields | Undecoded:
     """Swap(poolId indexed, tokenIn indexed, tokenOut indexed, amountIn, amountOut); it does not say who traded."""
     if len(log.topics) != 4 or words(log.data) != 2:
         return Undecoded.BAD_LAYOUT
-    paid, got = word(log.data, 0), word(log.data, 1)
-    if not paid or not got:
-        return Undecoded.ONE_SIDED
-    return {
-        "event_type": "swap",
-        "protocol": "balancer_v2",
-        "pool": log.topics[1].lower(),
-        "token_in": party(log.topics[2]),
-        "token_out": party(log.topics[3]),
-        "amount_in_raw": paid,
-        "amount_out_raw": got,
-    }
+    tokens = party(log.topics[2]), party(log.topics[3])
+    return swapped("balancer_v2", log.topics[1], tokens, (word(log.data, 0), word(log.data, 1)))
 
 
 def balance(log: Log, context: Context) -> Fields | Undecoded:
@@ -54,7 +45,7 @@ def balance(log: Log, context: Context) -> Fields | Undecoded:
     return {
         "event_type": "mint" if max(deltas) > 0 else "burn",
         "protocol": "balancer_v2",
-        "pool": log.topics[1].lower(),
+        "pool": log.topics[1],
         "sender": provider,
         "owner": provider,
         **parts([f"0x{token:040x}" for token in tokens], [abs(one) for one in deltas]),

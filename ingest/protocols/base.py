@@ -9,8 +9,8 @@ from typing import Any
 
 from ingest.deployments import PairFamily, Pool, protocol_of
 from ingest.facts import Answers, PoolFacts, Question, Wanted, address_of, call
+from ingest.parts import Log
 from ingest.pools import Pools
-from ingest.raw import Log
 
 Fields = dict[str, Any]
 """Fields of an event as `topics.schemas.chain` has them, without those that every event of a log shares."""
@@ -49,6 +49,11 @@ def word(data: str, index: int) -> int:
     return int(data[2 + 64 * index : 66 + 64 * index], 16)
 
 
+def amount(data: str, index: int) -> str:
+    """The same as decimal text: base units as the wire has them."""
+    return str(int(data[2 + 64 * index : 66 + 64 * index], 16))
+
+
 def signed(data: str, index: int) -> int:
     """The `index`-th word, two's complement."""
     return two_s_complement(word(data, index))
@@ -65,8 +70,8 @@ def words(data: str) -> int:
 
 
 def party(topic: str) -> str:
-    """The address in an indexed topic, lower case."""
-    return "0x" + topic[26:].lower()
+    """The address in an indexed topic."""
+    return "0x" + topic[26:]
 
 
 def address(data: str, index: int) -> str:
@@ -85,9 +90,9 @@ def listed(data: str, index: int) -> list[int] | None:
     return [word(data, start + 1 + at) for at in range(count)]
 
 
-def signed_topic(topic: str) -> int:
-    """An indexed signed integer."""
-    return two_s_complement(int(topic, 16))
+def is_tick(*values: int) -> bool:
+    """Whether these are ticks (int24): a contract that is no pool may log any word."""
+    return all(-(1 << 23) <= value < 1 << 23 for value in values)
 
 
 def traded(pool: Pool, net0: int, gross_in: tuple[int, int], gross_out: tuple[int, int]) -> Fields:
@@ -97,32 +102,51 @@ def traded(pool: Pool, net0: int, gross_in: tuple[int, int], gross_out: tuple[in
     return {
         "token_in": tokens[sold],
         "token_out": tokens[bought],
-        "amount_in_raw": gross_in[sold],
-        "amount_out_raw": gross_out[bought],
+        "amount_in_raw": str(gross_in[sold]),
+        "amount_out_raw": str(gross_out[bought]),
     }
 
 
 def find_pool(log: Log, context: Context, family: PairFamily, net0: int, net1: int) -> Pool | None:
     """The pool that emitted a swap, by every means we have."""
-    address = log.address.lower()
+    address = log.address
     return context.pools.find(address, family) or context.pools.infer(log, address, family, net0, net1)
 
 
 def liquidity(log: Log, context: Context, family: PairFamily) -> Fields:
     """Pool, protocol and (where known) tokens of an event that moves or reports a pool's funds."""
-    address = log.address.lower()
+    address = log.address
     pool = context.pools.find(address, family)
     if pool is None:
         return {"pool": address, "protocol": f"{family}_fork"}
     return {"pool": address, "protocol": pool.protocol, "token0": pool.token0, "token1": pool.token1}
 
 
+def swapped(
+    protocol: str, pool: str | None, tokens: tuple[str, str], amounts: tuple[int, int], **who: str
+) -> Fields | Undecoded:
+    """A swap of the first of `tokens` for the second, as its log told them; `who` may be sender, recipient and maker."""
+    paid, got = amounts
+    if not paid or not got:
+        return Undecoded.ONE_SIDED
+    return {
+        "event_type": "swap",
+        "protocol": protocol,
+        "pool": pool,
+        **who,
+        "token_in": tokens[0],
+        "token_out": tokens[1],
+        "amount_in_raw": str(paid),
+        "amount_out_raw": str(got),
+    }
+
+
 def parts(tokens: Sequence[str], amounts: Sequence[int]) -> Fields:
     """What moved of each token of a pool, base units; `tokens` is empty where they are unknown."""
     if len(amounts) == 2:
         named = {"token0": tokens[0], "token1": tokens[1]} if tokens else {}
-        return {**named, "amount0_raw": amounts[0], "amount1_raw": amounts[1]}
-    return {**({"tokens": list(tokens)} if tokens else {}), "amounts_raw": list(amounts)}
+        return {**named, "amount0_raw": str(amounts[0]), "amount1_raw": str(amounts[1])}
+    return {**({"tokens": list(tokens)} if tokens else {}), "amounts_raw": list(map(str, amounts))}
 
 
 def pair_question(family: PairFamily) -> Question:

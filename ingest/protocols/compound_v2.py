@@ -7,8 +7,8 @@ what that lends; the collateral is counted, and handed over, in shares of its ow
 from __future__ import annotations
 
 from ingest.facts import Answers, Family, PoolFacts, Question, Wanted, address_of, call
-from ingest.protocols.base import Context, Decoder, Fields, Undecoded, address, word, words
-from ingest.raw import Log
+from ingest.parts import Log
+from ingest.protocols.base import Context, Decoder, Fields, Undecoded, address, amount, word, words
 from topics.schemas.native import ZERO
 
 COMPTROLLERS = {
@@ -37,7 +37,7 @@ def liquidation(log: Log, context: Context) -> Fields | Undecoded:
     """LiquidateBorrow(liquidator, borrower, repayAmount, cTokenCollateral, seizeTokens), none indexed."""
     if len(log.topics) != 1 or words(log.data) != 5:
         return Undecoded.BAD_LAYOUT
-    market = log.address.lower()
+    market = log.address
     facts = context.pools.facts.pools.get(market)
     repaid = word(log.data, 2)
     lent, protocol = (facts.token0, facts.protocol) if facts else (None, "compound_v2")
@@ -53,8 +53,8 @@ def liquidation(log: Log, context: Context) -> Fields | Undecoded:
         "from_address": address(log.data, 0),
         "to_address": address(log.data, 1),
         "token_out": address(log.data, 3),
-        "amount_out_raw": word(log.data, 4),
-        **({"token_in": lent.lower(), "amount_in_raw": repaid} if lent else {}),
+        "amount_out_raw": amount(log.data, 4),
+        **({"token_in": lent.lower(), "amount_in_raw": str(repaid)} if lent else {}),
     }
 
 

@@ -8,8 +8,8 @@ to whoever pays base, which is a swap like any other.
 from __future__ import annotations
 
 from ingest.facts import Answers, Family, PoolFacts, Question, Wanted, address_of, call
-from ingest.protocols.base import Context, Decoder, Fields, Undecoded, party, word, words
-from ingest.raw import Log
+from ingest.parts import Log
+from ingest.protocols.base import Context, Decoder, Fields, Undecoded, amount, party, swapped, word, words
 
 BASES: dict[str, str] = {
     "0xc3d688b66703497daa19211eedff47f25384cdc3": "0xa0b86991c6218b36c1d19d4a2e9eb0ce3606eb48",  # USDC
@@ -23,7 +23,7 @@ def debt(log: Log, context: Context) -> Fields | Undecoded:
     if len(log.topics) != 3 or words(log.data) != 2:
         return Undecoded.BAD_LAYOUT
     base = _base(log, context)
-    side = {"token_in": base, "amount_in_raw": word(log.data, 0)} if base else {}
+    side = {"token_in": base, "amount_in_raw": amount(log.data, 0)} if base else {}
     return {**_absorbed(log), **side}
 
 
@@ -31,43 +31,32 @@ def collateral(log: Log, context: Context) -> Fields | Undecoded:
     """AbsorbCollateral(absorber indexed, borrower indexed, asset indexed, collateralAbsorbed, usdValue)."""
     if len(log.topics) != 4 or words(log.data) != 2:
         return Undecoded.BAD_LAYOUT
-    return {**_absorbed(log), "token_out": party(log.topics[3]), "amount_out_raw": word(log.data, 0)}
+    return {**_absorbed(log), "token_out": party(log.topics[3]), "amount_out_raw": amount(log.data, 0)}
 
 
 def bought(log: Log, context: Context) -> Fields | Undecoded:
     """BuyCollateral(buyer indexed, asset indexed, baseAmount, collateralAmount)."""
     if len(log.topics) != 3 or words(log.data) != 2:
         return Undecoded.BAD_LAYOUT
-    paid, got = word(log.data, 0), word(log.data, 1)
-    if not paid or not got:
-        return Undecoded.ONE_SIDED
-    base = _base(log, context)
+    base, asset = _base(log, context), party(log.topics[2])
     if base is None:
         return Undecoded.UNKNOWN_POOL
-    return {
-        "event_type": "swap",
-        "protocol": "compound_v3",
-        "pool": log.address.lower(),
-        "sender": party(log.topics[1]),
-        "token_in": base,
-        "token_out": party(log.topics[2]),
-        "amount_in_raw": paid,
-        "amount_out_raw": got,
-    }
+    amounts = word(log.data, 0), word(log.data, 1)
+    return swapped("compound_v3", log.address, (base, asset), amounts, sender=party(log.topics[1]))
 
 
 def _absorbed(log: Log) -> Fields:
     return {
         "event_type": "liquidation",
         "protocol": "compound_v3",
-        "market": log.address.lower(),
+        "market": log.address,
         "from_address": party(log.topics[1]),
         "to_address": party(log.topics[2]),
     }
 
 
 def _base(log: Log, context: Context) -> str | None:
-    comet = log.address.lower()
+    comet = log.address
     facts = context.pools.facts.pools.get(comet)
     if facts is not None and facts.token0:
         return facts.token0.lower()

@@ -14,8 +14,8 @@ from typing import Any
 from eth_hash.auto import keccak
 
 from ingest.facts import Answers, Family, PoolFacts, Question, Request, Wanted, address_of, call, native
-from ingest.protocols.base import Context, Decoder, Fields, Undecoded, listed, parts, party, word, words
-from ingest.raw import Log
+from ingest.parts import Log
+from ingest.protocols.base import Context, Decoder, Fields, Undecoded, listed, parts, party, swapped, word, words
 from topics.schemas.native import ZERO
 
 MAX_COINS = 8
@@ -42,27 +42,15 @@ def swap(log: Log, context: Context, underlying: bool = False) -> Fields | Undec
     data = log.data
     if len(log.topics) != 2 or words(data) not in (4, 6):
         return Undecoded.BAD_LAYOUT
-    paid, got = word(data, 1), word(data, 3)
-    if not paid or not got:
-        return Undecoded.ONE_SIDED
-    pool = log.address.lower()
+    pool, amounts = log.address, (word(data, 1), word(data, 3))
     coins, sold, bought = _coins(log, context, underlying), word(data, 0), word(data, 2)
     if sold < len(coins) and bought < len(coins):
         legs: tuple[str | None, str | None] = coins[sold], coins[bought]
     else:
-        legs = context.pools.sold(log, pool, paid), context.pools.bought(log, pool, got)
-    if None in legs:
+        legs = context.pools.sold(log, pool, amounts[0]), context.pools.bought(log, pool, amounts[1])
+    if legs[0] is None or legs[1] is None:
         return Undecoded.UNKNOWN_POOL
-    return {
-        "event_type": "swap",
-        "protocol": "curve",
-        "pool": pool,
-        "sender": party(log.topics[1]),
-        "token_in": legs[0],
-        "token_out": legs[1],
-        "amount_in_raw": paid,
-        "amount_out_raw": got,
-    }
+    return swapped("curve", pool, (legs[0], legs[1]), amounts, sender=party(log.topics[1]))
 
 
 def moved(log: Log, context: Context, event_type: str, coins: int, length: int) -> Fields | Undecoded:
@@ -88,7 +76,7 @@ def one(log: Log, context: Context, length: int, places: Sequence[tuple[int, int
     """
     if len(log.topics) != 2 or words(log.data) != length:
         return Undecoded.BAD_LAYOUT
-    pool, coins = log.address.lower(), _coins(log, context)
+    pool, coins = log.address, _coins(log, context)
     found: set[tuple[str, int]] = set()
     for at, number_at in places:
         amount = word(log.data, at)
@@ -99,7 +87,8 @@ def one(log: Log, context: Context, length: int, places: Sequence[tuple[int, int
             found.add((token, amount))
     fields: Fields = {"event_type": "burn", **_pool(log)}
     if len(found) == 1:
-        ((fields["token_out"], fields["amount_out_raw"]),) = found
+        ((fields["token_out"], left),) = found
+        fields["amount_out_raw"] = str(left)
     return fields
 
 
@@ -110,12 +99,12 @@ def _liquidity(log: Log, context: Context, event_type: str, amounts: list[int]) 
 
 def _pool(log: Log) -> Fields:
     provider = party(log.topics[1])
-    return {"protocol": "curve", "pool": log.address.lower(), "sender": provider, "owner": provider}
+    return {"protocol": "curve", "pool": log.address, "sender": provider, "owner": provider}
 
 
 def _coins(log: Log, context: Context, underlying: bool = False) -> list[str]:
     """The coins by number, empty where they are unknown."""
-    pool = log.address.lower()
+    pool = log.address
     facts = context.pools.facts.pools.get(pool)
     if facts is None:
         if context.chain_id == 1 and pool in POOLS and not underlying:

@@ -6,28 +6,17 @@ Source: DVMTrader.sol of DODOEX/contractV2.
 from __future__ import annotations
 
 from ingest.facts import Family, Question, native
-from ingest.protocols.base import Context, Decoder, Fields, Undecoded, address, word, words
-from ingest.raw import Log
+from ingest.parts import Log
+from ingest.protocols.base import Context, Decoder, Fields, Undecoded, address, swapped, word, words
 
 
 def swap(log: Log, context: Context) -> Fields | Undecoded:
     """DODOSwap(fromToken, toToken, fromAmount, toAmount, trader, receiver), none indexed."""
     if len(log.topics) != 1 or words(log.data) != 6:
         return Undecoded.BAD_LAYOUT
-    paid, got = word(log.data, 2), word(log.data, 3)
-    if not paid or not got:
-        return Undecoded.ONE_SIDED
-    return {
-        "event_type": "swap",
-        "protocol": "dodo_v2",
-        "pool": log.address.lower(),
-        "sender": address(log.data, 4),
-        "recipient": address(log.data, 5),
-        "token_in": native(address(log.data, 0)),
-        "token_out": native(address(log.data, 1)),
-        "amount_in_raw": paid,
-        "amount_out_raw": got,
-    }
+    tokens = native(address(log.data, 0)), native(address(log.data, 1))
+    who = {"sender": address(log.data, 4), "recipient": address(log.data, 5)}
+    return swapped("dodo_v2", log.address, tokens, (word(log.data, 2), word(log.data, 3)), **who)
 
 
 DECODERS: dict[str, Decoder] = {

@@ -3,36 +3,40 @@
 from __future__ import annotations
 
 from ingest.facts import Answers, Family, Question, Wanted, call, number_of
+from ingest.parts import Log
 from ingest.pools import TRANSFER
-from ingest.protocols.base import Context, Decoder, Fields, Undecoded, party, word, words
-from ingest.raw import Log
+from ingest.protocols.base import Context, Decoder, Fields, Undecoded, party
 
 MAX_DECIMALS = 77
 """More digits than a uint256 has."""
 
 
 def transfer(log: Log, context: Context) -> Fields | Undecoded:
-    """Transfer(from indexed, to indexed, value), or Transfer(from indexed, to indexed, tokenId indexed)."""
-    if len(log.topics) == 4 and log.data == "0x":
+    """Transfer(from indexed, to indexed, value), or Transfer(from indexed, to indexed, tokenId indexed).
+
+    Two of three logs are the former, so it is read without a function call.
+    """
+    topics, data = log.topics, log.data
+    if len(topics) == 3 and 66 <= len(data) < 130:
+        return {
+            "event_type": "transfer",
+            "protocol": "erc20",
+            "token_in": log.address,
+            "from_address": "0x" + topics[1][26:],
+            "to_address": "0x" + topics[2][26:],
+            "amount_in_raw": str(int(data[2:66], 16)),
+        }
+    if len(topics) == 4 and data == "0x":
         return {
             "event_type": "transfer",
             "protocol": "erc721",
-            "token_in": log.address.lower(),
-            "token_id": int(log.topics[3], 16),
-            "from_address": party(log.topics[1]),
-            "to_address": party(log.topics[2]),
-            "amount_in_raw": 1,
+            "token_in": log.address,
+            "token_id": str(int(topics[3], 16)),
+            "from_address": party(topics[1]),
+            "to_address": party(topics[2]),
+            "amount_in_raw": "1",
         }
-    if len(log.topics) != 3 or words(log.data) != 1:
-        return Undecoded.BAD_LAYOUT
-    return {
-        "event_type": "transfer",
-        "protocol": "erc20",
-        "token_in": log.address.lower(),
-        "from_address": party(log.topics[1]),
-        "to_address": party(log.topics[2]),
-        "amount_in_raw": word(log.data, 0),
-    }
+    return Undecoded.BAD_LAYOUT
 
 
 DECODERS: dict[str, Decoder] = {TRANSFER: transfer}

@@ -8,18 +8,18 @@ from __future__ import annotations
 from eth_hash.auto import keccak
 
 from ingest.facts import Answers, Family, PoolFacts, Question, Wanted, call
-from ingest.protocols.base import Context, Decoder, Fields, Undecoded, party, word, words
-from ingest.raw import Log
+from ingest.parts import Log
+from ingest.protocols.base import Context, Decoder, Fields, Undecoded, amount, party, words
 
 
 def liquidation(log: Log, context: Context) -> Fields | Undecoded:
     """Liquidate(id, caller, borrower indexed, repaidAssets, repaidShares, seizedAssets, badDebtAssets, badDebtShares)."""
     if len(log.topics) != 4 or words(log.data) != 5:
         return Undecoded.BAD_LAYOUT
-    market = log.topics[1].lower()
+    market = log.topics[1]
     facts = context.pools.facts.pools.get(market)
     if facts is None:
-        context.pools.want("morpho_blue", market, log.address.lower())
+        context.pools.want("morpho_blue", market, log.address)
     fields: Fields = {
         "event_type": "liquidation",
         "protocol": "morpho_blue",
@@ -31,8 +31,8 @@ def liquidation(log: Log, context: Context) -> Fields | Undecoded:
         fields |= {
             "token_in": facts.token0.lower(),
             "token_out": facts.token1.lower(),
-            "amount_in_raw": word(log.data, 0),
-            "amount_out_raw": word(log.data, 2),
+            "amount_in_raw": amount(log.data, 0),
+            "amount_out_raw": amount(log.data, 2),
         }
     return fields
 

@@ -7,11 +7,13 @@ direction comes from the net amounts, and the amounts are the gross In of the to
 from __future__ import annotations
 
 from ingest.facts import Family, Question
+from ingest.parts import Log
 from ingest.protocols.base import (
     Context,
     Decoder,
     Fields,
     Undecoded,
+    amount,
     find_pool,
     liquidity,
     pair_question,
@@ -20,7 +22,6 @@ from ingest.protocols.base import (
     word,
     words,
 )
-from ingest.raw import Log
 
 
 def swap(log: Log, context: Context) -> Fields | Undecoded:
@@ -38,7 +39,7 @@ def swap(log: Log, context: Context) -> Fields | Undecoded:
     return {
         "event_type": "swap",
         "protocol": pool.protocol,
-        "pool": log.address.lower(),
+        "pool": log.address,
         "sender": party(log.topics[1]),
         "recipient": party(log.topics[2]),
         **traded(pool, net0, (in0, in1), (out0, out1)),
@@ -49,7 +50,7 @@ def sync(log: Log, context: Context) -> Fields | Undecoded:
     """Sync(reserve0, reserve1), emitted just before the Swap, Mint or Burn that changed them."""
     if len(log.topics) != 1 or words(log.data) != 2:
         return Undecoded.BAD_LAYOUT
-    reserves = {"reserve0_raw": word(log.data, 0), "reserve1_raw": word(log.data, 1)}
+    reserves = {"reserve0_raw": amount(log.data, 0), "reserve1_raw": amount(log.data, 1)}
     return {"event_type": "sync", **liquidity(log, context, "uniswap_v2"), **reserves}
 
 
@@ -61,8 +62,8 @@ def mint(log: Log, context: Context) -> Fields | Undecoded:
         "event_type": "mint",
         **liquidity(log, context, "uniswap_v2"),
         "sender": party(log.topics[1]),
-        "amount0_raw": word(log.data, 0),
-        "amount1_raw": word(log.data, 1),
+        "amount0_raw": amount(log.data, 0),
+        "amount1_raw": amount(log.data, 1),
     }
 
 
@@ -75,8 +76,8 @@ def burn(log: Log, context: Context) -> Fields | Undecoded:
         **liquidity(log, context, "uniswap_v2"),
         "sender": party(log.topics[1]),
         "recipient": party(log.topics[2]),
-        "amount0_raw": word(log.data, 0),
-        "amount1_raw": word(log.data, 1),
+        "amount0_raw": amount(log.data, 0),
+        "amount1_raw": amount(log.data, 1),
     }
 
 

@@ -8,22 +8,25 @@ liquidity and tick of such a swap are left out.
 from __future__ import annotations
 
 from ingest.facts import Family, Question
+from ingest.parts import Log
 from ingest.protocols.base import (
     Context,
     Decoder,
     Fields,
     Undecoded,
+    address,
+    amount,
     find_pool,
+    is_tick,
     liquidity,
     pair_question,
     party,
     signed,
-    signed_topic,
     traded,
+    two_s_complement,
     word,
     words,
 )
-from ingest.raw import Log
 
 
 def swap(log: Log, context: Context) -> Fields | Undecoded:
@@ -40,63 +43,69 @@ def swap(log: Log, context: Context) -> Fields | Undecoded:
     fields: Fields = {
         "event_type": "swap",
         "protocol": pool.protocol,
-        "pool": log.address.lower(),
+        "pool": log.address,
         "sender": party(log.topics[1]),
         "recipient": party(log.topics[2]),
         **traded(pool, net0, (net0, net1), (-net0, -net1)),
     }
-    price = word(data, 2)
-    if price:
-        fields |= {"sqrt_price_x96": price, "liquidity": word(data, 3), "tick": signed(data, 4)}
+    price, tick = word(data, 2), signed(data, 4)
+    if price and is_tick(tick):
+        fields |= {"sqrt_price_x96": str(price), "liquidity": amount(data, 3), "tick": tick}
     return fields
 
 
 def mint(log: Log, context: Context) -> Fields | Undecoded:
     """Mint(sender, owner indexed, tickLower indexed, tickUpper indexed, amount, amount0, amount1)."""
-    if len(log.topics) != 4 or words(log.data) != 4:
+    ticks = _range(log)
+    if ticks is None or words(log.data) != 4:
         return Undecoded.BAD_LAYOUT
     return {
         "event_type": "mint",
         **liquidity(log, context, "uniswap_v3"),
-        **_range(log),
-        "sender": party("0x" + log.data[2:66]),
-        "liquidity": word(log.data, 1),
-        "amount0_raw": word(log.data, 2),
-        "amount1_raw": word(log.data, 3),
+        **ticks,
+        "sender": address(log.data, 0),
+        "liquidity": amount(log.data, 1),
+        "amount0_raw": amount(log.data, 2),
+        "amount1_raw": amount(log.data, 3),
     }
 
 
 def burn(log: Log, context: Context) -> Fields | Undecoded:
     """Burn(owner indexed, tickLower indexed, tickUpper indexed, amount, amount0, amount1); one of 0 settles fees."""
-    if len(log.topics) != 4 or words(log.data) != 3:
+    ticks = _range(log)
+    if ticks is None or words(log.data) != 3:
         return Undecoded.BAD_LAYOUT
     return {
         "event_type": "burn",
         **liquidity(log, context, "uniswap_v3"),
-        **_range(log),
-        "liquidity": word(log.data, 0),
-        "amount0_raw": word(log.data, 1),
-        "amount1_raw": word(log.data, 2),
+        **ticks,
+        "liquidity": amount(log.data, 0),
+        "amount0_raw": amount(log.data, 1),
+        "amount1_raw": amount(log.data, 2),
     }
 
 
 def collect(log: Log, context: Context) -> Fields | Undecoded:
     """Collect(owner indexed, recipient, tickLower indexed, tickUpper indexed, amount0, amount1)."""
-    if len(log.topics) != 4 or words(log.data) != 3:
+    ticks = _range(log)
+    if ticks is None or words(log.data) != 3:
         return Undecoded.BAD_LAYOUT
     return {
         "event_type": "collect",
         **liquidity(log, context, "uniswap_v3"),
-        **_range(log),
-        "recipient": party("0x" + log.data[2:66]),
-        "amount0_raw": word(log.data, 1),
-        "amount1_raw": word(log.data, 2),
+        **ticks,
+        "recipient": address(log.data, 0),
+        "amount0_raw": amount(log.data, 1),
+        "amount1_raw": amount(log.data, 2),
     }
 
 
-def _range(log: Log) -> Fields:
-    owner, lower, upper = log.topics[1:]
-    return {"owner": party(owner), "tick_lower": signed_topic(lower), "tick_upper": signed_topic(upper)}
+def _range(log: Log) -> Fields | None:
+    """Owner and ticks, the indexed arguments of each; None where they are no ticks."""
+    if len(log.topics) != 4:
+        return None
+    lower, upper = two_s_complement(int(log.topics[2], 16)), two_s_complement(int(log.topics[3], 16))
+    return {"owner": party(log.topics[1]), "tick_lower": lower, "tick_upper": upper} if is_tick(lower, upper) else None
 
 
 DECODERS: dict[str, Decoder] = {

@@ -16,18 +16,8 @@ from eth_hash.auto import keccak
 
 from ingest.deployments import MAX_CANDIDATES, Pool
 from ingest.facts import Answers, Family, PoolFacts, Question, Request, Wanted, call
-from ingest.protocols.base import (
-    Context,
-    Decoder,
-    Fields,
-    Undecoded,
-    party,
-    signed,
-    traded,
-    word,
-    words,
-)
-from ingest.raw import Log
+from ingest.parts import Log
+from ingest.protocols.base import Context, Decoder, Fields, Undecoded, amount, is_tick, party, signed, traded, words
 from topics.schemas.native import ZERO
 
 INITIALIZE = "0xdd466e674ea557f56295e2d0218a125ea4b4f0f6f3307b95f85e6110838d6438"
@@ -44,7 +34,7 @@ POSITION_MANAGERS = {
 def swap(log: Log, context: Context) -> Fields | Undecoded:
     """Swap(id indexed, sender indexed, amount0, amount1, sqrtPriceX96, liquidity, tick, fee)."""
     data = log.data
-    if len(log.topics) != 3 or words(data) != 6:
+    if len(log.topics) != 3 or words(data) != 6 or not is_tick(signed(data, 4)):
         return Undecoded.BAD_LAYOUT
     net0, net1 = -signed(data, 0), -signed(data, 1)
     if net0 == 0 or net1 == 0 or (net0 > 0) == (net1 > 0):
@@ -55,11 +45,11 @@ def swap(log: Log, context: Context) -> Fields | Undecoded:
     return {
         "event_type": "swap",
         "protocol": pool.protocol,
-        "pool": log.topics[1].lower(),
+        "pool": log.topics[1],
         "sender": party(log.topics[2]),
         **traded(pool, net0, (net0, net1), (-net0, -net1)),
-        "sqrt_price_x96": word(data, 2),
-        "liquidity": word(data, 3),
+        "sqrt_price_x96": amount(data, 2),
+        "liquidity": amount(data, 3),
         "tick": signed(data, 4),
     }
 
@@ -70,20 +60,20 @@ def modify(log: Log, context: Context) -> Fields | Undecoded:
     It tells liquidity, not amounts: those follow from the price.
     """
     data = log.data
-    if len(log.topics) != 3 or words(data) != 4:
+    if len(log.topics) != 3 or words(data) != 4 or not is_tick(signed(data, 0), signed(data, 1)):
         return Undecoded.BAD_LAYOUT
     delta, pool = signed(data, 2), _find(log, context)
     owner = party(log.topics[2])
     return {
         "event_type": "mint" if delta > 0 else "burn",
         "protocol": "uniswap_v4",
-        "pool": log.topics[1].lower(),
+        "pool": log.topics[1],
         **({"token0": pool.token0, "token1": pool.token1} if pool else {}),
         "sender": owner,
         "owner": owner,
         "tick_lower": signed(data, 0),
         "tick_upper": signed(data, 1),
-        "liquidity": abs(delta),
+        "liquidity": str(abs(delta)),
         "salt": "0x" + data[194:258].lower(),
     }
 
@@ -92,15 +82,15 @@ def initialize(log: Log, context: Context) -> Undecoded:
     """Initialize(id indexed, currency0 indexed, currency1 indexed, fee, tickSpacing, hooks, sqrtPriceX96, tick)."""
     if len(log.topics) != 4 or words(log.data) != 5:
         return Undecoded.BAD_LAYOUT
-    facts = _proven(log.topics[1].lower(), log.topics[2][2:] + log.topics[3][2:] + log.data[2:194])
+    facts = _proven(log.topics[1], log.topics[2][2:] + log.topics[3][2:] + log.data[2:194])
     if facts is None:
         return Undecoded.BAD_LAYOUT
-    context.pools.facts.pools[log.topics[1].lower()] = facts
+    context.pools.facts.pools[log.topics[1]] = facts
     return Undecoded.NO_EVENT
 
 
 def _find(log: Log, context: Context) -> Pool | None:
-    id, manager = log.topics[1].lower(), log.address.lower()
+    id, manager = log.topics[1], log.address
     facts = context.pools.facts.pools.get(id) or plain_pool(id, context.pools.touching(log, manager) | {ZERO})
     if facts is None:
         context.pools.want("uniswap_v4", id, manager)

@@ -7,8 +7,8 @@ that the log does not name. The other party of a deposit is the wrapper itself, 
 from __future__ import annotations
 
 from ingest.facts import Family, Question
-from ingest.protocols.base import Context, Decoder, Fields, Undecoded, party, word, words
-from ingest.raw import Log
+from ingest.parts import Log
+from ingest.protocols.base import Context, Decoder, Fields, Undecoded, amount, party, words
 from topics.schemas.native import WRAPPERS
 
 
@@ -25,7 +25,7 @@ def withdrawal(log: Log, context: Context) -> Fields | Undecoded:
 def _wrap(log: Log, context: Context, event_type: str) -> Fields | Undecoded:
     if len(log.topics) != 2 or words(log.data) != 1:
         return Undecoded.BAD_LAYOUT
-    wrapper = log.address.lower()
+    wrapper = log.address
     if WRAPPERS.get(context.chain_id) != wrapper:
         return Undecoded.FOREIGN_WRAPPER
     holder = party(log.topics[1])
@@ -36,7 +36,7 @@ def _wrap(log: Log, context: Context, event_type: str) -> Fields | Undecoded:
         "token_in": wrapper,
         "from_address": source,
         "to_address": target,
-        "amount_in_raw": word(log.data, 0),
+        "amount_in_raw": amount(log.data, 0),
     }
 
 

@@ -6,8 +6,8 @@ Source: INativeOrdersEvents.sol and IOtcOrdersFeature.sol of 0xProject/protocol.
 from __future__ import annotations
 
 from ingest.facts import Family, Question, native
-from ingest.protocols.base import Context, Decoder, Fields, Undecoded, address, word, words
-from ingest.raw import Log
+from ingest.parts import Log
+from ingest.protocols.base import Context, Decoder, Fields, Undecoded, address, swapped, word, words
 
 
 def limit(log: Log, context: Context) -> Fields | Undecoded:
@@ -29,21 +29,10 @@ def _filled(log: Log, length: int, tokens: int, paid_at: int, got_at: int) -> Fi
     """No argument is indexed; `tokens` is where the maker's token stands, and the taker's behind it."""
     if len(log.topics) != 1 or words(log.data) != length:
         return Undecoded.BAD_LAYOUT
-    paid, got = word(log.data, paid_at), word(log.data, got_at)
-    if not paid or not got:
-        return Undecoded.ONE_SIDED
-    taker = address(log.data, 2)
-    return {
-        "event_type": "swap",
-        "protocol": "zeroex_v4",
-        "maker": address(log.data, 1),
-        "sender": taker,
-        "recipient": taker,
-        "token_in": native(address(log.data, tokens + 1)),
-        "token_out": native(address(log.data, tokens)),
-        "amount_in_raw": paid,
-        "amount_out_raw": got,
-    }
+    sold, bought = native(address(log.data, tokens + 1)), native(address(log.data, tokens))
+    amounts, taker = (word(log.data, paid_at), word(log.data, got_at)), address(log.data, 2)
+    who = {"maker": address(log.data, 1), "sender": taker, "recipient": taker}
+    return swapped("zeroex_v4", None, (sold, bought), amounts, **who)
 
 
 DECODERS: dict[str, Decoder] = {

@@ -2,55 +2,31 @@
 
 Sender and receiver are judged apart, each by its own moves: who pays a fraud is not one. What the receiver does is the sender's
 risk, and what the sender did is the receiver's. Lists and named rules set a floor to a party's risk, and its probability stays that
-of its behaviour. The level is where the risk stands among the model's cuts: 5, 1 and 0.1 % of ordinary wallets reach them.
+of its behaviour (`models.fraud.judging`).
 """
 
 from __future__ import annotations
 
 import math
 from array import array
-from bisect import bisect_right
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from typing import Literal
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 from models.fraud import first_contact, reasons, requests, wallet_rules
 from models.fraud.behaviour import in_words
 from models.fraud.features import numbers, of_all
-from models.fraud.lists import SHIPPED, Hits, Lists
+from models.fraud.judging import Judge, Judging, Known
+from models.fraud.lists import SHIPPED, Lists
 from models.fraud.profile import IN, OUT, Profile, Side
 from models.fraud.scorer import Scorer
 from models.mev.routers import ROUTERS
 from topics.schemas.made import made
 from topics.schemas.risk import Assessment, Party, Reason, SwapRequest
-from topics.schemas.wallet import LEVELS, Exposure, Level, Warned
+from topics.schemas.wallet import LEVELS, Warned
 
 RULES = "fraud-rules/1"
 """What assessments without a trained model call theirs."""
-LISTED = 0.95
-"""The least risk of an address on a list whose severity is critical."""
-CUTS = (0.5, 0.8, 0.95)
-"""Where levels begin while there is no model."""
 ROUTER = "a router that everybody trades through; nothing is said of who trades"
-
-
-@dataclass(frozen=True, slots=True)
-class Known:
-    """What is known of a wallet."""
-
-    moves: int
-    """In the profile that `read` gives."""
-    read: Callable[[], Profile | None]
-    """Its profile. That costs more than all the rest, so it is asked for only where it is needed."""
-    model: str = ""
-    """The model by which it was judged last,"""
-    probability: float | None = None
-    anomaly: float | None = None
-    """from `medium` up."""
-    alerts: Sequence[Warned] = ()
-    """What named rules said of it then,"""
-    exposure: Exposure | None = None
-    """and what it had dealt with listed addresses."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,48 +42,25 @@ class Case:
     """The median gas price of its day; None where nobody knows it."""
 
 
-@dataclass(slots=True)
-class _Side:
-    """One party while it is judged."""
-
-    address: str
-    side: Side
-    known: Known | None
-    listed: Hits
-    unjudged: Literal["protocol", "contract", "not_an_address"] | None = None
-    """What it is, where it is nothing that behaviour tells of."""
-    numbers: array[float] | None = None
-    """What its features are made of; None where the model has seen it before, or where there is none."""
-    probability: float | None = None
-    risk: float | None = None
-    """That, on the scale of wallets that are known,"""
-    level: Level = "low"
-    """and where it stands there."""
-    anomaly: float | None = None
-    """The rest only from `medium` up."""
-    reasons: list[Reason] = field(default_factory=list)
-    behaviour: str | None = None
-
-
 def assess(
     cases: Sequence[Case], scorer: Scorer | None, model: str, stale: bool, now: float, lists: Lists = SHIPPED
 ) -> list[Assessment]:
     """Assess requests, all of them by one model and the same lists, at one time `now` (unix seconds)."""
     sides = [_sides(case, scorer, model, now, lists) for case in cases]
-    judge = _Judge(scorer)
+    judge = Judge(scorer)
     if scorer is not None:
         _score([side for pair in sides for side in pair], scorer, judge)
     by = _By(judge, model, stale, lists.version)
     return [_assessed(case, pair, by, now) for case, pair in zip(cases, sides, strict=True)]
 
 
-def _score(sides: Sequence[_Side], scorer: Scorer, judge: _Judge) -> None:
+def _score(sides: Sequence[Judging], scorer: Scorer, judge: Judge) -> None:
     """Judge parties by their behaviour, and say why where they are judged badly, which costs more than all the rest."""
     new = [(side, side.numbers) for side in sides if side.numbers is not None]
     probability = scorer.score(of_all(told for _, told in new)).probability
     for (side, _), one in zip(new, probability.tolist(), strict=True):
         side.probability = one
-    bad: list[tuple[_Side, array[float]]] = []
+    bad: list[tuple[Judging, array[float]]] = []
     for side in sides:
         if side.probability is not None:
             side.risk = judge.by_behaviour(side, side.probability)
@@ -132,14 +85,14 @@ def _score(sides: Sequence[_Side], scorer: Scorer, judge: _Judge) -> None:
         side.behaviour = behaviour
 
 
-def _sides(case: Case, scorer: Scorer | None, model: str, now: float, lists: Lists) -> list[_Side]:
+def _sides(case: Case, scorer: Scorer | None, model: str, now: float, lists: Lists) -> list[Judging]:
     """The sender and, where there is one, the receiver."""
     request, found = case.request, []
     for address, side, known in ((request.from_address, OUT, case.sender), (request.to_address, IN, case.receiver)):
         if address is None:
             continue
         is_address = requests.is_address(address)
-        one = _Side(address, side, known, lists.hits(request.chain_id, address) if is_address else ())
+        one = Judging(address, side, known, lists.hits(request.chain_id, address) if is_address else ())
         found.append(one)
         if not is_address:
             one.unjudged = "not_an_address"
@@ -168,80 +121,17 @@ def _first_contact(request: SwapRequest, side: Side, scorer: Scorer, now: float)
     return first_contact.profile(side, peer, requests.wei(request), time, requests.is_call(request), fame)
 
 
-class _Judge:
-    """What a model's cuts make of risks, and what it says of parties."""
-
-    def __init__(self, scorer: Scorer | None) -> None:
-        self.cuts = CUTS if scorer is None else tuple(scorer.cuts.tolist())
-        self._first: Sequence[Sequence[float]] = () if scorer is None else scorer.first_cuts.tolist()
-
-    def by_behaviour(self, side: _Side, probability: float) -> float:
-        """What a probability amounts to: on first contact, cuts of its own say that."""
-        return (
-            probability
-            if side.known is not None
-            else first_contact.risk(probability, self._first[side.side], self.cuts)
-        )
-
-    def level(self, risk: float) -> Level:
-        """Where a risk stands among the cuts."""
-        return LEVELS[bisect_right(self.cuts, risk)]
-
-    def floor(self, level: Level) -> float:
-        """The least risk of a level."""
-        return 0.0 if level == "low" else min(1.0, self.cuts[LEVELS.index(level) - 1])
-
-    def party(self, side: _Side) -> Party:
-        """The judgement on one party."""
-        listed = [hit.list for hit in side.listed]
-        by_lists = wallet_rules.worst([hit.severity for hit in side.listed])
-        if side.unjudged:
-            return _party(side, side.unjudged, 0, by_lists, listed, None)
-        known = side.known
-        alerts = () if known is None else known.alerts
-        level = wallet_rules.worst([side.level, by_lists, *(alert.severity for alert in alerts)])
-        if known is None:
-            return _party(side, "first_contact", 1, level, listed, None)
-        return _party(side, "profile", known.moves, level, listed, known.exposure)
-
-    def risk(self, side: _Side) -> float | None:
-        """Of dealing with a party; None where nothing judges it."""
-        floors = [max(LISTED, self.floor("critical")) for hit in side.listed if hit.severity == "critical"]
-        floors += [self.floor(hit.severity) for hit in side.listed]
-        if not side.unjudged and side.known is not None:
-            floors += [self.floor(alert.severity) for alert in side.known.alerts]
-        if side.risk is not None:
-            floors.append(side.risk)
-        return max(floors, default=None)
-
-
-def _party(side: _Side, known: str, evidence: int, level: Level, listed: list[str], exposure: Exposure | None) -> Party:
-    values = dict(
-        address=side.address,
-        known=known,
-        evidence=evidence,
-        level=level,
-        probability=side.probability,
-        anomaly=side.anomaly,
-        lists=listed,
-        exposure=exposure,
-        reasons=side.reasons,
-        behaviour=side.behaviour,
-    )
-    return made(Party, values)
-
-
 @dataclass(frozen=True, slots=True)
 class _By:
     """What a batch is assessed by."""
 
-    judge: _Judge
+    judge: Judge
     model: str
     stale: bool
     lists: str
 
 
-def _assessed(case: Case, sides: Sequence[_Side], by: _By, now: float) -> Assessment:
+def _assessed(case: Case, sides: Sequence[Judging], by: _By, now: float) -> Assessment:
     request, judge = case.request, by.judge
     parties = [judge.party(side) for side in sides]
     risks = [judge.risk(side) for side in sides]
@@ -250,7 +140,7 @@ def _assessed(case: Case, sides: Sequence[_Side], by: _By, now: float) -> Assess
         alerts += _young(request, case.sender, now)
     raised = max((judge.floor(alert.severity) for alert in alerts), default=0.0)
     for name, side, party in zip(("sender", "receiver"), sides, parties, strict=False):
-        alerts += _of_party(name, side, party, judge)
+        alerts += _of_party(name, side, party)
     score = max(raised, *(risk or 0.0 for risk in risks))
     level = judge.level(score)
     worst = max(range(len(parties)), key=lambda place: (risks[place] or 0.0, -place))
@@ -292,7 +182,7 @@ def _young(request: SwapRequest, sender: Known, now: float) -> list[Warned]:
     return [] if profile is None else reasons.of_young(request, profile, now)
 
 
-def _of_party(name: str, side: _Side, party: Party, judge: _Judge) -> list[Warned]:
+def _of_party(name: str, side: Judging, party: Party) -> list[Warned]:
     """What lists, the model and named rules say of a party."""
     found = wallet_rules.of_lists(side.listed, side.address)
     if not side.unjudged and side.known is not None:

@@ -61,11 +61,14 @@ def cuts(probability: Floats) -> Floats:
     Many wallets of one move look alike and score the same: a cut never lets more through because of that.
     """
     values = np.unique(probability)
-    reached = 1.0 - np.searchsorted(np.sort(probability), values, side="left") / len(probability)
+    many = len(probability)
+    if not many:
+        return np.ones(len(BUDGETS))
+    reached = many - np.searchsorted(np.sort(probability), values, side="left")
     found = []
     for budget in BUDGETS:
-        fit = np.flatnonzero(reached <= budget)
-        found.append(values[fit[0]] if len(fit) else np.nextafter(values[-1], 1.0))
+        fit = np.flatnonzero(reached <= budget * many + 1e-9)
+        found.append(values[fit[0]] if len(fit) else np.nextafter(values[-1], np.inf))
     return np.array(found)
 
 
@@ -77,7 +80,7 @@ def fit(ordinary: Mapping[Side, Floats]) -> dict[str, NDArray[Any]]:
 
 def risk(probability: float, first_cuts: Sequence[float], known_cuts: Sequence[float]) -> float:
     """A probability on the scale of wallets that are known: at the cut of a level there where it is at the one here."""
-    at, to = (0.0, *first_cuts, 1.0), (0.0, *known_cuts, 1.0)
+    at, to = (0.0, *first_cuts, max(1.0, first_cuts[-1])), (0.0, *known_cuts, 1.0)
     place = min(bisect_right(at, probability), len(at) - 1)
     low, high = at[place - 1], at[place]
     along = (probability - low) / (high - low) if high > low else 1.0

@@ -19,6 +19,10 @@ DETECTORS: tuple[Detector, ...] = (
 """In this order: each is told what those before it found, so that nothing is said twice."""
 
 
+MAX_RELATED = 32
+"""So many findings that share a transaction are named; it bounds what a strange block can cause."""
+
+
 def detect(block: Block) -> list[Finding]:
     """All findings of `block`, by kind and then in block order; none where the block is removed."""
     if block.status == "removed":
@@ -35,9 +39,11 @@ def _related(found: list[Finding]) -> list[Finding]:
     by_hash: dict[str, list[str]] = {}
     for one in found:
         for hash in (*one.transactions, *one.front, *one.back):
-            by_hash.setdefault(hash, []).append(one.id)
+            ids = by_hash.setdefault(hash, [])
+            if len(ids) <= MAX_RELATED:
+                ids.append(one.id)
     told = []
     for one in found:
-        ids = {id for hash in (*one.transactions, *one.front, *one.back) for id in by_hash[hash]} - {one.id}
-        told.append(one.model_copy(update={"related": sorted(ids)}) if ids else one)
+        others = {id for hash in (*one.transactions, *one.front, *one.back) for id in by_hash[hash]} - {one.id}
+        told.append(one.model_copy(update={"related": sorted(others)[:MAX_RELATED]}) if others else one)
     return told

@@ -1,8 +1,9 @@
 """Cyclic arbitrage: one transaction that trades a token through others back into more of it.
 
 The cycles are those of `models.mev.flows`. A transaction that is a leg of a sandwich is none: there the way back is
-somebody else's loss, not another market's price. A round on the way of somebody's own trade through a known router is
-that router's way of splitting it, and is none either.
+somebody else's loss, not another market's price. Where swaps alone close no cycle, exchanges that only the transfers tell
+(`models.mev.exchanges`) are looked at too. A round on the way of somebody's own trade through a known router
+may be that router's way of splitting it: it is marked, and worth little.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from models.mev.base import Case, Fact, actors, fitting, make
+from models.mev.exchanges import exchanges
 from models.mev.flows import Cycle, cycles
 from models.mev.routers import ROUTERS
 from models.mev.view import Trade, View
@@ -23,22 +25,34 @@ def detect(view: View, found: Sequence[Finding]) -> list[Finding]:
     legs = {hash for one in found if one.kind == "sandwich" for hash in (*one.front, *one.back)}
     findings: list[Finding] = []
     for hash, trades in view.trades.items():
-        if len(trades) < 2 or hash in legs:
-            continue
-        around = cycles(trades, view.native, view.native)
-        if not around:
+        if hash in legs:
             continue
         routed = view.called(hash) in ROUTERS
-        inside = _inside_a_trade(trades, around)
-        if not (routed and inside):
-            findings += [_finding(view, hash, cycle, routed, inside, trades) for cycle in around]
+        around = cycles(trades, view.coin) if len(trades) > 1 else []
+        taken = {id(trade) for cycle in around for trade in cycle.trades}
+        rest = [trade for trade in trades if id(trade) not in taken]
+        wider = _wider(view, hash, rest) if rest and not routed else []
+        if not (around or wider):
+            continue
+        taken |= {id(trade) for cycle in wider for trade in cycle.trades}
+        inside = any(id(trade) not in taken for trade in rest)
+        attackers = actors(view, [hash])
+        for cycle in (*around, *wider):
+            findings.append(_finding(view, hash, cycle, attackers, _facts(view, hash, cycle, routed, inside)))
     return findings
 
 
-def _finding(view: View, hash: str, cycle: Cycle, routed: bool, inside: bool, trades: Sequence[Trade]) -> Finding:
-    attackers = actors(view, [hash])
-    first = cycle.trades[0]
-    place = first.swap.log_index if first.swap.log_index is not None else f"swap{trades.index(first)}"
+def _wider(view: View, hash: str, rest: Sequence[Trade]) -> list[Cycle]:
+    """Cycles of swaps that are part of none by themselves, over exchanges that only transfers tell."""
+    more = exchanges(view, hash, view.trades[hash])
+    known = {id(trade) for trade in rest}
+    wider = cycles([*rest, *more], view.coin) if more else []
+    return [cycle for cycle in wider if any(id(trade) in known for trade in cycle.trades)]
+
+
+def _finding(view: View, hash: str, cycle: Cycle, attackers: Sequence[str], facts: Sequence[Fact]) -> Finding:
+    first = cycle.trades[0].swap
+    place = first.log_index if first.log_index is not None else f"swap{_nth(view.trades[hash], cycle)}"
     case = Case(
         kind="arbitrage",
         name=f"{hash}:{place}",
@@ -48,10 +62,15 @@ def _finding(view: View, hash: str, cycle: Cycle, routed: bool, inside: bool, tr
         protocols=(trade.swap.protocol for trade in cycle.trades),
         profit=_profit(view, hash, cycle, attackers),
         path=[_step(trade) for trade in cycle.trades],
-        facts=_facts(view, hash, cycle, routed, inside),
+        facts=facts,
         model=MODEL,
     )
     return make(view, case)
+
+
+def _nth(trades: Sequence[Trade], cycle: Cycle) -> int:
+    """Which of a transaction's trades is the first of `cycle`."""
+    return next(at for at, trade in enumerate(trades) if trade in cycle.trades)
 
 
 def _facts(view: View, hash: str, cycle: Cycle, routed: bool, inside: bool) -> list[Fact]:
@@ -59,6 +78,8 @@ def _facts(view: View, hash: str, cycle: Cycle, routed: bool, inside: bool) -> l
     called = view.called(hash)
     if not cycle.left:
         facts.append(Fact("nothing_left_over", 0.1))
+    if not {*cycle.trades} <= {*view.trades[hash]}:
+        facts.append(Fact("exchange_by_transfers", -0.1))
     if routed:
         facts.append(Fact("through_a_router", -0.2))
     elif called is not None:
@@ -71,11 +92,6 @@ def _facts(view: View, hash: str, cycle: Cycle, routed: bool, inside: bool) -> l
     return facts
 
 
-def _inside_a_trade(trades: Sequence[Trade], around: Sequence[Cycle]) -> bool:
-    """Whether the transaction trades something else too: swaps that are part of no cycle."""
-    return sum(len(cycle.trades) for cycle in around) < len(trades)
-
-
 def _profit(view: View, hash: str, cycle: Cycle, attackers: Sequence[str]) -> dict[str, int]:
     """The gain of the cycle's token, and what transfers say was kept of the others; base units.
 
@@ -84,7 +100,7 @@ def _profit(view: View, hash: str, cycle: Cycle, attackers: Sequence[str]) -> di
     gain = {cycle.token: cycle.got - cycle.paid}
     for name, left in cycle.left.items():
         kept = 0
-        for one in view.transfers.get(hash, ()) if name not in view.native else ():
+        for one in view.transfers(hash) if name not in view.native else ():
             if one.token_in is None or one.token_in.lower() != name or one.amount_in_raw is None:
                 continue
             kept += int(one.amount_in_raw) * (

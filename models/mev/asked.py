@@ -19,7 +19,7 @@ SCALE = 18
 """Amounts come in token units, whose decimals the question does not know; the detectors count in units of 10^-18 of them."""
 
 is_hash = re.compile(r"0x[0-9a-fA-F]{64}").fullmatch
-_is_address = re.compile(r"0x[0-9a-fA-F]{40}").fullmatch
+is_address = re.compile(r"0x[0-9a-fA-F]{40}").fullmatch
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,7 +215,7 @@ class _StandIns:
         return f"0x{self._number('hash ' + text):064x}"
 
     def address(self, text: str | None) -> str | None:
-        return text if text is None or _is_address(text) else f"0x{self._number('address ' + text):040x}"
+        return text if text is None or is_address(text) else f"0x{self._number('address ' + text):040x}"
 
     def pool(self, text: str) -> str:
-        return text if _is_address(text) or is_hash(text) else f"0x{self._number('pool ' + text):040x}"
+        return text if is_address(text) or is_hash(text) else f"0x{self._number('pool ' + text):040x}"

@@ -2,7 +2,8 @@
 
 The arbitrage is one that `models.mev.arbitrage` found; this finding says whom it followed. Ordinary trades behind one
 another are none: only a cycle proves that the second lives on a difference in price, only the next place in the block that
-it was put behind the first, and only a swap the other way in the same pool that this is the price which it lives on.
+it was put behind the first, and only a swap the other way in
+the same pool, of no more than was bought there, that this is the price which it lives on.
 """
 
 from __future__ import annotations
@@ -11,9 +12,11 @@ from collections.abc import Sequence
 
 from models.mev.base import Case, Fact, actors, make
 from models.mev.view import View
-from topics.schemas.mev import Finding
+from topics.schemas.mev import Finding, Step
 
 MODEL = "backrun/1"
+Way = tuple[str, str, str]
+"""Pool, token that a back-run sells there, token that it buys."""
 
 
 def detect(view: View, found: Sequence[Finding]) -> list[Finding]:
@@ -35,14 +38,19 @@ def detect(view: View, found: Sequence[Finding]) -> list[Finding]:
 
 
 def _followed(view: View, hash: str, target: str, arbitrages: Sequence[Finding]) -> list[Finding]:
-    """The finding of `hash` behind `target`, or none where it does not trade against it."""
-    moved = {(one.pool, one.token_in, one.token_out) for one in view.trades[target]}
-    against = [
-        one for one in arbitrages if any((step.pool, step.token_out, step.token_in) in moved for step in one.path)
-    ]
+    """The finding of `hash` behind `target`, or none where it does not trade against it, or trades more than it."""
+    bought: dict[Way, int] = {}
+    for trade in view.trades[target]:
+        way = (trade.pool, trade.token_out, trade.token_in)
+        bought[way] = bought.get(way, 0) + (trade.amount_out or 0)
+
+    def lives_on_it(step: Step) -> bool:
+        return int(step.amount_in_raw or 0) <= bought.get((step.pool, step.token_in, step.token_out), -1)
+
+    against = [one for one in arbitrages if any(map(lives_on_it, one.path))]
     if not against:
         return []
-    steps = [step for one in against for step in one.path if (step.pool, step.token_out, step.token_in) in moved]
+    steps = [step for one in against for step in one.path if lives_on_it(step)]
     profit: dict[str, int] = {}
     for one in against:
         for gain in one.profit:

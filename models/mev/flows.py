@@ -35,48 +35,45 @@ MISSING = 100
 """Of a token between, at most one part in so many of what was sold may not have been bought before."""
 CHAINED = 100
 """In a chain, what is sold differs from what was bought by at most one part in so many."""
+MAX_STARTS = 16
 MAX_CHAINED = 64
 MAX_PATHS = 512
-"""They bound the work that a strange transaction can cause."""
+"""They bound the work that a strange transaction can cause: tokens to start from, swaps that chains are looked for among, and
+chains that are followed."""
 ROUNDING = 1000
 """What is left of a token counts from one part in so many of what was bought."""
 
 
-def cycles(trades: Sequence[Trade], first: Iterable[str], same: frozenset[str]) -> list[Cycle]:
+def cycles(trades: Sequence[Trade], first: str) -> list[Cycle]:
     """The cycles of one transaction's trades, in their order.
 
-    `first` are the tokens to look at first, of `same` any stands for the others. A trade without amounts is not looked at.
+    `first` is the token to look at first. A trade without amounts is not looked at.
     """
     known = [one for one in trades if one.amount_in is not None and one.amount_out is not None]
     found: list[Cycle] = []
-    for token in _starts(known, first, same):
-        for group in _groups(known, token, same):
-            cycle = _cycle(group, token, same) or _chain(group, token, same)
+    taken: set[int] = set()
+    for token in _starts(known, first):
+        known = [one for one in known if id(one) not in taken]
+        for group in _groups(known, token):
+            cycle = _cycle(group, token) or _chain(group, token)
             while cycle is not None:
                 found.append(cycle)
-                taken = {id(one) for one in cycle.trades}
-                known = [one for one in known if id(one) not in taken]
+                taken |= {id(one) for one in cycle.trades}
                 group = [one for one in group if id(one) not in taken]
-                cycle = _chain(group, token, same)
+                cycle = _chain(group, token)
     order = {id(one): at for at, one in enumerate(trades)}
     return sorted(found, key=lambda cycle: order[id(cycle.trades[0])])
 
 
-def _starts(trades: Sequence[Trade], first: Iterable[str], same: frozenset[str]) -> list[str]:
-    """Tokens that are both sold and bought, those of `first` first, then in order of the first sale."""
-    sold = dict.fromkeys(_one(trade.token_in, same) for trade in trades)
-    bought = {_one(trade.token_out, same) for trade in trades}
+def _starts(trades: Sequence[Trade], first: str) -> list[str]:
+    """Tokens that are both sold and bought, `first` first, then in order of the first sale."""
+    sold = dict.fromkeys(trade.sold for trade in trades)
+    bought = {trade.bought for trade in trades}
     both = [token for token in sold if token in bought]
-    ahead = [token for token in dict.fromkeys(_one(token, same) for token in first) if token in both]
-    return [*ahead, *(token for token in both if token not in ahead)]
+    return sorted(both, key=lambda token: token != first)[:MAX_STARTS]
 
 
-def _one(token: str, same: frozenset[str]) -> str:
-    """One name for all of `same`: the smallest."""
-    return min(same) if token in same else token
-
-
-def _groups(trades: Sequence[Trade], token: str, same: frozenset[str]) -> list[list[Trade]]:
+def _groups(trades: Sequence[Trade], token: str) -> list[list[Trade]]:
     """Trades by what they share beside `token`, in order of their first."""
     parent: dict[str, str] = {}
 
@@ -87,7 +84,7 @@ def _groups(trades: Sequence[Trade], token: str, same: frozenset[str]) -> list[l
 
     keys: list[str] = []
     for trade in trades:
-        others = [name for name in (_one(trade.token_in, same), _one(trade.token_out, same)) if name != token]
+        others = [name for name in (trade.sold, trade.bought) if name != token]
         # Between two names of the native coin nothing is traded: a pool that wraps.
         keys.append(others[0] if others else "")
         if len(others) == 2:
@@ -99,12 +96,12 @@ def _groups(trades: Sequence[Trade], token: str, same: frozenset[str]) -> list[l
     return [group for group in found.values() if len(group) > 1]
 
 
-def _cycle(group: Sequence[Trade], token: str, same: frozenset[str]) -> Cycle | None:
+def _cycle(group: Sequence[Trade], token: str) -> Cycle | None:
     """The group as a cycle of `token`, or None where it gains nothing or sells what it did not buy."""
     sold: dict[str, int] = {}
     bought: dict[str, int] = {}
     for trade in group:
-        one, other = _one(trade.token_in, same), _one(trade.token_out, same)
+        one, other = trade.sold, trade.bought
         sold[one] = sold.get(one, 0) + (trade.amount_in or 0)
         bought[other] = bought.get(other, 0) + (trade.amount_out or 0)
     paid, got = sold.pop(token, 0), bought.pop(token, 0)
@@ -119,57 +116,42 @@ def _cycle(group: Sequence[Trade], token: str, same: frozenset[str]) -> Cycle | 
             return None
         if (had - spent) * ROUNDING > had:
             left[name] = had - spent
-    return Cycle(_named(group, token, same), tuple(_followed(group, token, same)), paid, got, left)
+    return Cycle(_named(group, token), tuple(_followed(group, token)), paid, got, left)
 
 
-def _named(trades: Iterable[Trade], token: str, same: frozenset[str]) -> str:
+def _named(trades: Iterable[Trade], token: str) -> str:
     """Under which name `token` was sold first."""
-    return next(trade.token_in for trade in trades if _one(trade.token_in, same) == token)
+    return next(trade.token_in for trade in trades if trade.sold == token)
 
 
-def _followed(group: Sequence[Trade], token: str, same: frozenset[str]) -> list[Trade]:
+def _followed(group: Sequence[Trade], token: str) -> list[Trade]:
     """The trades in the order in which `token` goes through them, whatever order their logs have."""
     reached, left, path = {token}, list(group), []
     while left:
-        next_ = next((one for one in left if _one(one.token_in, same) in reached), left[0])
+        next_ = next((one for one in left if one.sold in reached), left[0])
         left.remove(next_)
         path.append(next_)
-        reached.add(_one(next_.token_out, same))
+        reached.add(next_.bought)
     return path
 
 
-def _chain(group: Sequence[Trade], token: str, same: frozenset[str]) -> Cycle | None:
-    """The first chain of `group` from `token` back to more of it, each swap selling what the one before it bought."""
-    if len(group) < 2 or len(group) > MAX_CHAINED:
-        return None
-    for start in group:
-        if _one(start.token_in, same) == token:
-            path = _continued([start], group, token, same)
-            if path is not None:
-                paid, got = path[0].amount_in or 0, path[-1].amount_out or 0
-                return Cycle(path[0].token_in, tuple(path), paid, got, {})
-    return None
-
-
-def _continued(path: list[Trade], group: Sequence[Trade], token: str, same: frozenset[str]) -> list[Trade] | None:
-    """`path` led back to `token` with a gain, in as few swaps as there are, or None."""
-    paths = deque([path])
+def _chain(group: Sequence[Trade], token: str) -> Cycle | None:
+    """The shortest chain of `group` from `token` back to more of it, each swap selling what the one before it bought."""
+    paths = deque([start] for start in group if start.sold == token)
     looked = 0
-    while paths and looked < MAX_PATHS:
+    while paths and looked < MAX_PATHS and len(group) <= MAX_CHAINED:
         looked += 1
         path = paths.popleft()
         last = path[-1]
-        reached = _one(last.token_out, same)
-        if reached == token:
-            if len(path) > 1 and (last.amount_out or 0) > (path[0].amount_in or 0) > 0:
-                return path
+        if last.bought == token:
+            paid, got = path[0].amount_in or 0, last.amount_out or 0
+            if len(path) > 1 and 0 < paid < got:
+                return Cycle(path[0].token_in, tuple(path), paid, got, {})
             continue
         pools = {one.pool for one in path}
         paths.extend(
             [*path, one]
             for one in group
-            if one.pool not in pools
-            and _one(one.token_in, same) == reached
-            and matches(last.amount_out, one.amount_in, CHAINED)
+            if one.sold == last.bought and one.pool not in pools and matches(last.amount_out, one.amount_in, CHAINED)
         )
     return None

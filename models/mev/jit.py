@@ -7,6 +7,7 @@ ticks counts as one range.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -25,11 +26,11 @@ MANAGERS = frozenset(
 )
 """They hold the positions of many people. Ethereum mainnet, from the protocols' deployment lists."""
 
-Position = tuple[int | None, int | None, str | None]
-"""Lower and upper tick, and what tells positions of one owner apart (Uniswap V4)."""
+MAX_OPEN = 64
+"""So many additions of a pool are kept in mind; it bounds the work that a strange block can cause."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Added:
     """An addition that may be removed again; `at` is its place in the pool's history."""
 
@@ -52,29 +53,36 @@ def _pools(view: View) -> list[str]:
 
 
 def _of_pool(view: View, pool: str) -> list[Finding]:
-    open_: dict[Position, list[_Added]] = {}
+    open_: deque[_Added] = deque(maxlen=MAX_OPEN)
     findings: list[Finding] = []
     for at, event in enumerate(view.histories[pool].events):
         if not isinstance(event, Liquidity) or event.event_type == "collect":
             continue
-        hash = event.transaction_hash.lower()
-        position = (event.tick_lower, event.tick_upper, event.salt)
-        who = _who(view, hash, event)
+        hash, who = event.transaction_hash.lower(), _who(view, event)
         if event.event_type == "mint":
-            open_.setdefault(position, []).append(_Added(event, hash, who, at))
+            open_.append(_Added(event, hash, who, at))
             continue
-        added = [one for one in open_.get(position, ()) if one.hash != hash and one.actors & who]
+        added = [
+            one for one in open_ if one.hash != hash and one.actors & who and _position(one.event) == _position(event)
+        ]
         if not added or not _removes(event, added):
             continue
+        for one in added:
+            open_.remove(one)
         victims = _victims(view, pool, added, at, who)
         if victims:
             findings.append(_finding(view, pool, added, event, victims))
-            open_[position] = [one for one in open_[position] if one not in added]
     return findings
 
 
-def _who(view: View, hash: str, event: Liquidity) -> frozenset[str]:
+def _position(event: Liquidity) -> tuple[int | None, int | None, str | None]:
+    """Lower and upper tick, and what tells positions of one owner apart (Uniswap V4)."""
+    return event.tick_lower, event.tick_upper, event.salt
+
+
+def _who(view: View, event: Liquidity) -> frozenset[str]:
     """Every address that may stand for who provides."""
+    hash = event.transaction_hash.lower()
     named = (view.signer(hash), view.called(hash), event.owner, event.sender, event.recipient)
     return frozenset(one.lower() for one in named if one) - view.nobody - MANAGERS
 

@@ -12,7 +12,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 
 from models.mev.view import Trade, View
-from topics.schemas.chain import Liquidity, Swap, Transaction
+from topics.schemas.chain import Liquidity, Swap
 
 SHARED_FROM = 5
 """An address that swaps of so many senders have in common counts as shared; bots with a few accounts are common."""
@@ -75,7 +75,7 @@ def read_legs(view: View) -> Legs:
             key = (trade.pool, trade.token_in, trade.token_out)
             leg = legs.get(key)
             if leg is None:
-                sender, actors = _actors(trade.swap, view.transactions.get(hash), view.nobody)
+                sender, actors = _actors(view, hash, trade.swap)
                 direction = (trade.token_in, trade.token_out)
                 leg = legs[key] = Leg(place, hash, trade.pool, trade.swap.protocol, direction, sender, actors)
                 by_pool[trade.pool].append(leg)
@@ -107,12 +107,14 @@ def _added(event: Liquidity) -> frozenset[str]:
     return frozenset(token.lower() for token, amount in pairs if token and amount is not None and int(amount) > 0)
 
 
-def _actors(swap: Swap, transaction: Transaction | None, nobody: frozenset[str]) -> tuple[str | None, frozenset[str]]:
-    signed_by = (transaction.from_address if transaction else None) or swap.from_address
-    called = (transaction.to_address if transaction else None) or swap.to_address
-    sender = signed_by.lower() if signed_by else None
-    named = (signed_by, called, swap.sender, swap.recipient)
-    return sender, frozenset(one.lower() for one in named if one) - nobody
+def _actors(view: View, hash: str, swap: Swap) -> tuple[str | None, frozenset[str]]:
+    signed, called = view.signer(hash) or _lower(swap.from_address), view.called(hash) or _lower(swap.to_address)
+    named = {signed, called, _lower(swap.sender), _lower(swap.recipient)}
+    return signed, frozenset(one for one in named if one and one not in view.nobody)
+
+
+def _lower(address: str | None) -> str | None:
+    return address.lower() if address else None
 
 
 class _Users:

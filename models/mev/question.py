@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 
 from models.mev import detect
-from models.mev.asked import SCALE, TARGET, Asked, Made, block_of, read
+from models.mev.asked import SCALE, TARGET, Asked, Made, block_of, is_address, is_hash, read
 from models.mev.patterns import MODEL, Pattern, best
 from topics.schemas.mev import Finding, TokenAmount
 from topics.schemas.mev_question import DetectMev, Gain, MevAnswer
@@ -174,7 +174,7 @@ def _role(one: Finding, hash: str) -> str:
 
 
 _WANTED = (
-    ("hash", lambda one: one.hash is None, "what the mev agent found cannot be looked up"),
+    ("hash", lambda one: one.hash is None or not is_hash(one.hash), "what the mev agent found cannot be looked up"),
     ("pool", lambda one: one.pool is None, "whether they traded in one pool is not known"),
     ("fromAddress", lambda one: one.sender is None, "who sent them is not known, so that chance cannot be told from intent"),
     ("tokenIn", lambda one: one.direction is None, "which way they traded is not known, nor what anybody gained"),
@@ -193,15 +193,29 @@ def _unknown(asked: Sequence[Asked]) -> dict[str, str]:
         many = sum(map(missing, among))
         if many:
             whose = TARGET if len(among) == 1 else f"{many} of {len(among)} transactions"
-            told[field] = f"not told of {whose}: {follows}"
+            told[field] = (
+                f"not told of {whose}, or not whole: {follows}"
+                if field == "hash"
+                else f"not told of {whose}: {follows}"
+            )
     return told
 
 
 def _warnings(question: DetectMev) -> list[Fault]:
     places = [(TARGET, question.target_tx)]
     places += [(f"surroundingTxs.{at}", told) for at, told in enumerate(question.surrounding_txs)]
-    return [
-        Fault(field=f"{place}.{name}", code="unknown_field", message="not part of the schema; left out")
-        for place, told in places
-        for name in told.model_extra or ()
-    ][:MOST_TOLD]
+    found = []
+    for place, told in places:
+        for name, given, whole in (
+            ("hash", told.hash, is_hash),
+            ("fromAddress", told.from_address, is_address),
+            ("toAddress", told.to_address, is_address),
+        ):
+            if given is not None and not whole(given):
+                said = f"{given[:60]} is no whole identifier: it is compared with others and not looked up"
+                found.append(Fault(field=f"{place}.{name}", code="abbreviated", message=said))
+        found += [
+            Fault(field=f"{place}.{name}", code="unknown_field", message="not part of the schema; left out")
+            for name in told.model_extra or ()
+        ]
+    return found[:MOST_TOLD]

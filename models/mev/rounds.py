@@ -42,11 +42,12 @@ class _Open:
 
 def find_rounds(legs: Legs) -> list[list[Round]]:
     """Bundles in order of their first front: rounds over all pools that have a front and a back in common."""
-    found = [
-        one
-        for pool in sorted(legs.by_pool)
-        for one in _Pool(legs.by_pool[pool], legs.adds.get(pool, []), legs.shared).rounds()
-    ]
+    found: list[Round] = []
+    for pool in sorted(legs.by_pool):
+        own, adds = legs.by_pool[pool], legs.adds.get(pool, [])
+        # A way in, a way out, and somebody between.
+        if len(own) > 1 and len(own) + len(adds) > 2 and len({leg.direction for leg in own}) > 1:
+            found += _Pool(own, adds, legs.shared).rounds()
     return sorted(_bundled(found), key=lambda bundle: _place(bundle[0]))
 
 

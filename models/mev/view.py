@@ -15,12 +15,12 @@ from models.mev.history import History, Pooled
 from models.mev.prices import Prices
 from models.mev.routers import ROUTERS
 from topics.schemas.chain import Block, Liquidation, Liquidity, Swap, Transaction, Transfer
-from topics.schemas.native import COINS, WRAPPERS
+from topics.schemas.native import COINS, WRAPPERS, ZERO
 
 REVERTED = 0
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Trade:
     """A swap of one token into another in a pool; amounts are base units, None where the swap did not tell."""
 
@@ -29,6 +29,9 @@ class Trade:
     """Where no pool made it, who filled the order, or the contract that told."""
     token_in: str
     token_out: str
+    sold: str
+    """`token_in`, under one name for all that is the chain's native coin."""
+    bought: str
     amount_in: int | None
     amount_out: int | None
     swap: Swap
@@ -40,6 +43,11 @@ class View:
     def __init__(self, block: Block) -> None:
         self.block = block
         self.transactions: dict[str, Transaction] = {one.hash.lower(): one for one in block.transactions}
+        wrapper = WRAPPERS.get(block.chain_id)
+        self.coin = wrapper or ZERO
+        """The one name of the chain's native coin."""
+        self.native = COINS | {wrapper} if wrapper else COINS
+        """The tokens that are the chain's native coin."""
         self.places: dict[str, int] = {}
         """Transaction → its place among those that did something in a pool or to a loan."""
         self.trades: dict[str, list[Trade]] = {}
@@ -62,15 +70,16 @@ class View:
 
     def _ordered(self) -> list[Pooled | Liquidation]:
         """What did not revert, in order; transfers are set aside."""
-        reverted = {hash for hash, one in self.transactions.items() if one.status == REVERTED}
         kept: list[Pooled | Liquidation] = []
+        aside = self._transfers
         for event in self.block.events:
-            if reverted and event.transaction_hash.lower() in reverted:
-                continue
             if isinstance(event, Transfer):
-                self._transfers.append(event)
+                aside.append(event)
             else:
                 kept.append(event)
+        reverted = {hash for hash, one in self.transactions.items() if one.status == REVERTED}
+        if reverted:
+            kept = [event for event in kept if event.transaction_hash.lower() not in reverted]
         kept.sort(key=_place)
         return kept
 
@@ -79,7 +88,9 @@ class View:
             self.liquidations.append(event)
             return
         if isinstance(event, Swap):
-            self._trade(hash, event)
+            trade = self.trade(hash, event)
+            if trade is not None:
+                self.trades.setdefault(hash, []).append(trade)
         if event.pool is None:
             return
         pool = event.pool.lower()
@@ -92,14 +103,25 @@ class View:
             self.liquidity.append(event)
         history.events.append(event)
 
-    def _trade(self, hash: str, event: Swap) -> None:
+    def trade(self, hash: str, event: Swap) -> Trade | None:
+        """A swap as a trade of a transaction, or None where it is none."""
         where = event.pool or event.maker or event.contract_address
         token_in, token_out = event.token_in.lower(), event.token_out.lower()
         if where is None or token_in == token_out:
-            return
-        sold, bought = event.amount_in_raw, event.amount_out_raw
-        paid, got = None if sold is None else int(sold), None if bought is None else int(bought)
-        self.trades.setdefault(hash, []).append(Trade(hash, where.lower(), token_in, token_out, paid, got, event))
+            return None
+        paid, got = event.amount_in_raw, event.amount_out_raw
+        one, other = (self.coin if token in self.native else token for token in (token_in, token_out))
+        return Trade(
+            hash,
+            where.lower(),
+            token_in,
+            token_out,
+            one,
+            other,
+            None if paid is None else int(paid),
+            None if got is None else int(got),
+            event,
+        )
 
     @cached_property
     def nobody(self) -> frozenset[str]:
@@ -107,15 +129,14 @@ class View:
         return ROUTERS | self.histories.keys()
 
     @cached_property
-    def native(self) -> frozenset[str]:
-        """The tokens that are the chain's native coin."""
-        wrapper = WRAPPERS.get(self.block.chain_id)
-        return COINS | {wrapper} if wrapper else COINS
-
-    @cached_property
     def prices(self) -> Prices:
         """What the block's pools say that tokens are worth."""
         return Prices(self.histories, self.native)
+
+    @cached_property
+    def loans(self) -> set[str]:
+        """Transactions in which a loan was closed."""
+        return {one.transaction_hash.lower() for one in self.liquidations}
 
     @cached_property
     def pays(self) -> bool:
@@ -123,12 +144,15 @@ class View:
         return any(one.gas_price_wei for one in self.block.transactions)
 
     @cached_property
-    def transfers(self) -> dict[str, list[Transfer]]:
-        """Transaction → its transfers in order."""
+    def _transfers_of(self) -> dict[str, list[Transfer]]:
         found: dict[str, list[Transfer]] = defaultdict(list)
-        for one in sorted(self._transfers, key=_place):
+        for one in self._transfers:
             found[one.transaction_hash.lower()].append(one)
         return found
+
+    def transfers(self, hash: str) -> list[Transfer]:
+        """A transaction's transfers in order."""
+        return sorted(self._transfers_of.get(hash, ()), key=_place)
 
     def index(self, hash: str) -> int | None:
         """Where a transaction stands in the block, or None where nothing told."""

@@ -12,7 +12,8 @@ import pytest
 from confluent_kafka import OFFSET_BEGINNING, Consumer, TopicPartition
 
 from base.settings import Settings
-from console.bench.chain import ETHER, GWEI, Chain, Uniswap, calldata, path
+from console.bench.chain import ETHER, GWEI, Chain, calldata
+from console.bench.uniswap import Uniswap, path
 from tests.chain.watch import Events, ingesting
 from tests.conftest import wait_for
 from tests.contract.facade import working

@@ -9,10 +9,12 @@ from pathlib import Path
 import pytest
 
 from base.settings import Settings
-from console.bench.chain import Chain, Uniswap
-from tests.chain.proxies import wired
+from console.bench.chain import Chain
+from console.bench.uniswap import Uniswap
+from tests.chain.proxies import Answer, proxied, wired
 from tests.chain.watch import Events, canonical, ingesting, logged
 from tests.conftest import wait_for
+from tests.contract.facade import child
 
 pytestmark = pytest.mark.pipeline
 
@@ -52,14 +54,21 @@ def test_a_reorganisation_takes_back_the_old_blocks_newest_first(
 def test_killed_among_blocks_it_goes_on_without_a_gap(
     settings: Settings, tmp_path: Path, chain: Chain, events: Events
 ) -> None:
+    def few_and_slow(answer: Answer) -> None:
+        answer.wait_s = 0.1
+        if len(answer.calls) > 2:
+            answer.status = 413
+
     chain.mine(400)
     head = chain.head
-    for round in range(3):
-        with ingesting(settings, tmp_path / f"log{round}", "--rpc", chain.url, "--from", "1") as process:
-            sent = len(events.read())
-            wait_for(lambda sent=sent: len(events.read()) > sent + 20, 30)  # type: ignore[misc]
-            process.kill()
-            process.wait()
+    with proxied(chain.url) as proxy:
+        proxy.always = few_and_slow
+        for round in range(3):
+            with ingesting(settings, tmp_path / f"log{round}", "--rpc", proxy.url, "--from", "1") as process:
+                sent = len(events.read())
+                wait_for(lambda sent=sent: len(events.read()) > sent + 20, 30, 0.001)  # type: ignore[misc]
+                process.kill()
+                process.wait()
     before = max(events.standing())
     assert before < head, "it was killed when all was done"
     # While it is down, blocks leave the chain that it had sent, or may have.
@@ -74,6 +83,28 @@ def test_killed_among_blocks_it_goes_on_without_a_gap(
     numbers = [block.number for block in events.blocks if block.status == "complete"]
     firsts = [number for place, number in enumerate(numbers) if number not in numbers[:place]]
     assert firsts == list(range(1, head + 2))
+
+
+@pytest.mark.parametrize("when", ["unsent", "sent"])
+def test_killed_with_blocks_in_hand_it_takes_back_those_that_left_the_chain(
+    settings: Settings, tmp_path: Path, chain: Chain, events: Events, when: str
+) -> None:
+    chain.mine(20)
+    argv = ["-m", "tests.chain.killed_ingest", when, "ingest", "node", "--rpc", chain.url, "--from", "1"]
+    with child(argv, settings, tmp_path / "log") as process:
+        assert process.wait(30) == -signal.SIGKILL
+    sent = len(events.read())
+    assert max(events.standing()) == (8 if when == "unsent" else 16)
+    old = {number: chain.hash(number) for number in range(1, 21)}
+    chain.rpc("anvil_reorg", 18, [])
+    with ingesting(settings, tmp_path / "log2", "--rpc", chain.url, "--from", "1"):
+        events.upto(20)
+    told = events.told(sent)
+    removed = [(number, hash) for status, number, hash in told if status == "removed"]
+    # Those that were never sent are taken back too: nobody can know, and it does no harm.
+    assert removed == [(number, old[number]) for number in range(16, 2, -1)]
+    assert told[len(removed) :] == [("complete", number, chain.hash(number)) for number in range(3, 21)]
+    assert events.standing() == canonical(chain, 1, 20)
 
 
 def test_it_stops_at_once_and_goes_on_where_it_was(

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
 import pytest
 
 from base.settings import Settings
-from console.bench.chain import ETHER, Chain, Uniswap
-from tests.chain.proxies import Answer, proxied
+from console.bench.chain import ETHER, Chain
+from console.bench.uniswap import Uniswap
+from tests.chain.proxies import Answer, Fault, proxied
 from tests.chain.watch import Events, ingesting, lines, logged
 from tests.conftest import wait_for
 from tests.contract.facade import new_chain
@@ -108,13 +110,22 @@ def test_a_node_that_hangs_is_left_for_the_next_and_come_back_to(
     assert events.told() == [("complete", number, chain.hash(number)) for number in range(1, 11)]
 
 
-def test_receipts_one_by_one_where_a_node_gives_them_no_other_way(
-    settings: Settings, tmp_path: Path, chain: Chain, events: Events
-) -> None:
-    def old(answer: Answer) -> None:
-        if answer.asks("eth_getBlockReceipts"):
-            answer.refuse(-32601, "the method eth_getBlockReceipts does not exist/is not available")
+def old(answer: Answer) -> None:
+    if answer.asks("eth_getBlockReceipts"):
+        answer.refuse(-32601, "the method eth_getBlockReceipts does not exist/is not available")
 
+
+def forgetful(answer: Answer) -> None:
+    if answer.asks("eth_getBlockReceipts"):
+        told = json.loads(answer.body)
+        del told["result"][1:3]
+        answer.say(told)
+
+
+@pytest.mark.parametrize("fault", [old, forgetful])
+def test_receipts_one_by_one_where_a_node_gives_them_no_other_way(
+    settings: Settings, tmp_path: Path, chain: Chain, events: Events, fault: Fault
+) -> None:
     uniswap = Uniswap(chain, 1)
     uniswap.add_ether(uniswap.tokens[0], 10**24, 1000 * ETHER)
     start = chain.head + 1
@@ -122,7 +133,7 @@ def test_receipts_one_by_one_where_a_node_gives_them_no_other_way(
     hashes = [uniswap.buy(sender, ETHER, [uniswap.tokens[0]]) for sender in chain.accounts[1:6]]
     chain.mine()
     with proxied(chain.url) as proxy:
-        proxy.always = old
+        proxy.always = fault
         with ingesting(settings, tmp_path / "log", "--rpc", proxy.url, "--from", str(start)):
             events.upto(start)
     (block,) = events.read()

@@ -12,7 +12,8 @@ import pytest
 from confluent_kafka import OFFSET_BEGINNING, Consumer, TopicPartition
 
 from base.settings import Settings
-from console.bench.chain import ETHER, GWEI, Chain, Uniswap
+from console.bench.chain import ETHER, GWEI, Chain
+from console.bench.uniswap import Uniswap
 from tests.chain.watch import Events, ingesting, logged
 from tests.conftest import wait_for
 from topics.clients import consumer

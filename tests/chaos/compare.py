@@ -6,11 +6,13 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, get_args
 
 from models.chain.assembly import QUIET_S
-from tests.chaos.witness import Witness
+from tests.chaos.events import REMOVED
+from tests.chaos.witness import Chain, Witness
 from tests.conftest import wait_for
+from topics.schemas.mev import Kind
 
 
 @dataclass(slots=True)
@@ -75,7 +77,7 @@ def still(witness: Witness, chain_id: int, quiet_s: float = QUIET_S + 1, tick: C
         tick()
         if (now := witness.state(chain_id)) != state:
             state, since = now, time.monotonic()
-        return bool(state["chain.blocks"]) and time.monotonic() - since > quiet_s
+        return bool(state["chain.blocks"] or state["table risk"]) and time.monotonic() - since > quiet_s
 
     wait_for(unchanged, 120, every=0.05)
     return state
@@ -84,14 +86,26 @@ def still(witness: Witness, chain_id: int, quiet_s: float = QUIET_S + 1, tick: C
 def check_calm(calm: dict[str, Any]) -> None:
     """The undisturbed run itself did what its events call for: comparing with nothing would prove nothing."""
     assert set(calm["chain.blocks"]) == {str(number) for number in range(1_001, 1_010)}
-    assert calm["chain.blocks"]["1003"]["status"] == "removed"
+    assert calm["chain.blocks"][str(REMOVED)]["status"] == "removed"
     assert calm["chain.blocks"]["1005"]["status"] == "complete"
     assert calm["chain.blocks"]["1006"]["status"] == "partial"
     assert len(calm["mev.findings"]) >= 10 and len(calm["alerts"]) == len(calm["mev.findings"])
+    for part, mark in (("mev.findings", ""), ("alerts", "mev.")):
+        assert {one["kind"] for one in calm[part].values()} == {mark + kind for kind in get_args(Kind)}
     reasons = {reason for reason, _ in calm["chain.events.dlq"]}
     assert {"amount_negative", "conflicting_duplicate", "other_fork", "malformed_json"} <= reasons
     assert len(calm["table profiles"]) > 100
     assert calm["pair.trades"]["said"] and calm["wallet.activity"]["said"] and calm["pair.trades"]["clock"]
+
+
+def told_of(chain: Chain, retracted: bool = False) -> bool:
+    """Whether the block that is removed for good has, or had, findings and alerts of every kind."""
+    for topic, mark in (("mev.findings", ""), ("alerts", "mev.")):
+        told = [one for one in chain.told(topic).values() if one.get("block_number") == REMOVED]
+        found = {one["kind"] for one in told if (one["status"] == "retracted") is retracted}
+        if found != {mark + kind for kind in get_args(Kind)}:
+            return False
+    return True
 
 
 def explain(calm: dict[str, Any], found: dict[str, Any]) -> None:

@@ -10,11 +10,18 @@ import orjson
 
 from ingest.files import read_blocks
 from models.mev import detect
+from tests.unit.by_hand import POOL, X, Y, Z, address, burn, liquidation, mint, swap
+from tests.unit.by_hand import block as made
+from topics.schemas.chain import Block
 
 SAMPLES = Path(__file__).parents[2] / "samples" / "blocks"
 WHOLE = ("11017338", "12412732", "12775690", "13234998", "13666326", "17073191", "18100000")
 IN_PIECES = ("12674514", "13323642")
 FIRST_TIME = 1_700_000_000
+REMOVED = 1_003
+"""The block that is removed for good. It has a finding of every kind, as all have."""
+CHANGES = 7
+"""So many records at the end change blocks that were told before, or are none."""
 
 
 def records(chain_id: int) -> list[bytes]:
@@ -43,7 +50,7 @@ def records(chain_id: int) -> list[bytes]:
     }
     # The second block goes, and another fork's comes in its place; the third goes for good; the fifth is completed late.
     out += [removed, {**last, "hash": block_hash(chain_id, 1_002, 1)}]
-    out.append({**removed, "number": 1_003, "hash": block_hash(chain_id, 1_003, 0)})
+    out.append({**removed, "number": REMOVED, "hash": block_hash(chain_id, REMOVED, 0)})
     fifth = blocks[IN_PIECES[0]]
     out.append(
         {
@@ -102,8 +109,39 @@ def block_hash(chain_id: int, number: int, fork: int) -> str:
 def samples() -> dict[str, Any]:
     """The blocks by number, decoded once."""
     blocks = (found.block for found in read_blocks(SAMPLES))
-    return {
+    found = {
         str(block.number): orjson.loads(block.model_dump_json(exclude_none=True))
         for block in blocks
         if str(block.number) in (*WHOLE, *IN_PIECES)
     }
+    more = orjson.loads(of_every_kind().model_dump_json(exclude_none=True))
+    for block in found.values():
+        block["events"] += more["events"]
+        block["transactions"] += more["transactions"]
+    return found
+
+
+def of_every_kind() -> Block:
+    """A block by hand with a finding of each kind, behind the transactions of any real one."""
+    sandwich, cycle, other, late = POOL, address("cycle"), address("other"), address("late")
+    legs = [
+        swap("front", 901, X, Y, 100_000, 1_000_000, pool=sandwich),
+        swap("caught", 902, X, Y, 5_000, 40_000, pool=sandwich),
+        swap("back", 903, Y, X, 1_000_000, 110_000, pool=sandwich),
+        # Somebody trades, a cycle follows against the price that it left, and another is too late for the same.
+        swap("moved", 904, X, Z, 200_000, 1_600_000, pool=cycle),
+        swap("first", 905, X, Z, 100_000, 1_000_000, pool=other, log_index=9050),
+        swap("first", 905, Z, X, 1_000_000, 110_000, pool=cycle, log_index=9051),
+        swap("late", 909, X, Z, 100_000, 1_000_000, pool=other, log_index=9090),
+        swap("late", 909, Z, X, 1_000_000, 104_000, pool=cycle, log_index=9091),
+        mint("added", 911, pool=late),
+        swap("served", 912, X, Y, 50, 400, tick=5, pool=late, protocol="uniswap_v3"),
+        burn("removed", 913, pool=late, amount0_raw="550", amount1_raw="110"),
+        liquidation("closed", 914),
+    ]
+    people: dict[str, tuple[str, str | None]] = {
+        "front": ("bot", "c1"), "caught": ("victim", None), "back": ("bot", "c1"), "moved": ("trader", None),
+        "first": ("second", "c2"), "late": ("third", "c3"), "added": ("giver", "c4"), "served": ("taker", None),
+        "removed": ("giver", "c4"), "closed": ("boss", "keeper"),
+    }  # fmt: skip
+    return made(*legs, senders=people)

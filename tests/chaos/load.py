@@ -15,6 +15,7 @@ from confluent_kafka import KafkaError, Message, Producer
 
 from base.settings import Settings
 from models import mev
+from tests.chaos.asked import ask, swaps
 from tests.chaos.events import FIRST_TIME, IN_PIECES, alone, block_hash, records, samples
 from topics.clients import producer
 from topics.partition import partition
@@ -27,6 +28,9 @@ CHAIN_S = 8.0
 POST_EVERY_S = 0.2
 POSTED = 3
 """Events of one HTTP request."""
+ASK_EVERY_S = 0.1
+ASKED = 60
+"""Swap requests about one chain."""
 FIRST_PROBE = 10_000
 PATIENT = {"delivery.timeout.ms": 900_000, "retry.backoff.max.ms": 500, "reconnect.backoff.max.ms": 500}
 """A producer that gives no record up: records of a chain must come in order."""
@@ -60,7 +64,7 @@ def events_in(value: bytes) -> int:
 def _sandwich() -> dict[str, Any]:
     """The smallest part of a real block that still holds its sandwich."""
     block = samples()["12412732"]
-    (finding,) = (one for one in mev.detect(Block.model_validate(block)) if one.kind == "sandwich")
+    finding = next(one for one in mev.detect(Block.model_validate(block)) if one.kind == "sandwich")
     named = set(finding.named())
     return {
         "status": "complete",
@@ -70,7 +74,7 @@ def _sandwich() -> dict[str, Any]:
 
 
 class Load:
-    """Probes on a chain of each partition, chains of everything (`events.records`), and chains over HTTP.
+    """Probes on a chain of each partition, chains of everything (`events.records`), chains over HTTP, and swap requests.
 
     Each in a thread of its own, until `finish`; what was begun is sent to its end. `failed` holds what ended one of them.
     """
@@ -82,7 +86,7 @@ class Load:
         self._stop = threading.Event()
         self._threads = [
             threading.Thread(target=self._guarded, args=(run,), daemon=True)
-            for run in (self._send_probes, self._send_chains, self._send_posts)
+            for run in (self._send_probes, self._send_chains, self._send_posts, self._send_asked)
         ]
         self.failed: list[Exception] = []
         parts = range(settings.partitions)
@@ -95,6 +99,8 @@ class Load:
         """Chains of `events.records` that were sent."""
         self.posted: list[int] = []
         """Chains that were sent over HTTP."""
+        self.asked: list[int] = []
+        """Chains about which swap requests were sent. They have no blocks, so that profiles are at rest."""
         self.answers: list[tuple[float, float]] = []
         """When each HTTP request that was answered with 2xx began and ended (unix seconds)."""
         self.events = 0
@@ -166,6 +172,19 @@ class Load:
             if place == 0:
                 _flush(client)  # it comes back by way of validate; what follows must not depend on when
             self._stop.wait(seconds / len(values))
+
+    def _send_asked(self) -> None:
+        client = self._producer()
+        while not self._stop.is_set():
+            self.send_asked(client, next(self._chains))
+
+    def send_asked(self, client: Producer, chain_id: int) -> None:
+        """Send swap requests about a chain."""
+        self.asked.append(chain_id)
+        for one in swaps(chain_id, ASKED):
+            ask(client, [one])
+            self._stop.wait(ASK_EVERY_S)
+        _flush(client)
 
     def _send_posts(self) -> None:
         with httpx.Client(timeout=35, trust_env=False) as client:

@@ -26,7 +26,7 @@ from console.figures import Figure, document, show
 from tests.chaos.compare import Difference, check_calm, difference, explain, still
 from tests.chaos.flow import Flow
 from tests.chaos.hang import explanation
-from tests.chaos.load import FIRST_PROBE, PATIENT, Load, probe
+from tests.chaos.load import ASKED, FIRST_PROBE, PATIENT, Load, probe
 from tests.chaos.scene import Scene, scene
 from tests.chaos.strikes import KINDS, Strikes
 from tests.chaos.witness import Witness
@@ -126,6 +126,7 @@ class Run:
     strikes: Strikes
     total: Difference = field(default_factory=Difference)
     events: int = 0
+    asked: int = 0
     chains: int = 0
     contradictions: int = 0
     falls: int = 0
@@ -138,7 +139,7 @@ def _run(folder: Path, minutes: float, seed: int, kinds: list[str]) -> Run:
     with scene(folder, say) as stage, contextlib.closing(Witness(stage.settings)) as witness:
         sender = Load(stage.settings, lambda: stage.http, chains)
         say("an undisturbed run, to compare with")
-        calm, calm_posted = _calm(stage, sender, witness, chains)
+        calm, calm_posted, calm_asked = _calm(stage, sender, witness, chains)
         sender.events = 0
         flow = Flow(stage.settings, sender)
         watch = Watch(stage, sender, flow, witness)
@@ -154,6 +155,7 @@ def _run(folder: Path, minutes: float, seed: int, kinds: list[str]) -> Run:
             say("letting it settle")
             watch.wait(lambda: not sender.busy, "the load to end")
             wanted = {**dict.fromkeys(sender.whole, calm), **dict.fromkeys(sender.posted, calm_posted)}
+            wanted |= dict.fromkeys(sender.asked, calm_asked)
             _settle(watch, wanted)
             wanted |= _undisturbed_probes(stage, sender, witness, chains)
             run.chains = len(wanted)
@@ -166,8 +168,8 @@ def _run(folder: Path, minutes: float, seed: int, kinds: list[str]) -> Run:
             print(text, file=sys.stderr, flush=True)
         finally:
             flow.close()
-        run.events = sender.events
-        for chain_id in (*sender.whole, *sender.posted, *sender.probes):
+        run.events, run.asked = sender.events, ASKED * len(sender.asked)
+        for chain_id in (*sender.whole, *sender.posted, *sender.asked, *sender.probes):
             chain = witness.of(chain_id)
             run.falls += len(chain.falls)
             run.contradictions += len(chain.contradictions)
@@ -176,17 +178,21 @@ def _run(folder: Path, minutes: float, seed: int, kinds: list[str]) -> Run:
         return run
 
 
-def _calm(stage: Scene, sender: Load, witness: Witness, chains: itertools.count[int]) -> tuple[Any, Any]:
-    """What a chain of everything, and one over HTTP, amount to when nobody disturbs."""
-    whole, posted = next(chains), next(chains)
-    sender.send_chain(Producer({**producer(stage.settings), **PATIENT}), whole, 1.0)
+def _calm(stage: Scene, sender: Load, witness: Witness, chains: itertools.count[int]) -> tuple[Any, Any, Any]:
+    """What a chain of everything, one over HTTP, and swap requests amount to when nobody disturbs."""
+    whole, posted, asked = next(chains), next(chains), next(chains)
+    client = Producer({**producer(stage.settings), **PATIENT})
+    sender.send_chain(client, whole, 1.0)
     calm = still(witness, whole, CALM_S)
     check_calm(calm)
-    with httpx.Client(timeout=35, trust_env=False) as client:
-        sender.send_posts(client, posted)
+    with httpx.Client(timeout=35, trust_env=False) as http:
+        sender.send_posts(http, posted)
     calm_posted = still(witness, posted, CALM_S)
     assert len(calm_posted["chain.blocks"]) == 2 and not calm_posted["chain.events.dlq"]
-    return calm, calm_posted
+    sender.send_asked(client, asked)
+    calm_asked = still(witness, asked, CALM_S)
+    assert len(calm_asked["table risk"]) == len(calm_asked["risk.scores"]) == ASKED
+    return calm, calm_posted, calm_asked
 
 
 def _settle(watch: Watch, wanted: dict[int, Any]) -> None:
@@ -244,6 +250,7 @@ def _figures(run: Run) -> list[Figure]:
         Figure("pauses beyond the session", strikes.pauses, "workers"),
         Figure("orderly joins and leaves", strikes.moves, "times"),
         Figure("events accepted", run.events, "events"),
+        Figure("swap requests", run.asked, "requests"),
     ]
     if not run.stuck:
         figures += [

@@ -26,7 +26,7 @@ from topics.clients import consumer, producer
 pytestmark = pytest.mark.chaos
 BLOCKS, SLOT_S, FIRST, FIRST_TIME = 300, 12, 20_000_000, 1_750_000_000
 SAMPLES = Path(__file__).parents[2] / "samples" / "blocks"
-WITH_SANDWICHES = ("ethereum-13234998", "ethereum-11935012", "ethereum-12674514")
+SHAPES = ("ethereum-13234998", "ethereum-18999999-real", "ethereum-20000010-real")
 IN_PIECES = 10
 """One block of so many comes as single events."""
 READERS = {
@@ -37,8 +37,8 @@ READERS = {
 
 
 def hour(chain_id: int) -> list[bytes]:
-    """Records of 300 blocks of 12 seconds, each with hashes of its own: real blocks cut to their sandwiches and some more."""
-    shapes = [_shape(name) for name in WITH_SANDWICHES]
+    """Records of 300 blocks of 12 seconds, each with hashes of its own: real ones cut to their findings and a little more."""
+    shapes = [_shape(name) for name in SHAPES]
     out: list[bytes] = []
     for index in range(BLOCKS):
         number, shape = FIRST + index, shapes[index % len(shapes)]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import random
 import signal
 import threading
 import time
@@ -17,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
+import orjson
 import pytest
 import redis
 from aiokafka.admin import AIOKafkaAdminClient
@@ -26,12 +28,13 @@ from agents.app import WORKERS
 from base.exits import EXIT_DEAD_LETTERS, EXIT_FAILING, GRACE_S
 from base.settings import Settings
 from console.local.servers import LocalServers
-from tables.registry import ALERTS_BY_CHAIN, redis_key
-from tests.chaos.compare import check_calm, explain, still
+from tables.registry import ALERTS_BY_CHAIN, answer_key, redis_key
+from tests.chaos.asked import Asked, ask, questions, swaps
+from tests.chaos.compare import check_calm, explain, still, told_of
 from tests.chaos.crew import NAMES, STOP_S, Crew, prepare
-from tests.chaos.events import records, sandwich
+from tests.chaos.events import CHANGES, records, sandwich
 from tests.chaos.faulty import FIRED, KAFKA, POISON, SESSION_TIMEOUT_S
-from tests.chaos.witness import Witness
+from tests.chaos.witness import Witness, clean
 from tests.conftest import wait_for
 from topics.admin import create
 from topics.clients import aiokafka, producer
@@ -126,12 +129,16 @@ def arena(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Arena]:
         try:
             for name in NAMES:
                 crew.start(name)
-            arena.produce(chain_id)
+            # The removals come once their blocks are told of: validate, quick as it is, may else say nothing but the end.
+            arena.produce(chain_id, slice(0, -CHANGES))
+            wait_for(lambda: told_of(witness.chain(chain_id)), 120)
+            arena.produce(chain_id, slice(-CHANGES, None))
             arena.calm = still(witness, chain_id, tick=crew.keep)
             assert not crew.ends
         finally:
             crew.close()
         check_calm(arena.calm)
+        assert told_of(witness.chain(chain_id), retracted=True)
         assert {one["risk_level"] for one in arena.calm["risk.scores"].values()} == {"medium", "high", "critical"}
         yield arena
         witness.close()
@@ -377,9 +384,9 @@ def test_sigterm_under_load(arena: Arena, crew: Crew) -> None:
 
     def missing() -> int:
         """How many blocks are not through yet: in their topic, in the tables, and told of by an alert."""
-        return produced - min(
-            len(arena.witness.part(chain_id, name)) for name in ("chain.blocks", "table blocks", "table alerts")
-        )
+        arena.witness.look()
+        seen = arena.witness.seen(chain_id)
+        return produced - min(len(seen[name]) for name in ("chain.blocks", "table blocks", "table alerts"))
 
     with ThreadPoolExecutor(1) as pool, redis.Redis.from_url(arena.settings.redis_url) as client:
         flowing, alerts = pool.submit(flow), redis_key(ALERTS_BY_CHAIN.name, str(chain_id))
@@ -403,10 +410,90 @@ def test_sigterm_under_load(arena: Arena, crew: Crew) -> None:
     assert not crew.ends and not arena.witness.chain(chain_id).contradictions
 
 
+def test_every_request_is_answered_once_whatever_is_killed(arena: Arena, crew: Crew) -> None:
+    """Swap requests and questions about MEV, with the workers that answer killed by -9 at random moments among them.
+
+    Each is answered, what is said of one twice is the same, and it is what an undisturbed run says with profiles at rest.
+    """
+    for name in NAMES:
+        crew.start(name)
+    said: list[tuple[dict[str, Any], dict[str, Any]]] = []
+    for rng in (None, random.Random(7)):
+        chain_id = next(CHAINS)
+        arena.produce(chain_id)
+        arena.settle(crew, chain_id)
+        arena.settled.remove(chain_id)  # what is asked now comes on top
+        wanted = _asked(arena, chain_id)
+        heard = _answers(arena, crew, chain_id, wanted, rng)
+        state = still(arena.witness, chain_id, 1.0, crew.keep)
+        scored = {one.id for one in wanted if one.topic == "swap.requests"}
+        scores = arena.witness.chain(chain_id).told("risk.scores")
+        assert {id for id, one in scores.items() if one["kind"] == "request"} == scored
+        assert len(state["table risk"]) == len(scored)
+        assert not arena.witness.chain(chain_id).contradictions
+        said.append((state, heard))
+    if said[0][0] != said[1][0]:
+        explain(said[0][0], said[1][0])
+    assert said[0] == said[1]
+    assert [code for _, code in crew.ends] == [-signal.SIGKILL] * 4
+
+
+def _answers(arena: Arena, crew: Crew, chain_id: int, wanted: list[Asked], rng: random.Random | None) -> dict[str, Any]:
+    """The answer to each; with `rng`, who answers is killed twice among them."""
+    client, heard, kills = Producer(producer(arena.settings)), dict[str, Any](), 0
+    for at in range(0, len(wanted), PORTION):
+        ask(client, wanted[at : at + PORTION])
+        assert client.flush(30) == 0
+        if rng is None or at not in (PORTION, 3 * PORTION):
+            continue
+        moment, kills = time.monotonic() + rng.uniform(0, 0.05), kills + 2
+        wait_for(lambda moment=moment: time.monotonic() > moment, every=0.001)  # type: ignore[misc]
+        for name in ("fraud", "chain"):
+            crew.signal(name, signal.SIGKILL)
+        wait_for(lambda kills=kills: crew.keep() or len(crew.ends) == kills, 20, every=0.01)  # type: ignore[misc]
+    wait_for(lambda: crew.keep() or _heard(arena, chain_id, wanted, heard), 60, every=0.05)
+    return heard
+
+
+PORTION = 40
+
+
+def _asked(arena: Arena, chain_id: int) -> list[Asked]:
+    """Requests of wallets that the chain knows and of others, and questions about findings in it, mixed."""
+    wallets = [key.partition(":")[2] for key in sorted(arena.witness.part(chain_id, "table profiles"))]
+    found = arena.witness.chain(chain_id).told("mev.findings")
+    known = [
+        (hash, one["block_number"])
+        for _, one in sorted(found.items())
+        if one["status"] != "retracted"
+        for part in ("transactions", "front", "victims", "back")
+        for hash in one.get(part, ())
+    ]
+    asked = [
+        *swaps(chain_id, 4 * PORTION, wallets[:: max(1, len(wallets) // 60)]),
+        *questions(chain_id, PORTION, known),
+    ]
+    random.Random(3).shuffle(asked)
+    return asked
+
+
+def _heard(arena: Arena, chain_id: int, wanted: list[Asked], heard: dict[str, Any]) -> bool:
+    """Whether each has its answer, noting those that are there: they stay for a minute only. The same id, the same answer."""
+    with redis.Redis.from_url(arena.settings.redis_url) as store:
+        rows = cast(list[bytes | None], store.mget([answer_key(one.id) for one in wanted]))
+    for one, row in zip(wanted, rows, strict=True):
+        if row is not None:
+            told = clean(orjson.loads(row), chain_id)
+            told.pop("repeated", None)
+            assert heard.setdefault(one.id.replace(str(chain_id), "C"), told) == told
+    return len(heard) == len(wanted)
+
+
 def test_what_has_settled_stays_so(arena: Arena) -> None:
     """Nothing that any worker of the tests above said late has changed a chain since."""
+    arena.witness.look()
     for chain_id in arena.settled:
-        assert arena.witness.shows(chain_id, arena.calm), chain_id
+        assert arena.witness.seen(chain_id) == arena.calm, chain_id
         assert not arena.witness.chain(chain_id).contradictions
 
 

@@ -13,12 +13,12 @@ from confluent_kafka import OFFSET_BEGINNING, Consumer, Message, TopicPartition
 from base.settings import Settings
 from models.fraud.packed import pack
 from models.fraud.wallet import current
-from tables.registry import ALERTS, BLOCKS, MEV, PROFILES, ProfileRow
+from tables.registry import ALERTS, BLOCKS, MEV, PROFILES, RISK, ProfileRow
 from topics.clients import consumer
 
 DEAD_LETTERS = "chain.events.dlq"
 TOPICS = ("chain.blocks", "pair.trades", "wallet.activity", "mev.findings", "alerts", "risk.scores", DEAD_LETTERS)
-TABLES = {f"table {table.name}": table.name for table in (BLOCKS, MEV, ALERTS, PROFILES)}
+TABLES = {f"table {table.name}": table.name for table in (BLOCKS, MEV, ALERTS, PROFILES, RISK)}
 DROPPED = ("revision", "processed_at", "latency_ms", "at")
 """Not part of a state: numbering, times, and what stood when something changed."""
 
@@ -45,7 +45,10 @@ class Chain:
             key, revision = headers["ce_id"].decode(), 0
             content: Any = (headers["dlq.reason"].decode(), _plain(message.value() or b"", self._id))
         else:
-            key, revision, content = _key(topic, message, body), body["revision"], message.value()
+            key, revision = _key(topic, message, body), body["revision"]
+            # When a request was assessed is not what is said of it: who did it again did it later.
+            timed = {name: value for name, value in body.items() if name != "processed_at"}
+            content = orjson.dumps(timed) if "processed_at" in body else message.value()
         told = self._told.setdefault((topic, key), {})
         newest = max(told, default=revision)
         where = f"{topic}/{message.partition()}/{message.offset()}: revision {revision} of {key}"
@@ -56,7 +59,7 @@ class Chain:
             self.falls.append(f"{where}, after {newest}")
         told[revision] = hash(content)
         if revision >= newest:
-            self.states[topic][key] = _pack(content if body is None else _clean(body, self._id))
+            self.states[topic][key] = _pack(content if body is None else clean(body, self._id))
 
     def told(self, topic: str) -> dict[str, Any]:
         """The last state of each id of a topic."""
@@ -126,8 +129,12 @@ class Witness:
         """Take in all there is by now, of topics and tables."""
         while self.hear():
             pass
-        for table in TABLES.values():
-            self._read(table)
+        keys: dict[str, list[bytes]] = {table: [] for table in TABLES.values()}
+        for key in self._redis.scan_iter(count=10_000):
+            if (mine := keys.get(key.partition(b":")[0].decode())) is not None:
+                mine.append(key)
+        for table, found in keys.items():
+            self._read(table, found)
 
     def _part(self, chain_id: int, name: str) -> Any:
         if name in TABLES:
@@ -140,14 +147,14 @@ class Witness:
         """What was heard of a chain so far."""
         return self._chains.setdefault(chain_id, Chain(chain_id))
 
-    def _read(self, table: str) -> None:
-        known, keys = self._rows[table], list(self._redis.scan_iter(f"{table}:*", count=1_000))
+    def _read(self, table: str, keys: list[bytes]) -> None:
+        known = self._rows[table]
         for key, stored in zip(keys, cast(Iterable[bytes | None], self._redis.mget(keys) if keys else ()), strict=True):
             if stored is not None and (key not in known or known[key][0] != hash(stored)):
                 body = orjson.loads(stored[20:])
                 silent = body.get("status") == "retracted" or not body.get("findings", True) or body.get("moves") == 0
                 said = _profiled(body) if table == PROFILES.name and not silent else body
-                state = None if silent else _pack(_clean(said, body["chain_id"]))
+                state = None if silent else _pack(clean(said, body["chain_id"]))
                 known[key] = hash(stored), body["chain_id"], state
         for key in known.keys() - set(keys):
             del known[key]
@@ -192,11 +199,12 @@ def _folded(topic: str, states: dict[str, Any], chain_id: int) -> Any:
     return {_plain(key, chain_id): body for key, body in states.items() if body.get("status") != "retracted"}
 
 
-def _clean(value: Any, chain_id: int) -> Any:
+def clean(value: Any, chain_id: int) -> Any:
+    """What a value says, whatever chain it is about: the chain's id reads as `C`, and what is no part of a state is left out."""
     if isinstance(value, dict):
-        return {_plain(key, chain_id): _clean(v, chain_id) for key, v in value.items() if key not in DROPPED}
+        return {_plain(key, chain_id): clean(v, chain_id) for key, v in value.items() if key not in DROPPED}
     if isinstance(value, list):
-        return [_clean(item, chain_id) for item in value]
+        return [clean(item, chain_id) for item in value]
     return "C" if value == chain_id else _plain(value, chain_id) if isinstance(value, str) else value
 
 

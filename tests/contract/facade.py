@@ -42,7 +42,7 @@ from tables.registry import (
 from tables.rows import Pointer, Row, stage
 from tests.conftest import wait_for
 from tests.contract.conformance import conforms
-from topics.schemas.mev import Finding, Kind, TokenAmount
+from topics.schemas.mev import Finding, Kind, Role, TokenAmount
 from topics.schemas.risk import REQUEST
 
 ATTACKER, POOL = "0x" + "aa" * 20, "0x" + "bb" * 20
@@ -143,6 +143,12 @@ PARTS: dict[str, tuple[str, ...]] = {
     "liquidation": ("transactions",),
 }
 """Kind → where its transactions stand."""
+VICTIM = "0x" + "cc" * 20
+WHO = {
+    **{kind: [Role(address=VICTIM, role="victim")] for kind, parts in PARTS.items() if "victims" in parts},
+    "liquidation": [Role(address=VICTIM, role="borrower"), Role(address="0x" + "dd" * 20, role="builder")],
+}
+"""Kind → who else had a part."""
 
 
 def finding(
@@ -165,6 +171,7 @@ def finding(
         kind=kind,
         **{part: [hash_of(first + place)] for place, part in enumerate(PARTS[kind])},
         attackers=[ATTACKER],
+        roles=[Role(address=ATTACKER, role="searcher"), *WHO.get(kind, ())],
         pools=[POOL],
         protocols=["uniswap_v2"],
         profit=[TokenAmount(token="ETH", amount_raw="1000")],
@@ -179,7 +186,7 @@ def mev_row(chain_id: int, number: int, findings: list[Finding], version: int = 
     keys = {(MEV_BY_CHAIN, str(chain_id))}
     for one in findings:
         keys |= {(MEV_BY_TRANSACTION, f"{chain_id}:{tx}") for tx in one.named()}
-        keys |= {(MEV_BY_ADDRESS, f"{chain_id}:{address}") for address in one.attackers}
+        keys |= {(MEV_BY_ADDRESS, f"{chain_id}:{address}") for address in one.parties()}
         keys |= {(MEV_BY_POOL, f"{chain_id}:{pool}") for pool in one.pools}
     row = MevRow(chain_id=chain_id, number=number, revision=version, status="complete", findings=findings)
     pointers = tuple(Pointer(index, key, number) for index, key in keys)

@@ -6,7 +6,7 @@ import random
 import re
 import threading
 import time
-from typing import Any
+from typing import Any, get_args
 
 import httpx
 import pytest
@@ -14,8 +14,10 @@ import redis
 
 from base.health import STUCK_S
 from facade.middleware import PROBES
+from models.alerts import from_finding
 from tables.readers import WORKERS_SEEN
-from tables.registry import BLOCKS, MEV, VERSION_DIGITS
+from tables.registry import ALERTS, ALERTS_BY_CHAIN, BLOCKS, MEV, VERSION_DIGITS
+from tables.rows import Pointer, Row
 from tests.contract.facade import (
     ATTACKER,
     POOL,
@@ -28,6 +30,7 @@ from tests.contract.facade import (
     new_chain,
     write,
 )
+from topics.schemas.mev import Kind
 
 pytestmark = pytest.mark.pipeline
 
@@ -208,6 +211,35 @@ def test_findings_of_a_transaction(http: httpx.Client, store: redis.Redis) -> No
     assert http.get(f"/api/mev/transactions/{hash_of(7020)}?chainId={chain}").status_code == 404
 
 
+@pytest.mark.parametrize("kind", get_args(Kind))
+def test_findings_of_every_kind_are_looked_up(http: httpx.Client, store: redis.Redis, kind: Kind) -> None:
+    """By each transaction, by block, by who had a part, by pool, as alert, and taken back."""
+    chain = new_chain()
+    one, gone = finding(chain, 7, kind=kind), finding(chain, 7, 1, "retracted", kind=kind)
+    other = finding(chain, 8, kind=next(name for name in get_args(Kind) if name != kind))
+    alert = from_finding(one)
+    pointer = Pointer(ALERTS_BY_CHAIN, str(chain), 7)
+    write(
+        store, mev_row(chain, 7, [one, gone]), mev_row(chain, 8, [other]), Row(ALERTS, alert.id, 1, alert, (pointer,))
+    )
+
+    def found(path: str, **filters: str) -> list[dict[str, Any]]:
+        told: list[dict[str, Any]] = http.get(path, params={"chainId": chain, **filters}).json()["data"]["findings"]
+        return told
+
+    wanted = one.model_dump(mode="json", exclude_none=True)
+    for hash in one.named():
+        assert found(f"/api/mev/transactions/{hash}") == [wanted]
+    assert found("/api/mev/blocks/7") == [wanted, gone.model_dump(mode="json", exclude_none=True)]
+    assert found("/api/mev", kind=kind) == found("/api/mev", kind=kind, pool=POOL) == [wanted]
+    assert [told["id"] for told in found("/api/mev", address=ATTACKER)] == [other.id, one.id]
+    for party in one.parties():
+        assert wanted in found("/api/mev", address=party)
+    assert found("/api/mev", address="0x" + "dd" * 20) == []  # the builder
+    listed = http.get("/api/alerts", params={"chainId": chain, "kind": f"mev.{kind}"}).json()["data"]["alerts"]
+    assert [(told["id"], told["text"]) for told in listed] == [(alert.id, alert.text)]
+
+
 def test_a_row_that_an_older_schema_wrote_counts_as_absent(http: httpx.Client, store: redis.Redis) -> None:
     """It is written anew when its block changes; until then it must not make a 500 of every page that it stands in."""
     chain = new_chain()
@@ -251,7 +283,7 @@ def test_pages_hold_each_finding_once(http: httpx.Client, store: redis.Redis) ->
 
 def test_filters_narrow_together(http: httpx.Client, store: redis.Redis) -> None:
     chain = new_chain()
-    other = finding(chain, 2, timestamp=2_000).model_copy(update={"attackers": ["0x" + "cc" * 20]})
+    other = finding(chain, 2, timestamp=2_000).model_copy(update={"attackers": ["0x" + "ee" * 20], "roles": []})
     write(store, mev_row(chain, 1, [finding(chain, 1, timestamp=1_000)]), mev_row(chain, 2, [other]))
     write(store, mev_row(chain, 3, [finding(chain, 3, timestamp=None)]))
 
@@ -261,7 +293,7 @@ def test_filters_narrow_together(http: httpx.Client, store: redis.Redis) -> None
 
     assert blocks() == [3, 2, 1]
     assert blocks(address=ATTACKER.upper().replace("0X", "0x")) == [3, 1]
-    assert blocks(pool=POOL, address="0x" + "cc" * 20) == [2]
+    assert blocks(pool=POOL, address="0x" + "ee" * 20) == [2]
     assert blocks(pool=POOL) == blocks(pool="0x" + POOL[2:].upper()) == [3, 2, 1]
     assert blocks(kind="sandwich", since="1970-01-01T00:20:00Z") == [2]
     assert blocks(since="1000") == blocks(since="1960-01-01") == [2, 1]

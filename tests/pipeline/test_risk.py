@@ -17,11 +17,14 @@ from confluent_kafka import Producer
 
 from base.settings import Settings
 from facade.routes.risk import EXAMPLE
-from tables.registry import PROFILES
+from models.chain.gas import bin_of
+from models.fraud.profile import IN
+from models.fraud.wallet_rules import exposure, of_wallet
+from tables.registry import GAS, PROFILES, GasRow
 from tables.rows import Row
 from tests.conftest import wait_for
 from tests.contract.facade import assessing, failed, new_chain, serving, working, write
-from tests.fraud import profile_row, wallet
+from tests.fraud import move, profile_row, wallet
 from tests.pipeline.system import reading
 from tests.unit.test_fraud_assess import SANCTIONED
 from topics.admin import create
@@ -99,35 +102,165 @@ def test_what_profiles_know_is_used_and_looked_up(http: httpx.Client, store: red
     assert (alert["severity"], alert["entity"], alert["source"]) == ("critical", f"{chain}:{receiver}", said["id"])
 
 
+def test_gas_is_held_against_its_day_on_its_chain(http: httpx.Client, store: redis.Redis) -> None:
+    chain, day = new_chain(), 19_675
+    row = GasRow(chain_id=chain, day=day, revision=20, bins={bin_of(12 * 10**9) or 0: 20})
+    write(store, Row(GAS, f"{chain}:{day}", 20, row))
+    told = {"fromAddress": address(), "amount": 1, "gasPrice": 150, "timestamp": day * 86_400 + 7}
+    (alert,) = ask(http, **told, chainId=chain)["alerts"]
+    assert (alert["code"], alert["severity"]) == ("gas_price", "medium") and "12 times what others paid" in alert[
+        "message"
+    ]
+    assert ask(http, **told, chainId=new_chain())["alerts"] == []
+
+
+def test_dealings_and_rules_of_a_row_are_told_of_the_wallet_and_of_its_requests(
+    http: httpx.Client, store: redis.Redis
+) -> None:
+    sender, chain = address(), new_chain()
+    profile = wallet(1)
+    profile.move(move(IN, SANCTIONED, 1_700_100_000, 10**18)._replace(listed="ofac"))
+    said = {"alerts": of_wallet(profile, chain), "exposure": exposure(profile), "level": "high"}
+    write(store, Row(PROFILES, f"{chain}:{sender}", 1, profile_row(sender, profile, chain, **said)))
+    data = ask(http, fromAddress=sender, amount=1, chainId=chain)
+    assert (data["risk_level"], [one["code"] for one in data["alerts"]]) == ("high", ["sender_exposed_to_listed"])
+    assert data["sender"]["exposure"]["received"]["address"] == SANCTIONED and data["sender"]["lists"] == []
+    told = http.get(f"/api/risk/wallets/{sender}?chainId={chain}").json()["data"]["profile"]
+    assert [one["code"] for one in told["alerts"]] == ["exposed_to_listed"]
+    assert told["exposure"] == data["sender"]["exposure"] and told["risk_level"] == "high"
+
+
 def test_nothing_known_is_not_found(http: httpx.Client) -> None:
     failed(http.get(f"/api/risk/wallets/{address()}"), 404, "not_found")
     failed(http.get("/api/risk/transactions/0x" + uuid.uuid4().hex * 2), 404, "not_found")
     failed(http.get("/api/risk/wallets/0x12"), 422, "invalid_request")
 
 
-@pytest.mark.parametrize(
-    ("change", "field"),
-    [
-        ({"amount": -5}, "transaction.amount"),
-        ({"amount": "much"}, "transaction.amount"),
-        ({"amount": None}, "transaction.amount"),
-        ({"fromAddress": None}, "transaction.fromAddress"),
-        ({"fromAddress": "0x12"}, "transaction.fromAddress"),
-        ({"timestamp": "tomorrow"}, "transaction.timestamp"),
-        ({"timestamp": "2199-01-01T00:00:00Z"}, "transaction.timestamp"),
-        ({"slippage": 50}, "transaction.slippage"),
-        ({"slippage": "0.5"}, "transaction.slippage"),
-        ({"routeLength": 0}, "transaction.routeLength"),
-        ({"gasPrice": 10**12}, "transaction.gasPrice"),
-        ({"contractInteraction": 1}, "transaction.contractInteraction"),
-        ({"tokenPair": "ETH/ETH"}, "transaction.tokenPair"),
-        ({"chainId": -1}, "transaction.chainId"),
-    ],
-)
+LOW, MIXED = "0x" + "ab" * 20, "0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed"
+BAD: list[tuple[dict[str, Any], str]] = [
+    ({"amount": -5}, "amount"),
+    ({"amount": "-0.000001"}, "amount"),
+    ({"amount": "much"}, "amount"),
+    ({"amount": None}, "amount"),
+    ({"amount": True}, "amount"),
+    ({"amount": [1]}, "amount"),
+    ({"amount": "0x10"}, "amount"),
+    ({"amount": "NaN"}, "amount"),
+    ({"amount": "1e999"}, "amount"),
+    ({"amount": "9" * 200}, "amount"),
+    ({"amount": 10**27}, "amount"),
+    ({"amount": 10**40, "tokenPair": "SHIB/USDC"}, "amount"),
+    ({"fromAddress": None}, "fromAddress"),
+    ({"fromAddress": ""}, "fromAddress"),
+    ({"fromAddress": "0x12"}, "fromAddress"),
+    ({"fromAddress": LOW[:-1] + "g"}, "fromAddress"),
+    ({"fromAddress": LOW + "00"}, "fromAddress"),
+    ({"fromAddress": LOW[2:]}, "fromAddress"),
+    ({"fromAddress": "vitalik.eth"}, "fromAddress"),
+    ({"fromAddress": f" {LOW}"}, "fromAddress"),
+    ({"fromAddress": "x" * 10_000}, "fromAddress"),
+    ({"fromAddress": 7}, "fromAddress"),
+    ({"toAddress": ""}, "toAddress"),
+    ({"toAddress": "nobody"}, "toAddress"),
+    ({"toAddress": MIXED[:-1] + "D"}, "toAddress"),
+    ({"txHash": 7}, "txHash"),
+    ({"txHash": "0x12 34"}, "txHash"),
+    ({"timestamp": "tomorrow"}, "timestamp"),
+    ({"timestamp": True}, "timestamp"),
+    ({"timestamp": -5}, "timestamp"),
+    ({"timestamp": 10**400}, "timestamp"),
+    ({"timestamp": "2199-01-01T00:00:00Z"}, "timestamp"),
+    ({"timestamp": 1_700_000_000_000}, "timestamp"),
+    ({"slippage": 50}, "slippage"),
+    ({"slippage": -0.1}, "slippage"),
+    ({"slippage": "0.5"}, "slippage"),
+    ({"slippage": True}, "slippage"),
+    ({"routeLength": 0}, "routeLength"),
+    ({"routeLength": -3}, "routeLength"),
+    ({"routeLength": 10**9}, "routeLength"),
+    ({"routeLength": 2.5}, "routeLength"),
+    ({"routeLength": "3"}, "routeLength"),
+    ({"gasPrice": 10**12}, "gasPrice"),
+    ({"gasPrice": -1}, "gasPrice"),
+    ({"gasPrice": "cheap"}, "gasPrice"),
+    ({"contractInteraction": 1}, "contractInteraction"),
+    ({"contractInteraction": "yes"}, "contractInteraction"),
+    ({"tokenPair": "ETH/ETH"}, "tokenPair"),
+    ({"tokenPair": ""}, "tokenPair"),
+    ({"tokenPair": 5}, "tokenPair"),
+    ({"tokenPair": "E" * 200}, "tokenPair"),
+    ({"chainId": -1}, "chainId"),
+    ({"chainId": "1"}, "chainId"),
+    ({"chainId": 2**63}, "chainId"),
+]
+"""A change to the documented example that cannot be, and the field that is refused."""
+
+
+@pytest.mark.parametrize(("change", "field"), BAD)
 def test_bad_input_is_refused_by_field(http: httpx.Client, change: dict[str, Any], field: str) -> None:
     told = failed(http.post(ASSESS, json={"transaction": {**EXAMPLE, **change}}), 422, "invalid_request")
-    assert [one["field"] for one in told["details"]] == [field]
+    assert [one["field"] for one in told["details"]] == [f"transaction.{field}"]
     assert all(one["fault"] and one["expected"] is not None for one in told["details"])
+
+
+def test_the_same_bad_input_in_kafka_is_set_aside_by_field(http: httpx.Client, away: Settings) -> None:
+    """`http` is the worker; the last of the array is fit, so that all of it is through once that is scored."""
+    sender, chain = address(), new_chain()
+    requests = [{**EXAMPLE, **change} for change, _ in BAD]
+    missing = [{key: value for key, value in EXAMPLE.items() if key != name} for name in ("fromAddress", "amount")]
+    nothing: list[Any] = [None, 5, "x", [], [{}], {}]
+    values = [*requests, *missing, *nothing, {"fromAddress": sender, "amount": 1, "chainId": chain}]
+    wanted = [*(field for _, field in BAD), "fromAddress", "amount", *[""] * 5, "fromAddress"]
+    with reading(away, "risk.scores", "swap.requests.dlq") as reader:
+        client = Producer(producer(away))
+        client.produce("swap.requests", json.dumps(values).encode(), sender.encode())
+        assert client.flush(15) == 0
+        letters: dict[int, tuple[str, str, Any]] = {}
+        scored: list[Any] = []
+
+        def all_there() -> bool:
+            for message in reader.consume(100, timeout=0.2):
+                said: Any = message.headers() or []
+                headers = {name: told.decode() for name, told in said}
+                value = json.loads(message.value() or b"null")
+                if message.topic() == "risk.scores":
+                    scored.extend([value] if value["chain_id"] == chain else [])
+                elif message.key() == sender.encode():
+                    letters[int(headers["dlq.index"])] = headers["dlq.field"], headers["dlq.reason"], value
+            return len(scored) == 1 and len(letters) == len(wanted)
+
+        wait_for(all_there, 30)
+    assert [letters[place][0] for place in range(len(wanted))] == wanted
+    assert [letters[place][2] for place in range(len(wanted))] == values[:-1]
+    assert all(reason not in ("", "handler_error") for _, reason, _ in letters.values())
+
+
+@pytest.mark.parametrize(
+    ("change", "warned", "alerted"),
+    [
+        ({"fromAddress": "0x12...ab"}, {"abbreviated"}, {}),
+        ({"toAddress": "0x12…ab"}, {"abbreviated"}, {}),
+        ({"txHash": "0x12"}, {"abbreviated"}, {}),
+        ({"tokenPair": "nonsense"}, {"unknown_pair"}, {}),
+        ({"tokenPair": "FOO/BAR", "amount": 10**30}, {"unknown_pair"}, {}),
+        ({"toAddress": None}, set(), {}),
+        ({"toAddress": LOW}, set(), {"self_trade": "medium"}),
+        ({"toAddress": LOW, "amount": 0}, {"amount_zero"}, {"self_trade": "medium"}),
+        ({"amount": 0}, {"amount_zero"}, {}),
+        ({"mood": "good", "nested": {"deep": [1]}}, {"unknown_field"}, {}),
+        ({"toAddress": SANCTIONED, "fromAddress": "0x12...ab"}, {"abbreviated"}, {"receiver_listed": "critical"}),
+    ],
+)  # fmt: skip
+def test_what_is_odd_is_answered_with_reasons_and_never_as_if_it_were_known(
+    http: httpx.Client, change: dict[str, Any], warned: set[str], alerted: dict[str, str]
+) -> None:
+    whole = {"slippage": 0.005, "routeLength": 2, "gasPrice": 20, "timestamp": 1_700_000_000, "tokenPair": "ETH/USDC"}
+    data = ask(http, **{"fromAddress": LOW, "toAddress": "0x" + "cd" * 20, "amount": "1.5", **whole, **change})
+    assert data["unknown"].keys() == {"fromAddress", "toAddress"}
+    assert {one["code"] for one in data["warnings"]} == warned
+    assert {one["code"]: one["severity"] for one in data["alerts"]} == alerted
+    assert data["evidence"] <= 1 and data["risk_level"] == next(iter(alerted.values()), "low")
+    assert all(one["message"] for one in (*data["warnings"], *data["alerts"])) and all(data["unknown"].values())
 
 
 @pytest.mark.parametrize("body", [{}, {"transaction": None}, {"transaction": []}, {"transaction": 5}, [], "x"])

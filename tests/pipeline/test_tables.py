@@ -239,7 +239,7 @@ def test_flush_empties_the_named_tables_alone(
 
     # Nobody can be asked here; somebody who is asked may say no.
     code, _, err = soba_there("tables", "rebuild", "blocks", "--flush")
-    assert code == 1 and "--flush empties blocks before it fills them again: add --yes" in err
+    assert code == 1 and "--flush empties blocks, gas before it fills them again: add --yes" in err
     asked: list[str] = []
 
     def confirm(text: str, **_: Any) -> None:
@@ -250,7 +250,7 @@ def test_flush_empties_the_named_tables_alone(
         patch.setattr("sys.stdin.isatty", lambda: True)
         patch.setattr(typer, "confirm", confirm)
         assert soba_there("tables", "rebuild", "blocks", "--flush")[0] == 1
-    assert len(asked) == 1 and asked[0].startswith("Empty blocks in redis://")
+    assert len(asked) == 1 and asked[0].startswith("Empty blocks, gas in redis://")
     assert there.exists(BLOCKS.row_key(stray.key), MEV.row_key(other.key)) == 2
 
     code, out, _ = soba_there("tables", "rebuild", "blocks", "--flush", "--yes")
@@ -323,4 +323,4 @@ def test_an_agent_that_fails_ends_it_without_dead_letters(
 def test_mistakes_are_told(soba_there: Soba) -> None:
     for name in ("block", "workers", "profiles", "risk"):
         code, _, err = soba_there("tables", "rebuild", name)
-        assert code == 1 and f"no table {name} is made from topics; these are: mev, blocks, alerts\n" in err
+        assert code == 1 and f"no table {name} is made from topics; these are: mev, blocks, gas, alerts\n" in err

@@ -15,7 +15,7 @@ from typing import Any
 import orjson
 from pydantic import TypeAdapter
 
-from agents import alerts, assess, blocks, mev, profiles, risk_alerts, verdicts
+from agents import alerts, assess, blocks, detections, mev, profiles, risk_alerts, verdicts
 from agents.agent import Agent, Output, Record, Result
 from agents.validate import Validator
 from base.version import version
@@ -31,6 +31,7 @@ from topics.headers import REPLY_TO, REQUEST_ID
 from topics.registry import TOPICS
 from topics.schemas.labels import Label, Prior
 from topics.schemas.lists import Listed
+from topics.schemas.mev_question import DetectMev
 
 FOLDER = Path(__file__).parent
 SAMPLE = FOLDER.parents[1] / "samples" / "blocks" / "ethereum-13234998"
@@ -41,8 +42,8 @@ def events() -> list[bytes]:
     """Values of chain.events: a complete envelope, an event alone, an array, and a partial envelope."""
     (one,) = read_blocks(SAMPLE)
     block: dict[str, Any] = orjson.loads(codecs.encode(one.block))
-    (sandwich,) = (found for found in detect(one.block) if found.kind == "sandwich")
-    part = {*sandwich.front, *sandwich.victims, *sandwich.back}
+    sandwich = next(found for found in detect(one.block) if found.kind == "sandwich")
+    part = {*sandwich.named()}
     block["events"] = [event for event in block["events"] if event["transaction_hash"] in part]
     block["transactions"] = [transaction for transaction in block["transactions"] if transaction["hash"] in part]
     block["timestamp"] = block.get("timestamp", 1_700_000_000)
@@ -59,6 +60,14 @@ def swaps() -> list[bytes]:
     more = {"tokenPair": "ETH/USDC", "timestamp": 1_700_000_000, "gasPrice": "50", "slippage": 0.005, "routeLength": 3}
     listed = {**swap, "toAddress": "0x01e2919679362dfbc9ee1644ba9c6da6d6245bb1", "contractInteraction": True}
     return [orjson.dumps([swap, {**swap, **more, "chainId": 1}, listed, {**swap, "slippage": 7.5}])]
+
+
+def suspicion() -> bytes:
+    """A value of requests.chain, of transactions of which little is told."""
+    around = [{"amount": 50, "gas_price": 45, "timestamp": 1_700_000_000, "note": "mine"}, {"amount": "50.4"}]
+    target = {"amount": 10, "gas_price": 40, "timestamp": 1_700_000_001, "hash": "0x123...abc"}
+    question = {"op": "detect_mev", "target_tx": target, "surrounding_txs": around}
+    return DetectMev.model_validate(question).model_dump_json(exclude_none=True).encode()
 
 
 def label() -> Label:
@@ -107,6 +116,11 @@ def made() -> tuple[dict[str, list[bytes]], list[Row]]:
     asked = taken("requests.data", values["requests.data"], [(REQUEST_ID, b"r-1")])
     values["answers"] = [
         answer.value.model_dump_json(exclude_none=True).encode() for answer in done(verdicts.AGENT, asked).answers
+    ]
+    values["requests.chain"] = [suspicion()]
+    asked = taken("requests.chain", values["requests.chain"], [(REQUEST_ID, b"r-3")])
+    values["answers.chain"] = [
+        answer.value.model_dump_json(exclude_none=True).encode() for answer in done(detections.AGENT, asked).answers
     ]
     values["swap.requests"] = swaps()
     asked = taken("swap.requests", values["swap.requests"], [(REQUEST_ID, b"r-2"), (REPLY_TO, b"replies:a")])

@@ -59,3 +59,11 @@ def undecoded(*logs: dict[str, Any], **more: Any) -> dict[str, int]:
     decoded: Decoded = decode(raw(*logs, **more))
     assert not decoded.block.events
     return dict(decoded.undecoded)
+
+
+def transfer_of(token: str, source: str, target: str, amount: int) -> dict[str, Any]:
+    return log(token, "Transfer(address,address,uint256)", [source, target], [amount])
+
+
+def rpc(result: Any) -> dict[str, Any]:
+    return {"jsonrpc": "2.0", "id": 1, "result": result}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
@@ -14,7 +14,7 @@ from tests.unit.by_hand import X, address, hash_of
 from tests.unit.wire import TRACE
 from topics.headers import get
 from topics.schemas.alerts import Alert
-from topics.schemas.mev import Finding, TokenAmount
+from topics.schemas.mev import Finding, Kind, TokenAmount
 
 WETH = "0xc02aaa39b223fe8d0a0e5c4f27ead9083c756cc2"
 USDC = "0xa0b86991c6218b36c1d19d4a2e9eb0ce3606eb48"
@@ -70,9 +70,44 @@ def test_gains_come_first_and_what_has_no_known_decimals_is_left_to_the_data(pro
     assert len(alert.args["profit"]) == len(amounts)  # type: ignore[arg-type]
 
 
-def test_every_finding_kind_has_a_text() -> None:
-    kinds = Finding.model_fields["kind"].annotation.__args__  # type: ignore[union-attr]
-    assert {f"mev.{kind}" for kind in kinds} <= set(CATALOGUE)
+@pytest.mark.parametrize(
+    ("kind", "more", "told"),
+    [
+        ("arbitrage", {"transactions": ["a"], "path": 3}, "Arbitrage in block 7 on uniswap_v2: {a} closed a cycle of 3 swaps;"),
+        ("liquidation", {"transactions": ["a"], "path": 1}, "Liquidation in block 7 on uniswap_v2: {a} closed a loan;"),
+        ("liquidation", {"transactions": ["a"], "path": 2}, "Liquidation in block 7 on uniswap_v2: {a} closed 2 loans;"),
+        (
+            "jit",
+            {"front": ["f"], "victims": ["v"], "back": ["b"]},
+            "Just-in-time liquidity in block 7 on uniswap_v2: added in {f} for one trade, removed in {b};",
+        ),
+        (
+            "backrun",
+            {"victims": ["v"], "back": ["b"]},
+            "Back-run in block 7 on uniswap_v2: {b} traded right behind another's trade;",
+        ),
+        (
+            "frontrun",
+            {"front": ["f"], "victims": ["v"]},
+            "Front-run in block 7 on uniswap_v2: {f} did first what another was about to do;",
+        ),
+    ],
+)  # fmt: skip
+def test_every_finding_kind_has_a_text(kind: str, more: dict[str, Any], told: str) -> None:
+    parts = {name: [hash_of(one) for one in hashes] for name, hashes in more.items() if name != "path"}
+    step = {"transaction_hash": hash_of("a"), "pool": X, "token_in": X, "token_out": WETH}
+    none: dict[str, list[str]] = {"front": [], "victims": [], "back": []}
+    one = finding(kind=kind, path=[step] * more.get("path", 0), **none | parts, profit=[{"token": X, "amount_raw": "5"}],
+                  profit_wei="31200000000000000")  # fmt: skip
+    text = told.format(**{name: hash_of(name) for name in "afbv"})
+    assert from_finding(one).text == f"{text} the attacker gained tokens worth 0.0312 ETH, before gas."
+    assert from_finding(one.model_copy(update={"status": "retracted"})).text.startswith("Taken back")
+    lost = one.model_copy(update={"profit_wei": "-1"})
+    assert from_finding(lost).text.endswith("is short of tokens worth 0.000000000000000001 ETH, before gas.")
+
+
+def test_the_catalogue_holds_every_kind() -> None:
+    assert {f"mev.{kind}" for kind in get_args(Kind)} <= set(CATALOGUE)
 
 
 def test_a_text_says_only_what_arguments_hold() -> None:
@@ -95,6 +130,11 @@ def test_a_text_says_only_what_arguments_hold() -> None:
         ({**gain(X, 1), "victims": [hash_of(str(i)) for i in range(5)]}, "medium"),
         ({**gain(WETH, 10**19), "victims": [hash_of(str(i)) for i in range(5)]}, "critical"),
         ({**gain(WETH, 10**19), "status": "retracted"}, "info"),
+        # By its worth, where the block tells the prices: of all tokens together, those without known decimals too.
+        ({**gain(X, 5), "profit_wei": str(10**18)}, "high"),
+        ({**gain(WETH, 10**19), "profit_wei": str(-(10**17))}, "low"),
+        ({**gain(X, 5), "profit_wei": str(10**18), "chain_id": 56}, "low"),
+        (gain("0x" + "00" * 20, 10**18), "high"),
     ],
 )
 def test_severity_by_gain_and_victims(more: dict[str, Any], severity: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,14 +14,16 @@ from typing import Any
 import pytest
 import typer
 
-from base.settings import Settings
+from base.settings import ROOT, Settings
 from console import demo
 from console.demo_view import Screen, reasons, summary
-from console.demo_watch import Refused, Sample, Sent, Tally, load
+from console.demo_watch import BLOCKS, Refused, Sample, Sent, Tally, load
 from console.local.errors import LocalError
 from console.local.process import created_at
 from console.records import Seen
 from console.up import begin_anew
+from ingest.files import read_blocks
+from models.mev import detect
 from topics import headers
 
 FRONT, VICTIM, BACK = ("0x" + digit * 64 for digit in "abc")
@@ -288,3 +291,14 @@ def test_fresh_asks_before_it_deletes_what_is_not_the_sample(tmp_path: Path, mon
     (tmp_path / "run.json").write_text('{"sample_only": true}')
     begin_anew(settings, yes=False)
     assert not (tmp_path / "kafka").exists()
+
+
+def test_the_readme_says_what_the_demo_finds() -> None:
+    counts = Counter(one.kind for decoded in read_blocks(BLOCKS) for one in detect(decoded.block))
+    told = " ".join((ROOT / "README.md").read_text().split())
+    assert (
+        f"{counts['sandwich']} sandwiches, {counts['arbitrage']} arbitrages, {counts['liquidation']} liquidations, "
+        f"{counts['backrun']} back-runs and one provider of just-in-time liquidity are found"
+    ) in told
+    assert (counts["jit"], counts["frontrun"]) == (1, 0)
+    assert f"{load().events:,} events go in" in told

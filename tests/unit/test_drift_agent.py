@@ -95,3 +95,14 @@ def test_another_model_counts_anew_and_one_without_a_reference_not_at_all() -> N
     fresh = Runtime()
     fresh.run(activity(1, 1, {COUNTED: 3}), models={"fraud": bare})
     assert row(fresh) is None
+
+
+@pytest.mark.parametrize("change", [{"timestamp": None}, {"status": "removed"}])
+def test_a_block_whose_time_is_not_known_or_that_is_gone_counts_nothing(change: dict[str, Any]) -> None:
+    """Of a wallet of which other blocks tell."""
+    runtime = Runtime()
+    runtime.run(activity(1, 1, {COUNTED: 3}))
+    before = found(runtime)
+    timeless = {"timestamp": None, **change}
+    runtime.run(activity(2, 2, {COUNTED: 1, MORE[0]: 1}).model_copy(update=timeless), first=1)
+    assert found(runtime) == before

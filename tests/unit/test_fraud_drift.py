@@ -8,6 +8,10 @@ import numpy as np
 import pytest
 
 from models.fraud.drift import BINS, ENOUGH, MUCH, SAMPLE, SCORE, SOME, Reference, fit, sampled
+from models.fraud.features import FEATURES
+from models.fraud.scorer import FRAUD, Scorer
+from models.releases import load
+from topics.releases import unpack
 
 NAMES = ("steady", "rare", "moving")
 
@@ -83,3 +87,11 @@ def test_a_model_without_one_has_none() -> None:
 def test_one_wallet_in_so_many_is_counted() -> None:
     many = sum(sampled(f"1:0x{number:040x}") for number in range(64_000))
     assert abs(many - 64_000 / SAMPLE) < 100
+
+
+def test_the_model_that_ships_tells_what_it_was_trained_on() -> None:
+    made: Scorer = load(unpack(FRAUD.shipped.read_bytes()), FRAUD).loaded
+    assert made.reference is not None and made.reference.names == (*FEATURES, SCORE)
+    assert {int(many) for many in made.reference.counts.sum(axis=1)} == {18_203}, (
+        "account-quarters of docs/models/fraud.md"
+    )

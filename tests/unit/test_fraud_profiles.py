@@ -13,15 +13,18 @@ from agents import profiles
 from agents.agent import Output, Record, Result, RowName
 from agents.runtime import check_sizes
 from models.fraud.features import of_profile
+from models.fraud.lists import SHIPPED, Lists
 from models.fraud.wallet import current, evidence
 from models.releases import Models
 from tables.registry import PROFILES, VERSION_DIGITS, ProfileRow
 from tables.rows import parse
 from tests import fraud
+from tests.linear import CREATED
 from tests.unit.by_hand import address
 from tests.unit.wire import TIME, tx
 from topics.headers import get
 from topics.schemas.chain import WalletActivity
+from topics.schemas.lists import Listed
 from topics.schemas.wallet import WalletRisk
 
 MODELS: Models = {"fraud": fraud.model()}
@@ -57,6 +60,7 @@ class Runtime:
     def __init__(self) -> None:
         self.stored: dict[RowName, bytes] = {}
         self.outputs: list[Output] = []
+        self.lists = SHIPPED
 
     def run(self, *views: WalletActivity, first: int = 0, models: Models = MODELS) -> Result:
         headers = [("request_id", b"r1")]
@@ -64,7 +68,7 @@ class Runtime:
         names = profiles.keys(batch)
         assert len(names) == len(set(names))
         rows = {(table, key): parse(table.schema, self.stored.get((table, key))) for table, key in names}
-        result = profiles.AGENT.call(batch, rows, models)
+        result = profiles.AGENT.call(batch, rows, models, self.lists)
         check_sizes(result)
         for row in result.rows:
             checked = type(row.value).model_validate(dict(row.value))
@@ -130,6 +134,33 @@ def test_a_row_says_what_its_own_profile_is_scored() -> None:
     assert profile is not None and evidence(profile) == row.moves
     scores = MODELS["fraud"].loaded.score([of_profile(profile)])
     assert (scores.levels, [row.probability]) == ([row.level], scores.probability.round(6).tolist())
+
+
+def test_dealings_with_listed_addresses_are_told_and_taken_back_with_their_block() -> None:
+    """Also by own lists, and of who is on one itself."""
+    bad = activity(3, 7, {ANN: 1})
+    (paid,) = bad.wallets[ANN]
+    peer = str(paid.peer)
+    entries = [Listed(list="own", address=one, severity="high", added_at=CREATED) for one in (peer, address("bea"))]
+    runtime = Runtime()
+    runtime.lists = Lists({one.key: one for one in entries})
+    got = paid.model_copy(update={"direction": "in", "value_wei": str(10**18)})
+    views = activity(1, 5, {ANN: 1, BEA: 1}), bad.model_copy(update={"wallets": {ANN: [got]}})
+    assert told(runtime.run(*views)) == [(BEA, "final", "high"), (ANN, "final", "high")]
+    row = runtime.row(ANN)
+    assert row is not None and row.exposure is not None and row.exposure.received is not None
+    assert (row.exposure.received.address, row.exposure.received.lists, row.exposure.paid) == (peer, ["own"], None)
+    assert (row.level, [one.code for one in row.alerts], row.probability) == ("high", ["exposed_to_listed"], 0.0)
+    at = WalletRisk.model_validate_json(runtime.outputs[-1].value).at
+    assert (at.alerts, at.exposure, at.lists_version) == (row.alerts, row.exposure, runtime.lists.version)
+    listed = runtime.row(BEA)
+    assert listed is not None and [one.code for one in listed.alerts] == ["listed"]
+    gone = bad.model_copy(update={"status": "removed", "revision": 9, "wallets": {ANN: []}})
+    assert told(runtime.run(gone)) == [(ANN, "retracted", "low")]
+    row = runtime.row(ANN)
+    assert row is not None and (row.exposure, row.alerts) == (None, [])
+    runtime.lists = SHIPPED
+    assert told(runtime.run(activity(4, 10, {BEA: 1}))) == [(BEA, "retracted", "low")], "it is off the list"
 
 
 def test_a_removed_block_takes_back_what_it_made_of_a_wallet() -> None:

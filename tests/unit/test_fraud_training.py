@@ -103,6 +103,12 @@ def rows() -> tuple[list[dict[str, Any]], list[dict[str, Any]], list[dict[str, s
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Labelled history as it is published."""
     where = tmp_path_factory.mktemp("history")
+    publish(where)
+    return where
+
+
+def publish(where: Path) -> None:
+    """Write it into a folder."""
     transactions, transfers, labels = rows()
     parquet.write_table(pa.Table.from_pylist(transactions), where / fraud_data.TRANSACTIONS)
     parquet.write_table(pa.Table.from_pylist(transfers), where / fraud_data.TRANSFERS)
@@ -110,7 +116,6 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         lines = csv.DictWriter(text, ("address", "label", "group"))
         lines.writeheader()
         lines.writerows(labels)
-    return where
 
 
 @pytest.fixture(scope="module")
@@ -265,6 +270,25 @@ def test_evaluation_scores_every_account_quarter_by_a_model_that_has_not_seen_it
     told = {row["name"]: row["value"] for row in json.loads(result.stdout.splitlines()[-1])["rows"]}
     trained = {row["name"]: row["value"] for row in printed["rows"]}
     assert told["account-quarter AUC, pooled"] == pytest.approx(trained["auc"], abs=1e-3)
+
+
+def test_drift_of_the_newest_quarter_is_told(
+    made: tuple[Path, dict[str, Any]], folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(evaluate_fraud, "FOLDER", made[0])
+    asked = ["drift", "--data", str(folder), "--json", "--quarters"]
+    result = CliRunner().invoke(evaluate, [*asked, "1"])
+    assert result.exit_code == 0, result.output
+    told = {row["name"]: row["value"] for row in json.loads(result.stdout.splitlines()[-1])["rows"]}
+    units = {(row["account"], quarter(row["ts"])) for row in rows()[0]}
+    late = sum(one == "2020Q1" for _, one in units)
+    assert (told["account-quarters up to 2019Q4"], told["account-quarters from 2020Q1 to 2020Q1"]) == (
+        len(units) - late,
+        late,
+    )
+    assert min(value for name, value in told.items() if name.startswith("PSI")) >= 0
+    assert told["features above 0.25"] <= told["features above 0.1"]
+    assert "the history has 2 quarters" in str(CliRunner().invoke(evaluate, [*asked, "2"]).exception)
 
 
 def test_trees_say_what_lightgbm_says_and_why() -> None:

@@ -12,7 +12,21 @@ from ingest.decode import decode
 from ingest.deployments import DEPLOYMENTS, PairFamily, create2
 from ingest.raw import Malformed
 from ingest.tokens import units
-from tests.unit.raw_logs import ALICE, BOB, TX, USDC, V2_PAIR, V3_POOL, WETH, event, log, raw, undecoded
+from tests.unit.raw_logs import (
+    ALICE,
+    BOB,
+    TX,
+    USDC,
+    V2_PAIR,
+    V3_POOL,
+    WETH,
+    event,
+    log,
+    raw,
+    rpc,
+    transfer_of,
+    undecoded,
+)
 from topics.schemas.chain import Swap
 
 V2_SWAP = "Swap(address,uint256,uint256,uint256,uint256,address)"
@@ -80,6 +94,7 @@ def test_transfers_and_what_only_looks_like_one() -> None:
     assert (transfer["token_in"], transfer["amount_in"], transfer["amount_in_raw"]) == (USDC, "1.5", "1500000")
     assert (transfer["from_address"], transfer["to_address"]) == (ALICE, BOB.lower())
     nft = event(log(USDC, "Transfer(address,address,uint256)", [ALICE, BOB, 9], []))
+    assert "amount_in" not in nft, "a collection has no decimals"
     assert (nft["protocol"], nft["token_in"], nft["token_id"], nft["amount_in_raw"]) == ("erc721", USDC, "9", "1")
     assert (nft["from_address"], nft["to_address"]) == (ALICE, BOB.lower())
     unindexed = log(USDC, "Transfer(address,address,uint256)", [], [ALICE, BOB, 9])
@@ -95,10 +110,6 @@ def test_wrapping_only_of_the_chains_own_wrapper() -> None:
     assert undecoded(log(USDC, "Deposit(address,uint256)", [ALICE], [1])) == {"foreign_wrapper": 1}
     assert undecoded(log(WETH, "Deposit(address,uint256)", [ALICE], [1]), chain_id=999) == {"foreign_wrapper": 1}
     assert undecoded(log(WETH, "Deposit(address,uint256)", [], [ALICE, 1])) == {"bad_layout": 1}
-
-
-def transfer_of(token: str, source: str, target: str, amount: int) -> dict[str, Any]:
-    return log(token, "Transfer(address,address,uint256)", [source, target], [amount])
 
 
 def test_create2_of_known_pools() -> None:
@@ -157,10 +168,6 @@ RECEIPT = {
 }  # fmt: skip
 
 
-def rpc(result: Any) -> dict[str, Any]:
-    return {"jsonrpc": "2.0", "id": 1, "result": result}
-
-
 @pytest.mark.parametrize("wrapped", [False, True])
 def test_json_rpc_form(wrapped: bool) -> None:
     wrap = rpc if wrapped else (lambda result: result)
@@ -198,7 +205,7 @@ GOOD = json.loads(raw(transfer_of(USDC, ALICE, BOB, 1)))
         ({**GOOD, "logs": [{**GOOD["logs"][0], "data": "0x1"}]}, 'logs.0.data: "0x1" does not .*; give whole bytes'),
         ({**GOOD, "logs": [{**GOOD["logs"][0], "logIndex": 7}]}, "logs.0.logIndex: 7 is not text"),
         ({**GOOD, "logs": [{**GOOD["logs"][0], "logIndex": "7"}]}, 'logIndex: "7" does not .*; give a hex quantity'),
-        ({**GOOD, "logs": [{**GOOD["logs"][0], "logIndex": "0x" + "f" * 20}]}, "events.0.*log_index"),
+        ({**GOOD, "logs": [{**GOOD["logs"][0], "logIndex": "0x" + "f" * 20}]}, "logs.0.logIndex: .*; give a hex quantity below"),
         ({**GOOD, "transactions": [{"hash": "0x1", "index": 0}]}, 'transactions.0.hash: "0x1" does not .*; give a hash'),
         ({**GOOD, "logs": [{}] * 3}, "and 13 more"),
         ({"block": RPC_BLOCK}, "neither `receipts` nor `logs`"),
@@ -214,6 +221,7 @@ def test_malformed_blocks_name_the_field_and_the_fix(value: Any, message: str) -
 
 
 def test_units_are_exact() -> None:
-    assert [units(1_500_000, 6), units(5, 18), units(0, 18), units(-25, 1), units(7, 0), units(10**77, 18)] == [
+    raws = [("1500000", 6), ("5", 18), ("0", 18), ("-25", 1), ("7", 0), ("1" + "0" * 77, 18)]
+    assert [units(*raw) for raw in raws] == [
         "1.5", "0.000000000000000005", "0", "-2.5", "7", "1" + "0" * 59,
     ]  # fmt: skip

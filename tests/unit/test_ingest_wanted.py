@@ -166,12 +166,12 @@ def test_curve_metapools_by_their_base_or_by_the_registry() -> None:
 
     facts = Facts()
     assert learn(facts, wanted, answers(None))
-    assert facts.pools[POOL].underlying == [USDC, ALICE, ALICE]
+    assert facts.pools[POOL].underlying == (USDC, ALICE, ALICE)
     eight = "0x" + "".join(told(one)[2:] for one in (WETH, USDC)) + "0" * 64 * 6
     assert learn(facts, wanted, answers(eight, "base_coins(uint256)"))
-    assert facts.pools[POOL].underlying == [WETH, USDC]
+    assert facts.pools[POOL].underlying == (WETH, USDC)
     assert learn(facts, wanted, answers("0x12", "base_coins(uint256)"))
-    assert facts.pools[POOL].underlying == []
+    assert facts.pools[POOL].underlying == ()
     assert not learn(Facts(), wanted, answers(eight, "coins(uint256)"))
 
 

@@ -19,7 +19,7 @@ from ingest.files import read_blocks
 from models.mev import detect
 from tables.registry import MEV, BlockRow, MevRow
 from tables.rows import Row
-from tests.unit.by_hand import X, Y, address, block, hash_of, swap
+from tests.unit.by_hand import X, Y, address, block, burn, hash_of, liquidation, mint, swap
 from tests.unit.wire import ALICE, NOW, TIME, encoded, envelope, tx
 from topics.headers import get
 from topics.registry import CHAIN_EVENTS
@@ -93,6 +93,25 @@ def said(result: Result) -> list[tuple[str, str, int]]:
     return [(bytes.fromhex(one.front[0][-2:]).decode(), one.status, one.revision) for one in told]
 
 
+def test_every_kind_follows_the_revisions_of_its_block() -> None:
+    cycle = [swap("a", 2, X, Y, 100, 300, pool=address("q"), log_index=20), swap("a", 2, Y, X, 300, 110, log_index=21)]
+    moment = [mint("f", 0, log_index=1), burn("b", 3, log_index=35)]
+    events = [FRONT, VICTIM, *cycle, liquidation("w", 5), *moment, BACK]
+    runtime = Runtime(mev.AGENT)
+    runtime.run(records([made(events, 5, status="partial")]))
+    kinds = {"sandwich", "liquidation", "jit", "arbitrage", "backrun"}
+    assert {one["kind"] for one in runtime.last_states().values()} == kinds
+    assert {one["status"] for one in runtime.last_states().values()} == {"provisional"}
+    runtime.run(records([made(events, 6)]))
+    assert {one["kind"] for one in runtime.last_states().values() if one["status"] == "final"} == kinds
+    runtime.run(records([made([event for event in events if event["event_type"] != "liquidation"], 7)]))
+    assert {one["kind"] for one in runtime.last_states().values()} == kinds - {"liquidation"}
+    runtime.run(records([made([], 8, status="removed")]))
+    assert runtime.last_states() == {}
+    row = runtime.rows[MEV, "1:7"].value
+    assert isinstance(row, MevRow) and row.findings == []
+
+
 def test_a_finding_its_row_and_where_it_is_looked_up() -> None:
     result = Runtime(mev.AGENT).run(records([made(ONE, 5)]))
     (output,), (row,) = result.outputs, result.rows
@@ -105,7 +124,7 @@ def test_a_finding_its_row_and_where_it_is_looked_up() -> None:
     assert {(pointer.index.name, pointer.key, pointer.score) for pointer in row.pointers} == {
         ("mev_by_chain", "1", 7),
         *(("mev_by_transaction", f"1:{hash_of(name)}", 7) for name in "fvb"),
-        *(("mev_by_address", f"1:{address(name)}", 7) for name in ("bot", "c")),
+        *(("mev_by_address", f"1:{address(name)}", 7) for name in ("bot", "c", "victim")),
         ("mev_by_pool", f"1:{VICTIM['pool']}", 7),
     }
 

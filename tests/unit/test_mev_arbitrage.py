@@ -8,7 +8,7 @@ import pytest
 
 from models.mev import detect
 from models.mev.routers import ROUTERS
-from tests.unit.by_hand import X, Y, Z, address, block, hash_of, swap, transfer
+from tests.unit.by_hand import X, Y, Z, address, block, hash_of, liquidation, swap, transfer
 from topics.schemas.chain import Block
 from topics.schemas.mev import Finding
 
@@ -122,6 +122,55 @@ def test_what_is_left_counts_if_it_was_kept() -> None:
     assert gains(gone) == {X: 10}
 
 
+BANK, C, BOT = address("bank"), address("c"), address("bot")
+HALF = legs((P1, X, 100, Y, 1000))
+
+
+def moved(*moves: tuple[str, str, str, int]) -> list[dict[str, Any]]:
+    """Transfers of the transaction behind its swaps: (token, from, to, amount)."""
+    return [transfer("a", 3, *move, log_index=35 + at) for at, move in enumerate(moves)]
+
+
+@pytest.mark.parametrize(
+    "moves",
+    [
+        [(Y, C, BANK, 1000), (X, BANK, C, 110)],
+        [(Y, C, BANK, 1000), (X, BANK, BOT, 110)],
+        [(Y, C, BANK, 600), (Y, C, BANK, 400), (X, BANK, C, 110)],
+        [(Y, C, X, 1000), (X, address(""), C, 110)],
+    ],
+    ids=["by the contract", "to the signer", "in parts", "made for it"],
+)
+def test_exchanges_that_only_transfers_tell_close_cycles_too(moves: list[tuple[str, str, str, int]]) -> None:
+    (one,) = found(block(*HALF, *moved(*moves), senders=WHO))
+    assert gains(one) == {X: 10} and one.path[1].protocol is None and one.path[1].pool in (BANK, X)
+    assert one.evidence == ["cycle_gains", "nothing_left_over", "exchange_by_transfers", "own_contract"]
+    assert one.confidence == 0.8
+
+
+@pytest.mark.parametrize(
+    "moves",
+    [
+        [(Y, C, BANK, 1000), (X, BANK, C, 90)],
+        [(Y, C, BANK, 1000), (X, P3, C, 110)],
+        [(Y, C, BANK, 1000), (Z, C, BANK, 1), (X, BANK, C, 110)],
+        [(Y, P4, BANK, 1000), (X, BANK, P4, 110)],
+        [(Y, BOT, C, 1000), (X, C, BOT, 110)],
+    ],
+    ids=["a loss", "two others", "for two tokens", "strangers", "among themselves"],
+)
+def test_transfers_that_are_no_exchange(moves: list[tuple[str, str, str, int]]) -> None:
+    assert found(block(*HALF, *moved(*moves), senders=WHO)) == []
+
+
+def test_a_loan_that_was_closed_and_a_trade_through_a_router_are_no_exchange() -> None:
+    moves = moved((Y, C, BANK, 1000), (X, BANK, C, 110))
+    assert found(block(*HALF, *moves, liquidation("a", 3, log_index=39), senders=WHO)) == []
+    routed = block(*HALF, *moves, senders=WHO)
+    routed.transactions[0].to_address = sorted(ROUTERS)[3]
+    assert found(routed) == []
+
+
 def test_a_leg_of_a_sandwich_is_no_arbitrage() -> None:
     front = legs((P1, X, 100, Y, 1000), (P2, Y, 1000, X, 110), tx="f", index=1)
     victim = swap("v", 2, X, Y, 50, 400, pool=P1)
@@ -130,11 +179,17 @@ def test_a_leg_of_a_sandwich_is_no_arbitrage() -> None:
     assert [one.kind for one in detect(block(*front, victim, back, senders=people))] == ["sandwich"]
 
 
-def test_a_round_on_the_way_of_a_routers_trade_is_none() -> None:
+def test_a_round_on_the_way_of_a_routers_trade_is_worth_little() -> None:
     router = sorted(ROUTERS)[3]
     of = block(*TWO, *legs((P3, Z, 5, W, 9))[:1], senders=WHO)
+    (own,) = found(of)
+    assert (
+        own.evidence == ["cycle_gains", "nothing_left_over", "own_contract", "inside_a_trade"] and own.confidence == 0.7
+    )
     of.transactions[0].to_address = router
-    assert found(of) == []
+    (marked,) = found(of)
+    assert marked.evidence == ["cycle_gains", "nothing_left_over", "through_a_router", "inside_a_trade"]
+    assert marked.confidence == 0.4
     alone = block(*TWO, senders=WHO)
     alone.transactions[0].to_address = router
     (one,) = found(alone)

@@ -136,7 +136,7 @@ PEOPLE = {"v": ("victim", None), "a": ("bot", "c")}
 
 
 def test_an_arbitrage_right_behind_a_swap_against_its_price_is_a_back_run() -> None:
-    arbitrage, backrun = detect(block(swap("v", 2, X, Y, 50, 400), *CYCLE, senders=PEOPLE))
+    arbitrage, backrun = detect(block(swap("v", 2, X, Y, 50, 1400), *CYCLE, senders=PEOPLE))
     assert (backrun.front, backrun.victims, backrun.back) == ([], [hash_of("v")], [hash_of("a")])
     assert backrun.pools == [POOL] and gains(backrun) == {X: 10} and backrun.attackers == [address("bot"), address("c")]
     assert (arbitrage.related, backrun.related) == ([backrun.id], [arbitrage.id])
@@ -145,12 +145,13 @@ def test_an_arbitrage_right_behind_a_swap_against_its_price_is_a_back_run() -> N
 @pytest.mark.parametrize(
     "before, people",
     [
-        (swap("v", 1, X, Y, 50, 400), PEOPLE),
-        (swap("v", 2, Y, X, 50, 4), PEOPLE),
-        (swap("v", 2, X, Y, 50, 400, pool=address("pool3")), PEOPLE),
-        (swap("v", 2, X, Y, 50, 400), {"v": ("bot", None), "a": ("bot", "c")}),
+        (swap("v", 1, X, Y, 50, 1400), PEOPLE),
+        (swap("v", 2, Y, X, 50, 1400), PEOPLE),
+        (swap("v", 2, X, Y, 50, 1400, pool=address("pool3")), PEOPLE),
+        (swap("v", 2, X, Y, 50, 999), PEOPLE),
+        (swap("v", 2, X, Y, 50, 1400), {"v": ("bot", None), "a": ("bot", "c")}),
     ],
-    ids=["not the next", "the same way", "another pool", "the same one"],
+    ids=["not the next", "the same way", "another pool", "smaller", "the same one"],
 )
 def test_what_is_no_back_run(before: dict[str, Any], people: dict[str, tuple[str, str | None]]) -> None:
     assert found(block(before, *CYCLE, senders=people), "backrun") == []

@@ -167,7 +167,24 @@ def test_entries_of_one_hash_are_one_transaction() -> None:
     ]
     other = {"hash": hash_of(8), "amount": 3, "amountOut": 4, "tokenPair": "DAI/USDC", "index": 3, "from": BOT}
     told = said(*({**one, "index": 4, "from": BOT, "logIndex": at} for at, one in enumerate(cycle)), other)
-    assert told.basis == "detector" and "of 2 transactions" in told.evidence[0].replace("among", "of")
+    assert (told.mev_type, told.role, told.basis) == ("arbitrage", "part", "detector")
+    assert told.roles == {"part": ["targetTx"]}
+
+
+def test_an_abbreviated_identifier_is_a_name_and_that_is_told() -> None:
+    bot = {"amount": 50, "from": "0xb0...7"}
+    told = said(
+        {"hash": "0x123...abc", "timestamp": 101, "from": "0x1...2"},
+        {**bot, "timestamp": 100},
+        {**bot, "timestamp": 102},
+    )
+    assert (told.mev_type, told.confidence) == ("sandwich", 0.65) and "hash" in told.unknown
+    assert [(one.field, one.code) for one in told.warnings] == [
+        ("targetTx.hash", "abbreviated"),
+        ("targetTx.fromAddress", "abbreviated"),
+        ("surroundingTxs.0.fromAddress", "abbreviated"),
+        ("surroundingTxs.1.fromAddress", "abbreviated"),
+    ]
 
 
 def test_what_is_told_of_unknown_fields() -> None:
@@ -219,7 +236,8 @@ def test_every_question_has_an_answer(target: dict[str, Any], around: list[dict[
     told = said(target, *around)
     assert told.is_mev == (told.mev_type is not None) == (told.role is not None)
     assert told.evidence and told == said(target, *around)
-    signed = all("from" in one for one in (target, *around))
+    # Two with a sender are enough: a front and a back.
+    signed = sum("from" in one for one in (target, *around)) > 1
     assert not told.is_mev or told.confidence < 0.5 or signed or told.basis == "detector"
 
 

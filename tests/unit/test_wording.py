@@ -10,7 +10,7 @@ import pytest
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, field_validator
 
 from base.wording import FORMS, SHOWN, Wording, shown, wording, wordings
-from ingest import raw
+from ingest import parts
 from topics.schemas import fields, models
 from topics.schemas.chain import Block, Liquidation
 
@@ -136,7 +136,7 @@ def test_an_error_that_is_not_in_the_list_keeps_its_sense() -> None:
 
 
 def test_every_form_of_the_schemas_has_words() -> None:
-    types = [one for module in (fields, models, raw) for one in vars(module).values()]
+    types = [one for module in (fields, models, parts) for one in vars(module).values()]
     constraints = [part for one in types for part in getattr(one, "__metadata__", ())]
     patterns = {part.pattern for part in constraints if getattr(part, "pattern", None)}
     assert len(patterns) >= 9 and patterns == set(FORMS)

@@ -18,6 +18,9 @@ from pydantic_core import PydanticCustomError
 Address = Annotated[str, StringConstraints(pattern=r"^0x[0-9a-fA-F]{40}$")]
 """20 bytes of hex with 0x."""
 
+LowerAddress = Annotated[str, StringConstraints(pattern=r"^0x[0-9a-f]{40}$")]
+"""An address by which something is looked up."""
+
 Hash = Annotated[str, StringConstraints(pattern=r"^0x[0-9a-fA-F]{64}$")]
 """32 bytes of hex with 0x."""
 

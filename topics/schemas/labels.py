@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import AwareDatetime, BaseModel, Field, StringConstraints
 
-from topics.schemas.fields import Uint64
+from topics.schemas.fields import LowerAddress, Uint64
 from topics.schemas.wallet import Level, Share
 
 Verdict = Literal["fraud", "ordinary", "unknown"]
@@ -28,8 +28,7 @@ class Label(BaseModel, frozen=True, use_attribute_docstrings=True):
     """What is known of a wallet. The newest record of a key holds; an empty value takes the label back."""
 
     chain_id: Uint64 = 1
-    address: Annotated[str, StringConstraints(pattern=r"^0x[0-9a-f]{40}$")]
-    """In lower case."""
+    address: LowerAddress
     label: Verdict
     """`unknown` withdraws what was known before, also where training data says so."""
     source: Annotated[str, Field(max_length=500)] = ""

@@ -6,12 +6,11 @@ from typing import Annotated
 
 from pydantic import AwareDatetime, BaseModel, Field, StringConstraints
 
-from topics.schemas.fields import Uint64
+from topics.schemas.fields import LowerAddress, Uint64
 from topics.schemas.wallet import Level
 
 ListName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9._-]{0,63}$")]
 """Without `:`, which ends it in keys."""
-ListedAddress = Annotated[str, StringConstraints(pattern=r"^0x[0-9a-f]{40}$")]
 ANY_CHAIN = "*"
 
 
@@ -19,7 +18,7 @@ class Listed(BaseModel, frozen=True, use_attribute_docstrings=True):
     """An address on a list. The newest record of a key holds; an empty value takes the address off."""
 
     list: ListName
-    address: ListedAddress
+    address: LowerAddress
     """In lower case."""
     chain_id: Uint64 | None = None
     """None: on every chain."""

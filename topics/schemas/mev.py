@@ -116,3 +116,8 @@ class Finding(BaseModel, use_attribute_docstrings=True):
     def named(self) -> list[str]:
         """Every transaction of the finding, whatever its part in it, once each."""
         return list(dict.fromkeys((*self.transactions, *self.front, *self.victims, *self.back)))
+
+    def parties(self) -> list[str]:
+        """Every address that had a part in it, attackers first, once each; not the builder, who is paid in most blocks."""
+        others = (one.address for one in self.roles if one.role != "builder")
+        return list(dict.fromkeys((*self.attackers, *others)))

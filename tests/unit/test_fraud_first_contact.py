@@ -1,0 +1,98 @@
+"""First contact: cuts of its own, and its risk on the scale of wallets that are known."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from models.fraud.assess import Case, assess
+from models.fraud.features import FEATURES, of_profile
+from models.fraud.first_contact import BUDGETS, as_requested, cuts, fit, profile, risk, vectors
+from models.fraud.profile import IN, OUT
+from models.fraud.scorer import Scorer
+from models.releases import amended
+from tests.fraud import CUTS, by_moves, model, move, release
+from tests.unit.test_fraud_requests import BOB, NOW, request
+
+SCORER: Scorer = model(release([by_moves((0, -4.0), last=0.0)])).loaded
+"""Whoever has moved at all has a probability of one half."""
+
+
+@given(st.lists(st.sampled_from([0.0, 0.1, 0.5, 0.51, 0.9, 1.0]), min_size=1, max_size=300))
+def test_no_cut_lets_more_of_the_ordinary_through_than_its_budget(told: list[float]) -> None:
+    found = cuts(np.array(told))
+    assert np.all(np.diff(found) >= 0)
+    for cut, budget in zip(found, BUDGETS, strict=True):
+        assert np.mean(np.array(told) >= cut) <= budget
+
+
+def test_cuts_let_as_many_through_as_they_may() -> None:
+    told = np.arange(10_000) / 10_000
+    assert cuts(told).tolist() == pytest.approx([0.95, 0.99, 0.999])
+    assert cuts(np.array([0.4] * 100 + [0.8])).tolist() == pytest.approx([0.8, 0.8, 0.8], abs=1e-9)
+
+
+def test_each_side_has_its_own() -> None:
+    told = {IN: np.array([0.1] * 999 + [np.nan]), OUT: np.linspace(0, 1, 1_001)}
+    found = fit(told)["first_cuts"]
+    assert (
+        found.shape == (2, 3)
+        and found[0].max() < 0.11
+        and found[1].tolist() == pytest.approx([0.95, 0.99, 0.999], abs=0.002)
+    )
+
+
+RISING = st.lists(st.floats(0.001, 0.999), min_size=3, max_size=3).map(sorted)
+
+
+@given(RISING, RISING, st.floats(0, 1), st.floats(0, 1))
+def test_a_risk_keeps_its_order_and_its_level(first: list[float], known: list[float], one: float, other: float) -> None:
+    low, high = sorted((one, other))
+    assert 0 <= risk(low, first, known) <= risk(high, first, known) <= 1
+    for at, to in zip(first, known, strict=True):
+        assert (risk(one, first, known) >= to) >= (one >= at)
+
+
+def test_what_a_request_tells_is_what_training_takes_for_it() -> None:
+    paid = move(OUT, BOB, int(NOW), 10**18)
+    told = profile(OUT, BOB, 10**18, int(NOW), False, 0.0)
+    assert as_requested(paid) == told
+    both = vectors([paid, None])
+    assert both.shape == (2, len(FEATURES)) and np.isnan(both[1]).all()
+    np.testing.assert_array_equal(both[0], np.array(of_profile(told)))
+    called = of_profile(as_requested(paid._replace(selector="0xa9059cbb")))
+    assert called == pytest.approx(of_profile(profile(OUT, BOB, 10**18, int(NOW), True, 0.0)), nan_ok=True)
+
+
+@pytest.mark.parametrize(
+    ("sender", "receiver", "level"),
+    [(0.6, 0.6, "low"), (0.45, 0.6, "medium"), (0.6, 0.45, "medium"), (0.6, 0.1, "critical")],
+)
+def test_levels_of_first_contact_begin_at_the_cuts_of_its_side(sender: float, receiver: float, level: str) -> None:
+    def three(first: float) -> list[float]:
+        return [first, first + 0.1, first + 0.2]
+
+    scorer = replace(SCORER, first_cuts=np.array([three(receiver), three(sender)]))
+    (one,) = assess([Case("1", 1, request(toAddress=BOB), None, None)], scorer, "fraud/tiny", False, NOW)
+    assert one.receiver is not None
+    assert one.risk_level == level and one.probability == pytest.approx(0.5)
+    assert one.is_suspicious is (level == "critical")
+    worst = one.sender if sender < receiver else one.receiver
+    assert worst.level == level and bool(worst.reasons) == bool(worst.behaviour) == (level != "low")
+    codes: dict[str, Any] = {alert.code: alert.severity for alert in one.alerts}
+    side = "sender" if worst is one.sender else "receiver"
+    assert codes == ({} if level == "low" else {f"{side}_behaviour": level})
+
+
+def test_a_release_without_such_cuts_judges_first_contact_by_the_others() -> None:
+    assert SCORER.first_cuts.tolist() == [list(CUTS)] * 2
+    (one,) = assess([Case("1", 1, request(toAddress=BOB), None, None)], SCORER, "fraud/tiny", False, NOW)
+    assert one.risk_level == "high" and one.risk_score == pytest.approx(0.5)
+    with pytest.raises(ValueError, match="first_cuts: three rising cuts"):
+        model(amended(release(), "wrong", {"first_cuts": np.array([[0.3, 0.2, 0.1]] * 2)}))
+    assert risk(0.3, CUTS, CUTS) == pytest.approx(0.3)
