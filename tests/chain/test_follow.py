@@ -11,6 +11,8 @@ import pytest
 from base.settings import Settings
 from console.bench.chain import Chain
 from console.bench.uniswap import Uniswap
+from console.local.servers import LocalServers
+from ingest.node.cursor import Cursor
 from tests.chain.proxies import Answer, proxied, wired
 from tests.chain.watch import Events, canonical, ingesting, logged
 from tests.conftest import wait_for
@@ -63,7 +65,7 @@ def test_killed_among_blocks_it_goes_on_without_a_gap(
     head = chain.head
     with proxied(chain.url) as proxy:
         proxy.always = few_and_slow
-        for round in range(3):
+        for round in range(2):
             with ingesting(settings, tmp_path / f"log{round}", "--rpc", proxy.url, "--from", "1") as process:
                 sent = len(events.read())
                 wait_for(lambda sent=sent: len(events.read()) > sent + 20, 30, 0.001)  # type: ignore[misc]
@@ -125,6 +127,29 @@ def test_it_stops_at_once_and_goes_on_where_it_was(
         assert logged(tmp_path / "log3", "another `soba ingest node` follows this chain")
     # `latest`: from the newest block there was; then without a gap.
     assert events.told() == [("complete", number, chain.hash(number)) for number in range(3, 8)]
+
+
+def test_while_kafka_stands_still_it_waits_and_stops_all_the_same(
+    settings: Settings, servers: LocalServers, tmp_path: Path, chain: Chain, events: Events
+) -> None:
+    chain.mine(3)
+    with ingesting(settings, tmp_path / "log", "--rpc", chain.url, "--from", "1") as process:
+        events.upto(3)
+        servers.kafka.pause()
+        try:
+            chain.mine(4)
+            path = next((settings.data_dir / "ingest").glob(f"*-{chain.chain_id}.json"))
+            wait_for(lambda: Cursor.model_validate_json(path.read_bytes()).blocks[-1].number == 7)
+            process.send_signal(signal.SIGTERM)
+            began = time.monotonic()
+            assert process.wait(10) == 0
+            assert time.monotonic() - began < 5
+        finally:
+            servers.kafka.resume()
+    assert Cursor.model_validate_json(path.read_bytes()).confirmed == 3
+    with ingesting(settings, tmp_path / "log2", "--rpc", chain.url):
+        events.upto(7)
+    assert events.standing() == canonical(chain, 1, 7)
 
 
 def test_a_websocket_that_drops_costs_no_block(
