@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from itertools import dropwhile, islice
 from statistics import median
 from typing import Annotated, Any
 
@@ -171,11 +172,12 @@ def latency(bench: Bench) -> None:
     """From a block's place in a schedule to the last of its findings in a reader's hand."""
     there = _begin(bench)
     warm, count = int(OFFERED * WARM_UP_S), int(OFFERED * (WARM_UP_S + bench.seconds))
-    first, *sent = blocks(count + 1)
+    # The first one has findings, so that both workers are known to be at work when the schedule begins.
+    first, *sent = islice(dropwhile(lambda one: not one.findings, blocks(2 * count)), count + 1)
     with (
         _workers(there, "latency") as processes,
         Arrivals.reading(there, MEV_FINDINGS.name, _finding) as came,
-        there.probe(CHAIN_BLOCKS.name) as probe,
+        there.probe(MEV_FINDINGS.name) as probe,
     ):
         there.fill([(str(CHAIN), first.value)], CHAIN_EVENTS.name, "a first block")
         wait_for_work(processes, probe)
