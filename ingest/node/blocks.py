@@ -9,6 +9,8 @@ from typing import Any
 from ingest.node.cursor import Link
 from ingest.node.rpc import Behind, Call, Endpoint, NodeError, Refused
 
+INVALID_PARAMS = -32602
+"""What a node says that knows eth_getBlockReceipts by numbers only."""
 BACK_AT_ONCE = 16
 """Hashes in a read while a common ancestor is looked for."""
 
@@ -123,7 +125,7 @@ async def _receipts(endpoint: Endpoint, blocks: list[dict[str, Any]]) -> list[An
     found: dict[str, Any] = {block["hash"]: [] for block in blocks}
     if endpoint.block_receipts:
         answers = await endpoint.ask([Call("eth_getBlockReceipts", [block["hash"]]) for block in full])
-        if any(isinstance(one, Refused) and one.unknown_method for one in answers):
+        if any(isinstance(one, Refused) and (one.unknown_method or one.code == INVALID_PARAMS) for one in answers):
             endpoint.block_receipts = False
         else:
             # What is refused otherwise is a block it does not know: some say so, others answer null.

@@ -92,10 +92,9 @@ def initialize(log: Log, context: Context) -> Undecoded:
 def _find(log: Log, context: Context) -> Pool | None:
     id, manager = log.topics[1], log.address
     facts = context.pools.facts.pools.get(id) or plain_pool(id, context.pools.touching(log, manager) | {ZERO})
-    if facts is None:
+    if facts is None or not facts.token0 or not facts.token1:
         context.pools.want("uniswap_v4", id, manager)
         return None
-    assert facts.token0 and facts.token1
     return Pool("uniswap_v4", facts.token0.lower(), facts.token1.lower())
 
 
