@@ -190,7 +190,7 @@ def test_json_rpc_with_hashes_and_logs_alone() -> None:
 
 
 def test_a_transaction_that_names_no_chain_is_of_any() -> None:
-    first = {**RPC_BLOCK["transactions"][0], "chainId": "0x0"}
+    first = {"hash": TX, "transactionIndex": "0x3", "chainId": "0x0"}
     value = {"block": {**RPC_BLOCK, "transactions": [first]}, "receipts": [RECEIPT], "chain_id": 10}
     assert decode(json.dumps(value).encode()).block.chain_id == 10
 
