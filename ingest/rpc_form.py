@@ -124,14 +124,9 @@ def read(value: Any) -> RawBlock:
 
 
 def _chain_id(block: RpcBlock, given: int | None) -> int:
-    told = next(
-        (
-            number(one["chainId"])
-            for one in block.get("transactions", ())
-            if not isinstance(one, str) and one.get("chainId")
-        ),
-        None,
-    )
+    # 0 says nothing: some nodes give it where a transaction names no chain (before EIP-155, made by the chain itself).
+    ids = (number(one.get("chainId")) for one in block.get("transactions", ()) if not isinstance(one, str))
+    told = next(filter(None, ids), None)
     if told is None and given is None:
         raise Lacking("chain_id: no transaction tells it; add it beside `block`, such as 1")
     if told is not None and given is not None and told != given:

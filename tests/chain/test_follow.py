@@ -109,6 +109,41 @@ def test_killed_with_blocks_in_hand_it_takes_back_those_that_left_the_chain(
     assert events.standing() == canonical(chain, 1, 20)
 
 
+def test_killed_while_it_takes_back_what_the_chain_has_again_it_sends_that_again(
+    settings: Settings, tmp_path: Path, chain: Chain, events: Events
+) -> None:
+    uniswap = Uniswap(chain, 1)
+    hash = uniswap.give(uniswap.tokens[0], chain.accounts[1], 5)
+    chain.mine(2)
+    start, head = chain.head - 3, chain.head
+    with wired(chain.ws) as wire:
+        argv = ["ingest", "node", "--rpc", chain.url, "--ws", wire.url, "--from", str(start)]
+        with child(["-m", "tests.chain.killed_ingest", "removed", *argv], settings, tmp_path / "log") as process:
+            events.upto(head)
+            wait_for(lambda: wire.logs)
+            wire.take_back(chain.receipt(hash)["logs"][0])
+            assert process.wait(30) == -signal.SIGKILL
+    wait_for(
+        lambda: events.told(head - start + 1) == [("removed", at, chain.hash(at)) for at in (head, head - 1, head - 2)]
+    )
+    with ingesting(settings, tmp_path / "log2", "--rpc", chain.url, "--from", "1"):
+        events.upto(head)
+    assert events.standing() == canonical(chain, start, head)
+
+
+def test_the_first_block_of_all_may_leave_the_chain(
+    settings: Settings, tmp_path: Path, chain: Chain, events: Events
+) -> None:
+    chain.mine(5)
+    old = chain.hash(5)
+    with ingesting(settings, tmp_path / "log", "--rpc", chain.url):
+        events.upto(5)
+        chain.rpc("anvil_reorg", 1, [])
+        chain.mine()
+        events.upto(6)
+    assert events.told(1) == [("removed", 5, old), ("complete", 5, chain.hash(5)), ("complete", 6, chain.hash(6))]
+
+
 def test_it_stops_at_once_and_goes_on_where_it_was(
     settings: Settings, tmp_path: Path, chain: Chain, events: Events
 ) -> None:
@@ -194,12 +229,15 @@ def test_a_node_that_restarts_is_waited_for(settings: Settings, tmp_path: Path, 
     assert events.told() == [("complete", number, chain.hash(number)) for number in range(1, 11)]
 
 
-def test_another_chain_of_the_same_id_ends_it(settings: Settings, tmp_path: Path, chain: Chain, events: Events) -> None:
+@pytest.mark.parametrize("length", [2, 5], ids=["shorter", "longer"])
+def test_another_chain_of_the_same_id_ends_it(
+    settings: Settings, tmp_path: Path, chain: Chain, events: Events, length: int
+) -> None:
     chain.mine(3)
     with ingesting(settings, tmp_path / "log", "--rpc", chain.url, "--from", "1"):
         events.upto(3)
     with Chain(chain.chain_id, "--timestamp", "1700000000") as other:
-        other.mine(5)
+        other.mine(length)
         with ingesting(settings, tmp_path / "log2", "--rpc", other.url) as process:
             assert process.wait(20) == 72
     assert logged(tmp_path / "log2", "delete")

@@ -145,6 +145,8 @@ def test_v4_swap_signs_are_the_swappers_and_native_is_the_zero_address() -> None
     }  # fmt: skip
     assert undecoded(log(MANAGER, V4_SWAP, [id, ALICE], [5, 5, 1, 1, 1, 1]), pools=facts) == {"one_sided": 1}
     assert undecoded(log(MANAGER, V4_SWAP, [id, ALICE], [-5, 5, 1, 1, 1, 1])) == {"unknown_pool": 1}
+    untold = {id: {"protocol": "uniswap_v4"}}
+    assert undecoded(log(MANAGER, V4_SWAP, [id, ALICE], [-5, 5, 1, 1, 1, 1]), pools=untold) == {"unknown_pool": 1}
 
 
 def test_v4_pool_without_hooks_is_proven_by_what_its_transaction_moved() -> None:
