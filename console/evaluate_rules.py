@@ -23,7 +23,7 @@ from models.fraud.wallet_rules import EXPOSED_TO, PAID, of_wallet
 from topics.schemas.wallet import LEVELS
 
 RULES = (
-    "fast_drain", "many_to_one", "round_values", "wash", "new_wallet_large_amount", EXPOSED_TO, PAID
+    "fast_drain", "many_to_one", "round_values", "wash", "token_wash", "new_wallet_large_amount", EXPOSED_TO, PAID
 )  # fmt: skip
 UNSEEN = -1
 SIDES: tuple[tuple[str, Side], ...] = (("sender", OUT), ("receiver", IN))

@@ -23,6 +23,10 @@ from ingest.raw import Malformed, parse_value, unwrapped
 Form = Literal["whole", "block", "receipts", "logs"]
 KEPT = 4
 """So many files are kept in memory: parts of a block may lie in different ones."""
+NAMED = 5
+"""How many of its values an error of a block names."""
+_IDENTITY = ("transactionHash", "logIndex", "removed")
+"""What tells a block's logs apart, and its receipts."""
 ENDINGS = (".json", ".jsonl", ".json.gz", ".jsonl.gz")
 
 
@@ -50,6 +54,7 @@ class Index:
     """Files of a folder with nothing of a block in them."""
     values: Callable[[Path], list[Any]] = field(default_factory=lambda: lru_cache(maxsize=KEPT)(_values))
     """A file's values; those of the files read last are kept."""
+    _shares: dict[tuple[Path, int], dict[int, list[Any]]] = field(default_factory=dict)
 
     def put_together(self, number: int, chain_id: int | None = None) -> RawBlock:
         """The block of this number. `chain_id` is for blocks that do not tell theirs.
@@ -57,18 +62,18 @@ class Index:
         Raises:
             Malformed: its values do not fit together, one is not as its form has it, or it is of another chain than `chain_id`.
         """
-        by_form: dict[Form, Place] = {}
+        by_form: dict[Form, list[Place]] = defaultdict(list)
         hashes: dict[str, Place] = {}
         for place in self.blocks[number]:
-            by_form.setdefault(place.form, place)
+            by_form[place.form].append(place)
             if place.hash is not None:
                 hashes.setdefault(place.hash, place)
         if len(hashes) > 1:
             (one, first), (other, second), *_ = hashes.items()
             raise Malformed(f"block {number}: {first} is of {one}, {second} of {other}; give one of the two blocks")
-        whole = by_form.get("whole")
-        if whole is None:
+        if "whole" not in by_form:
             return self._of_parts(number, by_form, next(iter(hashes), None), chain_id)
+        whole = by_form["whole"][0]
         value = self.values(whole.file)[whole.at]
         if chain_id is not None and "block" in value:
             value = {"chain_id": chain_id, **value}
@@ -78,12 +83,15 @@ class Index:
             raise Malformed(f"{whole}: chain_id: it is {told}, not the {chain_id} that was asked for")
         return raw
 
-    def _of_parts(self, number: int, parts: dict[Form, Place], hash: str | None, chain_id: int | None) -> RawBlock:
-        where = " and ".join(map(str, parts.values()))
+    def _of_parts(
+        self, number: int, parts: dict[Form, list[Place]], hash: str | None, chain_id: int | None
+    ) -> RawBlock:
+        where = " and ".join(str(place) for places in parts.values() for place in places[:NAMED])
         if "receipts" not in parts and "logs" not in parts:
             raise Malformed(f"{where}: block {number} came without receipts and logs; add its eth_getBlockReceipts")
         bundle: dict[str, Any] = {
-            name: _of_number(self.values(place.file)[place.at], number) for name, place in parts.items()
+            name: self.values(places[0].file)[places[0].at] if name == "block" else self._elements(places, number)
+            for name, places in parts.items()
         }
         if chain_id is not None:
             bundle["chain_id"] = chain_id
@@ -95,6 +103,26 @@ class Index:
         raw = parse_value(bundle, where)
         # Nothing says that these are all of the block's logs.
         return replace(raw, status="partial") if raw.status == "complete" else raw
+
+    def _elements(self, places: list[Place], number: int) -> list[Any]:
+        """The receipts or logs of a block, from all lists that hold some of them, each once."""
+        found: dict[tuple[Any, ...], Any] = {}
+        for place in places:
+            for one in self._shared_out(place)[number]:
+                found.setdefault(tuple(str(one.get(name)) for name in _IDENTITY), one)
+        return list(found.values())
+
+    def _shared_out(self, place: Place) -> dict[int, list[Any]]:
+        """A list's elements by their block, so that one of many blocks is gone through once; those used last are kept."""
+        held = self._shares.pop((place.file, place.at), None)
+        if held is None:
+            held = defaultdict(list)
+            for one in self.values(place.file)[place.at]:
+                held[int(one["blockNumber"], 16)].append(one)
+        self._shares[place.file, place.at] = held
+        if len(self._shares) > KEPT:
+            del self._shares[next(iter(self._shares))]
+        return held
 
 
 def index(paths: Iterable[Path]) -> Index:
@@ -198,10 +226,3 @@ def _number(value: Any, name: str, where: str) -> int:
 
 def _hash(value: Any) -> str | None:
     return value.lower() if isinstance(value, str) else None
-
-
-def _of_number(value: Any, number: int) -> Any:
-    """Of a list that tells of several blocks, what it tells of this one."""
-    if not isinstance(value, list):
-        return value
-    return [one for one in value if int(one["blockNumber"], 16) == number]

@@ -6,7 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ingest.node.cursor import Link
 from ingest.node.rpc import Behind, Call, Endpoint, NodeError, Refused
+
+INVALID_PARAMS = -32602
+"""What a node says that knows eth_getBlockReceipts by numbers only."""
+BACK_AT_ONCE = 16
+"""Hashes in a read while a common ancestor is looked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,21 +56,43 @@ async def read_blocks(endpoint: Endpoint, numbers: Sequence[int]) -> list[Raw]:
     return found
 
 
-async def read_hashes(endpoint: Endpoint, numbers: Sequence[int]) -> list[str]:
-    """The hashes of these blocks on the node's chain.
+async def read_ancestor(endpoint: Endpoint, links: Sequence[Link]) -> int | None:
+    """How many of `links` (consecutive blocks, one at least) are on the node's chain; None where the parent of the first is not.
+
+    Only another hash says that a block has left: one that the node does not have may come yet, unless one below it has left.
 
     Raises:
-        Behind: the node does not have one of them (yet): that says nothing about the others.
+        Behind: the node does not have the newest, and of those that it has none has left.
         NodeError: it answered wrongly.
     """
+    left = False
+    for end in range(len(links), 0, -BACK_AT_ONCE):
+        start = max(0, end - BACK_AT_ONCE)
+        hashes = await _read_hashes(endpoint, [link.number for link in links[start:end]])
+        for place in range(end - 1, start - 1, -1):
+            hash = hashes[place - start]
+            if hash == links[place].hash and (left or place == len(links) - 1):
+                return place + 1
+            if hash == links[place].hash:
+                raise Behind(f"does not have block {links[-1].number}")
+            left = left or hash is not None
+    if not left:
+        raise Behind(f"does not have block {links[-1].number}, nor any of the {len(links)} that were sent")
+    first = links[0]
+    return 0 if first.number and await _read_hashes(endpoint, [first.number - 1]) == [first.parent] else None
+
+
+async def _read_hashes(endpoint: Endpoint, numbers: Sequence[int]) -> list[str | None]:
+    """The hashes of these blocks on the node's chain; None for those that it does not have."""
     answers = await endpoint.ask([Call("eth_getBlockByNumber", [hex(number), False]) for number in numbers])
+    hashes: list[str | None] = []
     for number, block in zip(numbers, answers, strict=True):
         if isinstance(block, Refused):
             raise NodeError(f"refused block {number}: {block.code} {block.message}")
-        if block is None:
-            raise Behind(f"does not have block {number}")
-        _check(block, number)
-    return [block["hash"].lower() for block in answers]
+        if block is not None:
+            _check(block, number)
+        hashes.append(None if block is None else block["hash"].lower())
+    return hashes
 
 
 async def read_head(endpoint: Endpoint) -> int:
@@ -97,7 +125,7 @@ async def _receipts(endpoint: Endpoint, blocks: list[dict[str, Any]]) -> list[An
     found: dict[str, Any] = {block["hash"]: [] for block in blocks}
     if endpoint.block_receipts:
         answers = await endpoint.ask([Call("eth_getBlockReceipts", [block["hash"]]) for block in full])
-        if any(isinstance(one, Refused) and one.unknown_method for one in answers):
+        if any(isinstance(one, Refused) and (one.unknown_method or one.code == INVALID_PARAMS) for one in answers):
             endpoint.block_receipts = False
         else:
             # What is refused otherwise is a block it does not know: some say so, others answer null.

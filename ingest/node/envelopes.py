@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
-from typing import TypeVar
+from itertools import islice
+from typing import Any, TypeVar
 
 from ingest.decode import assemble
 from ingest.facts import Facts, Wanted
@@ -22,6 +23,12 @@ from topics.schemas.chain import Block
 
 T = TypeVar("T")
 
+ASKED_AGAIN, LONGER = 2, 8
+"""What a node could not tell is asked again so many blocks later, then each time after so many times as many: it may have been
+behind, and the contract new."""
+MOST_KEPT = 200_000
+"""So many pools, tokens, and questions without an answer are remembered; of more, the older half is forgotten, and asked anew."""
+
 
 @dataclass(frozen=True, slots=True)
 class Ready:
@@ -37,24 +44,27 @@ class Ready:
 
 @dataclass(slots=True)
 class Envelopes:
-    """Makes them for one chain, and remembers what nodes told of its pools and tokens, also that they told nothing."""
+    """Makes them for one chain, and remembers what nodes told of its pools and tokens, for a while also that they told nothing."""
 
     chain_id: int
     facts: Facts = field(default_factory=Facts)
-    _asked: set[Wanted] = field(default_factory=set)
+    _untold: dict[Wanted, tuple[int, int]] = field(default_factory=dict)
+    """What no node could tell → from which block on it is asked again, and how many blocks that was put off."""
 
     async def make(self, endpoint: Endpoint, raw: Raw) -> Ready:
-        """Decode a block, asking `endpoint` once for what it takes and is not known yet.
+        """Decode a block, asking `endpoint` for what it takes and is not known yet.
 
         Raises:
             NodeError: the block is not as JSON-RPC has it, or the node did not answer what it was asked.
         """
+        for held in (self.facts.pools, self.facts.decimals, self._untold):
+            forget_old(held)
         value = {"block": raw.block, "receipts": raw.receipts, "chain_id": self.chain_id}
         try:
             parsed = replace(parse_value(value, f"block {raw.number}"), facts=self.facts)
             decoded = assemble(parsed, f"block {raw.number}")
-            missing = [one for one in decoded.wanted if one not in self._asked]
-            if missing and await self._learn(endpoint, missing):
+            missing = [one for one in decoded.wanted if self._untold.get(one, (0, 0))[0] <= raw.number]
+            if missing and await self._learn(endpoint, missing, raw.number):
                 decoded = assemble(parsed, f"block {raw.number}")
         except Malformed as error:
             raise NodeError(f"gave a block that cannot be read: {error}") from None
@@ -75,25 +85,36 @@ class Envelopes:
         return record_of(self.chain_id, encode(block))
 
     async def decimals(self, endpoint: Endpoint, tokens: Iterable[str]) -> None:
-        """Learn these tokens' decimals, each once.
+        """Learn these tokens' decimals; those that no node could tell are left to the blocks they come in.
 
         Raises:
             NodeError: the node did not answer.
         """
         wanted = {Wanted("token", token, token) for token in tokens if token not in self.facts.decimals}
-        await self._learn(endpoint, [one for one in wanted if one not in self._asked])
+        await self._learn(endpoint, [one for one in wanted if one not in self._untold], 0)
 
-    async def _learn(self, endpoint: Endpoint, wanted: list[Wanted]) -> bool:
-        """Ask for all of `wanted`; whether anything was learnt."""
+    async def _learn(self, endpoint: Endpoint, wanted: list[Wanted], number: int) -> bool:
+        """Ask for all of `wanted`, which came up in block `number`; whether anything was learnt."""
         asked = [(one, requests(one)) for one in wanted]
         calls = [Call(request.method, request.params) for _, each in asked for request in each]
         # A call that reverted is an answer: such a contract has no such function.
         told = iter(None if isinstance(answer, Refused) else answer for answer in await endpoint.ask(calls))
         learnt = False
         for one, each in asked:
-            learnt |= learn(self.facts, one, [next(told) for _ in each])
-            self._asked.add(one)
+            if learn(self.facts, one, [next(told) for _ in each]):
+                learnt = True
+                self._untold.pop(one, None)
+            else:
+                later = LONGER * self._untold[one][1] if one in self._untold else ASKED_AGAIN
+                self._untold[one] = (number + later, later)
         return learnt
+
+
+def forget_old(held: dict[Any, Any], most: int = MOST_KEPT) -> None:
+    """Drop the older half of what is `held` where that is more than `most`."""
+    if len(held) > most:
+        for key in list(islice(held, len(held) // 2)):
+            del held[key]
 
 
 def pieces(block: Block, limit: int = CHAIN_EVENTS.max_bytes) -> list[bytes]:

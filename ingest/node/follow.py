@@ -10,7 +10,7 @@ from contextlib import aclosing
 from pathlib import Path
 
 from base import metrics
-from ingest.node.blocks import read_blocks, read_hashes, read_head
+from ingest.node.blocks import read_ancestor, read_blocks, read_head
 from ingest.node.cursor import KEPT, Cursor, Link
 from ingest.node.envelopes import Envelopes, Ready
 from ingest.node.heads import POLL_S, Heads
@@ -26,8 +26,6 @@ MOST_AT_ONCE = 64
 """Blocks in a read; fewer where they are large."""
 LARGE, SMALL = 4 << 20, 1 << 20
 """Bytes of a read's envelopes above which the next ones are for half as many blocks, and below which for twice as many."""
-BACK_AT_ONCE = 16
-"""Hashes in a read while a common ancestor is looked for."""
 
 
 class NoAncestor(Exception):
@@ -194,24 +192,19 @@ class Follower:
         """Take back the blocks that are not on the nodes' chain; False when all are.
 
         Raises:
-            NoAncestor: that is all of them.
+            NoAncestor: that is all of them, and the one before them too.
         """
         blocks = self._cursor.blocks
-        gone: list[Link] = []
-        while len(gone) < len(blocks):
-            looked = blocks[max(0, len(blocks) - len(gone) - BACK_AT_ONCE) : len(blocks) - len(gone)]
-            numbers = [link.number for link in looked]
-            hashes = await self._nodes.use(lambda endpoint, numbers=numbers: read_hashes(endpoint, numbers))  # type: ignore[misc]
-            left = [link for link, hash in zip(looked, hashes, strict=True) if link.hash != hash]
-            gone = left + gone
-            if len(left) < len(looked):
-                break
-        if gone and len(gone) == len(blocks):
+        if not blocks:
+            return False
+        kept = await self._nodes.use(lambda endpoint: read_ancestor(endpoint, blocks))
+        if kept is None:
             raise NoAncestor(
                 f"none of the blocks {blocks[0].number} to {blocks[-1].number} that were sent is on the nodes' chain: it is "
                 f"another of the same id, or was reorganised deeper than {len(blocks)} blocks; to take it as it is now, delete "
                 f"{self._path} and say by --from where to begin"
             )
+        gone = blocks[kept:]
         if gone:
             await self._take_back(gone)
         return bool(gone)
@@ -227,8 +220,10 @@ class Follower:
         metrics.INGEST_REORGANISATIONS.inc()
         metrics.INGEST_BLOCKS.labels("removed").inc(len(gone))
         await self._settle()
+        # First written down as no longer confirmed: should we die here, and they are on the chain again, they are sent again.
+        self._cursor.confirmed = min(self._cursor.confirmed, gone[0].number - 1)
+        self._save()
         self._outlet.begin([self._envelopes.removal(link) for link in reversed(gone)])
         await self._outlet.confirmed()
         self._cursor.blocks = self._cursor.blocks[: -len(gone)]
-        self._cursor.confirmed = min(self._cursor.confirmed, gone[0].number - 1)
         self._save()

@@ -19,6 +19,8 @@ import orjson
 log = logging.getLogger("soba.ingest")
 
 TIMEOUT_S = 30.0
+AT_ONCE = 100
+"""Calls in a batch at most."""
 RATE_CODES = frozenset({-32005, -32017, -32029, 429})
 _RATE = re.compile(
     r"too many requests|rate.?limit|request limit|compute units|(capacity|quota) (was |is )?exceeded", re.I
@@ -58,6 +60,10 @@ class TooLarge(NodeError):
     reason = "too_large"
 
 
+class Slow(NodeError):
+    """It did not answer in time: it is gone, or was asked for more than it can send."""
+
+
 class Behind(NodeError):
     """It does not have what another one of its kind, or it itself, had: a load balancer before nodes of different heights."""
 
@@ -93,8 +99,10 @@ class Endpoint:
     timeout_s: float = TIMEOUT_S
     block_receipts: bool = True
     """Whether it knows eth_getBlockReceipts."""
-    at_once: int = 100
+    at_once: int = AT_ONCE
     """How many calls it takes in a batch, as far as is known."""
+    in_time: int = AT_ONCE
+    """How many calls of a batch it answers in time: half as many where it did not, one more where it did."""
     chain_id: int | None = None
     """None while it was not asked."""
     failures: int = 0
@@ -112,11 +120,11 @@ class Endpoint:
         """The result of each call, in order; a `Refused` in the place of one that the node refused.
 
         Raises:
-            NodeError: no usable answer; `RateLimited` and `TooLarge` where it said so.
+            NodeError: no usable answer; `RateLimited` and `TooLarge` where it said so, `Slow` where there was none in time.
         """
         answers: list[Any] = []
         while len(answers) < len(calls):
-            some = calls[len(answers) : len(answers) + self.at_once]
+            some = calls[len(answers) : len(answers) + min(self.at_once, self.in_time)]
             try:
                 answers += await self._ask(some)
             except TooLarge as error:
@@ -124,6 +132,12 @@ class Endpoint:
                     raise
                 self.at_once = len(some) // 2
                 log.info("%s: %s; asked for %d at once from now on", self.name, error, self.at_once)
+            except Slow:
+                self.in_time = max(1, len(some) // 2)
+                raise
+            else:
+                if len(some) >= self.in_time:
+                    self.in_time = min(self.in_time + 1, AT_ONCE)
         return answers
 
     async def _ask(self, calls: Sequence[Call]) -> list[Any]:
@@ -163,7 +177,7 @@ class Endpoint:
                 if response.status == 413:
                     raise TooLarge("HTTP 413")
         except TimeoutError:
-            raise NodeError(f"no answer within {self.timeout_s:g} s") from None
+            raise Slow(f"no answer within {self.timeout_s:g} s") from None
         except (aiohttp.ClientError, OSError) as error:
             raise NodeError(
                 f"{type(error).__name__}: {getattr(error, 'strerror', None) or 'connection failed'}"

@@ -11,6 +11,8 @@ import pytest
 from base.settings import Settings
 from console.bench.chain import Chain
 from console.bench.uniswap import Uniswap
+from console.local.servers import LocalServers
+from ingest.node.cursor import Cursor
 from tests.chain.proxies import Answer, proxied, wired
 from tests.chain.watch import Events, canonical, ingesting, logged
 from tests.conftest import wait_for
@@ -63,7 +65,7 @@ def test_killed_among_blocks_it_goes_on_without_a_gap(
     head = chain.head
     with proxied(chain.url) as proxy:
         proxy.always = few_and_slow
-        for round in range(3):
+        for round in range(2):
             with ingesting(settings, tmp_path / f"log{round}", "--rpc", proxy.url, "--from", "1") as process:
                 sent = len(events.read())
                 wait_for(lambda sent=sent: len(events.read()) > sent + 20, 30, 0.001)  # type: ignore[misc]
@@ -93,8 +95,8 @@ def test_killed_with_blocks_in_hand_it_takes_back_those_that_left_the_chain(
     argv = ["-m", "tests.chain.killed_ingest", when, "ingest", "node", "--rpc", chain.url, "--from", "1"]
     with child(argv, settings, tmp_path / "log") as process:
         assert process.wait(30) == -signal.SIGKILL
-    sent = len(events.read())
-    assert max(events.standing()) == (8 if when == "unsent" else 16)
+    events.upto(8 if when == "unsent" else 16)
+    sent = len(events.blocks)
     old = {number: chain.hash(number) for number in range(1, 21)}
     chain.rpc("anvil_reorg", 18, [])
     with ingesting(settings, tmp_path / "log2", "--rpc", chain.url, "--from", "1"):
@@ -105,6 +107,41 @@ def test_killed_with_blocks_in_hand_it_takes_back_those_that_left_the_chain(
     assert removed == [(number, old[number]) for number in range(16, 2, -1)]
     assert told[len(removed) :] == [("complete", number, chain.hash(number)) for number in range(3, 21)]
     assert events.standing() == canonical(chain, 1, 20)
+
+
+def test_killed_while_it_takes_back_what_the_chain_has_again_it_sends_that_again(
+    settings: Settings, tmp_path: Path, chain: Chain, events: Events
+) -> None:
+    uniswap = Uniswap(chain, 1)
+    hash = uniswap.give(uniswap.tokens[0], chain.accounts[1], 5)
+    chain.mine(2)
+    start, head = chain.head - 3, chain.head
+    with wired(chain.ws) as wire:
+        argv = ["ingest", "node", "--rpc", chain.url, "--ws", wire.url, "--from", str(start)]
+        with child(["-m", "tests.chain.killed_ingest", "removed", *argv], settings, tmp_path / "log") as process:
+            events.upto(head)
+            wait_for(lambda: wire.logs)
+            wire.take_back(chain.receipt(hash)["logs"][0])
+            assert process.wait(30) == -signal.SIGKILL
+    wait_for(
+        lambda: events.told(head - start + 1) == [("removed", at, chain.hash(at)) for at in (head, head - 1, head - 2)]
+    )
+    with ingesting(settings, tmp_path / "log2", "--rpc", chain.url, "--from", "1"):
+        events.upto(head)
+    assert events.standing() == canonical(chain, start, head)
+
+
+def test_the_first_block_of_all_may_leave_the_chain(
+    settings: Settings, tmp_path: Path, chain: Chain, events: Events
+) -> None:
+    chain.mine(5)
+    old = chain.hash(5)
+    with ingesting(settings, tmp_path / "log", "--rpc", chain.url):
+        events.upto(5)
+        chain.rpc("anvil_reorg", 1, [])
+        chain.mine()
+        events.upto(6)
+    assert events.told(1) == [("removed", 5, old), ("complete", 5, chain.hash(5)), ("complete", 6, chain.hash(6))]
 
 
 def test_it_stops_at_once_and_goes_on_where_it_was(
@@ -127,6 +164,29 @@ def test_it_stops_at_once_and_goes_on_where_it_was(
     assert events.told() == [("complete", number, chain.hash(number)) for number in range(3, 8)]
 
 
+def test_while_kafka_stands_still_it_waits_and_stops_all_the_same(
+    settings: Settings, servers: LocalServers, tmp_path: Path, chain: Chain, events: Events
+) -> None:
+    chain.mine(3)
+    with ingesting(settings, tmp_path / "log", "--rpc", chain.url, "--from", "1") as process:
+        events.upto(3)
+        servers.kafka.pause()
+        try:
+            chain.mine(4)
+            path = next((settings.data_dir / "ingest").glob(f"*-{chain.chain_id}.json"))
+            wait_for(lambda: Cursor.model_validate_json(path.read_bytes()).blocks[-1].number == 7)
+            process.send_signal(signal.SIGTERM)
+            began = time.monotonic()
+            assert process.wait(10) == 0
+            assert time.monotonic() - began < 5
+        finally:
+            servers.kafka.resume()
+    assert Cursor.model_validate_json(path.read_bytes()).confirmed == 3
+    with ingesting(settings, tmp_path / "log2", "--rpc", chain.url):
+        events.upto(7)
+    assert events.standing() == canonical(chain, 1, 7)
+
+
 def test_a_websocket_that_drops_costs_no_block(
     settings: Settings, tmp_path: Path, chain: Chain, events: Events
 ) -> None:
@@ -139,7 +199,7 @@ def test_a_websocket_that_drops_costs_no_block(
         events.upto(start)
         wait_for(lambda: wire.logs)
         chain.mine()
-        events.upto(start + 1, 5)
+        events.upto(start + 1, 9)
         wire.drop()
         chain.mine(7)
         events.upto(start + 8, 15)
@@ -147,10 +207,10 @@ def test_a_websocket_that_drops_costs_no_block(
         # A log that the node takes back, while it still has the block: both are believed.
         wait_for(lambda: logged(tmp_path / "log", "subscribed over the websocket") == 2)
         hash = uniswap.give(uniswap.tokens[0], chain.accounts[1], 5)
-        events.upto(start + 9, 5)
+        events.upto(start + 9, 9)
         (log,) = chain.receipt(hash)["logs"]
         wire.take_back(log)
-        wait_for(lambda: len(events.read()) == 12, 5)
+        wait_for(lambda: len(events.read()) == 12, 9)
         assert process.poll() is None
     last = chain.hash(start + 9)
     assert events.told(9) == [(status, start + 9, last) for status in ("complete", "removed", "complete")]
@@ -169,12 +229,15 @@ def test_a_node_that_restarts_is_waited_for(settings: Settings, tmp_path: Path, 
     assert events.told() == [("complete", number, chain.hash(number)) for number in range(1, 11)]
 
 
-def test_another_chain_of_the_same_id_ends_it(settings: Settings, tmp_path: Path, chain: Chain, events: Events) -> None:
+@pytest.mark.parametrize("length", [2, 5], ids=["shorter", "longer"])
+def test_another_chain_of_the_same_id_ends_it(
+    settings: Settings, tmp_path: Path, chain: Chain, events: Events, length: int
+) -> None:
     chain.mine(3)
     with ingesting(settings, tmp_path / "log", "--rpc", chain.url, "--from", "1"):
         events.upto(3)
     with Chain(chain.chain_id, "--timestamp", "1700000000") as other:
-        other.mine(5)
+        other.mine(length)
         with ingesting(settings, tmp_path / "log2", "--rpc", other.url) as process:
             assert process.wait(20) == 72
     assert logged(tmp_path / "log2", "delete")

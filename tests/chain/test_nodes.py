@@ -115,6 +115,11 @@ def old(answer: Answer) -> None:
         answer.refuse(-32601, "the method eth_getBlockReceipts does not exist/is not available")
 
 
+def by_number_only(answer: Answer) -> None:
+    if answer.asks("eth_getBlockReceipts"):
+        answer.refuse(-32602, "invalid argument 0: hex number > 64 bits")
+
+
 def forgetful(answer: Answer) -> None:
     if answer.asks("eth_getBlockReceipts"):
         told = json.loads(answer.body)
@@ -122,7 +127,7 @@ def forgetful(answer: Answer) -> None:
         answer.say(told)
 
 
-@pytest.mark.parametrize("fault", [old, forgetful])
+@pytest.mark.parametrize("fault", [old, by_number_only, forgetful])
 def test_receipts_one_by_one_where_a_node_gives_them_no_other_way(
     settings: Settings, tmp_path: Path, chain: Chain, events: Events, fault: Fault
 ) -> None:

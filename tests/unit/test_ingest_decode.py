@@ -189,6 +189,12 @@ def test_json_rpc_with_hashes_and_logs_alone() -> None:
     assert len(block.events) == 1
 
 
+def test_a_transaction_that_names_no_chain_is_of_any() -> None:
+    first = {"hash": TX, "transactionIndex": "0x3", "chainId": "0x0"}
+    value = {"block": {**RPC_BLOCK, "transactions": [first]}, "receipts": [RECEIPT], "chain_id": 10}
+    assert decode(json.dumps(value).encode()).block.chain_id == 10
+
+
 GOOD = json.loads(raw(transfer_of(USDC, ALICE, BOB, 1)))
 
 

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import aiohttp
+import orjson
 import pytest
 
 from ingest.node import cursor
+from ingest.node.blocks import Raw
 from ingest.node.cursor import Cursor, Link, Unusable
-from ingest.node.envelopes import pieces
-from ingest.node.rpc import Call, Endpoint, NodeError, RateLimited, Refused, TooLarge
+from ingest.node.envelopes import Envelopes, forget_old, pieces
+from ingest.node.rpc import Call, Endpoint, NodeError, RateLimited, Refused, Slow, TooLarge
+from tests.unit.raw_logs import ALICE, BOB, TX, transfer_of
 from topics.codecs import encode
-from topics.schemas.chain import Block
+from topics.schemas.chain import Block, Transfer
 
 
 class Said(Endpoint):
@@ -35,6 +40,10 @@ def ask(answer: Any, calls: int = 1) -> list[Any]:
             return await endpoint.ask([Call("eth_blockNumber", [])] * calls)
 
     return asyncio.run(asked())
+
+
+def hash_of(number: int) -> str:
+    return f"0x{number:064x}"
 
 
 def error(code: int, message: str) -> dict[str, Any]:
@@ -94,6 +103,77 @@ def test_a_block_too_large_for_a_record_comes_in_parts_that_say_the_same() -> No
     assert [event for part in parts for event in part.events] == block.events
     assert [one for part in parts for one in part.transactions] == block.transactions
     assert {(part.hash, part.number) for part in parts} == {(block.hash, 5)}
+
+
+class Few(Endpoint):
+    """An endpoint that answers so many calls in time, and no more."""
+
+    async def _post(self, body: bytes) -> Any:
+        calls = orjson.loads(body)
+        if not isinstance(calls, list):
+            return {"id": 0, "result": "a"}
+        if len(calls) > 20:
+            raise Slow("no answer within 30 s")
+        return [{"id": call["id"], "result": "a"} for call in calls]
+
+
+def test_a_node_that_cannot_send_so_much_in_time_is_asked_for_less() -> None:
+    async def asked() -> list[int]:
+        async with aiohttp.ClientSession() as session:
+            endpoint, sizes = Few("http://node.example", session), []
+            for _ in range(4):
+                with contextlib.suppress(Slow):
+                    assert await endpoint.ask([Call("eth_blockNumber", [])] * 64) == ["a"] * 64
+                sizes.append(endpoint.in_time)
+            return sizes
+
+    # 64 calls; 32; in batches of 16, 17, 18 and the rest; of 19, 20, and 21.
+    assert asyncio.run(asked()) == [32, 16, 19, 10]
+
+
+class Tells(Endpoint):
+    """An endpoint that knows what `told` says of every token, and counts how often it was asked."""
+
+    async def ask(self, calls: Sequence[Call]) -> list[Any]:
+        self.asked += 1
+        return [self.told for _ in calls]
+
+    told: str = "0x"
+    asked: int = 0
+
+
+def test_what_a_node_behind_could_not_tell_is_asked_again() -> None:
+    def raw(number: int) -> Raw:
+        block = {
+            "number": hex(number),
+            "hash": hash_of(number),
+            "parentHash": hash_of(number - 1),
+            "transactions": [TX],
+        }
+        receipt = {"transactionHash": TX, "transactionIndex": "0x3", "logs": [transfer_of(ALICE, ALICE, BOB, 15)]}
+        return Raw(number, hash_of(number), hash_of(number - 1), block, [receipt])
+
+    async def made() -> list[tuple[int, str | None]]:
+        async with aiohttp.ClientSession() as session:
+            endpoint, envelopes = Tells("http://node.example", session), Envelopes(31337)
+            found = []
+            for number in (10, 11, 12, 27, 28, 29):
+                endpoint.told = "0x" if number < 28 else f"0x{1:064x}"
+                (record,) = (await envelopes.make(endpoint, raw(number))).records
+                (event,) = Block.model_validate_json(record.value).events
+                assert isinstance(event, Transfer)
+                found.append((endpoint.asked, event.amount_in))
+            return found
+
+    assert asyncio.run(made()) == [(1, None), (1, None), (2, None), (2, None), (3, "1.5"), (3, "1.5")]
+
+
+def test_no_more_is_remembered_than_there_is_room_for() -> None:
+    held = dict.fromkeys(range(10))
+    forget_old(held, 10)
+    assert len(held) == 10
+    forget_old(held, 9)
+    assert list(held) == [5, 6, 7, 8, 9]
 
 
 def test_a_cursor_is_read_as_it_was_written(tmp_path: Path) -> None:

@@ -94,6 +94,18 @@ def test_logs_of_many_blocks_are_shared_out(tmp_path: Path) -> None:
     assert list(map(said, found(folder))) == [expected(7), expected(8)]
 
 
+def test_logs_of_one_block_in_several_lists_are_put_together_each_once(tmp_path: Path) -> None:
+    one, other = logs(7)[0], {**logs(7)[0], "logIndex": "0x8"}
+    (told,) = found(write(tmp_path, block=block(7), a=[one, *logs(8)], b=[other, one], c=block(8)))[:1]
+    assert [event.log_index for event in told.events] == [7, 8]
+    receipt, second = (
+        receipts(9)[0],
+        {**receipts(9)[0], "transactionHash": OTHER, "transactionIndex": "0x4", "logs": []},
+    )
+    (told,) = found(write(tmp_path, block=block(9), a=[receipt], b=[second, receipt], c=[]))
+    assert [transaction.hash for transaction in told.transactions] == [TX, OTHER]
+
+
 def test_without_its_block_it_is_partial(tmp_path: Path) -> None:
     """Nothing says that those are all of its logs; they tell hash and time themselves."""
     (one,) = found(write(tmp_path, logs=logs(6)), chain_id=5)

@@ -171,13 +171,21 @@ def test_the_same_round_by_another_who_gained_less_was_front_run() -> None:
 
 
 @pytest.mark.parametrize(
-    "amount, prices, index, seen",
-    [(1234567, (20, 10), 3, True), (1000000, (20, 10), 3, False), (1234567, (10, 10), 3, False), (1234567, (20, 10), 4, False),
-     (1234567, (None, 10), 3, False)],
-    ids=["copied", "a round number", "pays no more", "not the next", "price unknown"],
-)  # fmt: skip
-def test_the_same_swap_right_in_front(amount: int, prices: tuple[int | None, int], index: int, seen: bool) -> None:
-    people = {"a": ("bot", None), "v": ("victim", None)}
+    "amount, prices, index, through, seen",
+    [
+        (1234567, (20, 10), 3, "c", True),
+        (1000000, (20, 10), 3, "c", False),
+        (1234567, (10, 10), 3, "c", False),
+        (1234567, (20, 10), 4, "c", False),
+        (1234567, (None, 10), 3, "c", False),
+        (1234567, (20, 10), 3, None, False),
+    ],
+    ids=["copied", "a round number", "pays no more", "not the next", "price unknown", "by no contract"],
+)
+def test_the_same_swap_right_in_front(
+    amount: int, prices: tuple[int | None, int], index: int, through: str | None, seen: bool
+) -> None:
+    people = {"a": ("bot", through), "v": ("victim", None)}
     of = block(swap("a", 2, X, Y, amount, 400), swap("v", index, X, Y, amount, 300), senders=people)
     for transaction, price in zip(of.transactions, prices, strict=True):
         transaction.gas_price_wei = price
@@ -194,3 +202,30 @@ def test_liquidity_added_between_is_caught_too() -> None:
     assert len(detect(block(*legs, mint("m", 2, **pair, amount1_raw="0"), senders=people))) == 1
     assert detect(block(*legs, mint("m", 2, **pair, pool=Z), senders=people)) == []
     assert detect(block(*legs, mint("m", 2, **pair), senders={**people, "m": ("bot", None)})) == []
+
+
+def test_who_copied_a_whole_round_front_ran_once() -> None:
+    def round(tx: str, index: int, got: int) -> list[dict[str, Any]]:
+        return [
+            swap(tx, index, X, Y, 1234567, 500),
+            swap(tx, index, Y, X, 500, got, pool=P2, log_index=10 * index + 1),
+        ]
+
+    of = block(*round("a", 1, 1300001), *round("v", 2, 1250001), senders={"a": ("bot", "c"), "v": ("victim", "d")})
+    for transaction, price in zip(of.transactions, (20, 10), strict=True):
+        transaction.gas_price_wei = price
+    told = detect(of)
+    assert len({one.id for one in told}) == len(told)
+    (one,) = found(of, "frontrun")
+    assert one.evidence == ["same_round", "gained_more", "same_amount", "next_transaction"]
+    assert gains(one) == {X: 65434}
+
+
+def test_gains_of_two_tokens_are_not_held_against_each_other() -> None:
+    of = block(
+        swap("a", 1, X, Y, 100, 500), swap("a", 1, Y, X, 500, 110, pool=P2, log_index=11),
+        swap("l", 8, Y, X, 500, 104, pool=P2), swap("l", 8, X, Y, 104, 505, log_index=81),
+        senders={"a": ("bot", "c"), "l": ("late", "d")},
+    )  # fmt: skip
+    assert [gains(one) for one in found(of, "arbitrage")] == [{X: 10}, {Y: 5}]
+    assert found(of, "frontrun") == []
