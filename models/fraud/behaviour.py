@@ -88,6 +88,17 @@ class Behaviours:
         count = len(marks)
         if not len(points) == len(core) == len(cluster) or len(floats["reach"]) != count or cluster.max() >= count:
             raise ValueError("behaviour: its arrays do not fit each other")
+        features, axes = floats["axes"].shape
+        if (
+            floats["middle"].shape != (features,)
+            or floats["spread"].shape != (features,)
+            or points.shape[1:] != (axes,)
+        ):
+            raise ValueError(
+                "behaviour: a middle and a spread for each feature, and a place of each point on each axis"
+            )
+        if marks.ndim != 2 or np.any(marks == 0) or np.any(np.abs(marks.astype(int)) > features):
+            raise ValueError("behaviour_marks: features of each cluster, by one more than their columns")
         return cls(points=points, core=core, cluster=cluster, marks=marks, **floats)
 
     def place(self, rows: Floats) -> NDArray[np.int16]:

@@ -102,6 +102,8 @@ class Scorer:
         nothing = np.full((1, len(FEATURES)), np.nan)
         found.score(nothing)
         found.anomaly(nothing)
+        found.behaviour(nothing)
+        found.reasons(nothing)
         return found
 
     def fame(self, address: str) -> float:

@@ -431,13 +431,17 @@ def test_a_release_is_not_told_of_other_data(made: tuple[Path, dict[str, Any]], 
     assert isinstance(told.exception, LocalError) and "was not trained on" in str(told.exception)
 
 
-@pytest.mark.parametrize("name", ["boosted_left", "boosted_roots", "boosted_value", "cuts", "known", "behaviour_core"])
+@pytest.mark.parametrize(
+    "name",
+    ["boosted_left", "boosted_roots", "boosted_value", "cuts", "known", "behaviour_core", "behaviour_axes", "behaviour_middle",
+     "behaviour_marks"],
+)  # fmt: skip
 def test_arrays_that_are_no_model_are_refused(made: tuple[Path, dict[str, Any]], name: str) -> None:
     release = unpack((made[0] / "fraud.release").read_bytes())
     arrays = read("npz", release.artefact)
-    broken = {**arrays, name: np.array([LEAF, 5_000_000])}
-    with pytest.raises((ValueError, KeyError)):
-        Scorer.of(release.manifest, broken)
+    for broken in (np.array([LEAF, 5_000_000]), np.full_like(arrays[name], 5_000)[:-1]):
+        with pytest.raises((ValueError, KeyError)):
+            Scorer.of(release.manifest, {**arrays, name: broken})
 
 
 def test_a_move_of_history_is_a_move_of_the_stream() -> None:
