@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
@@ -15,6 +16,7 @@ from console.figures import Figure, show
 from console.local.errors import LocalError
 from console.refit import Source
 from topics.releases import pack, unpack
+from topics.schemas.models import Release
 
 SHIPPED = ROOT / "models" / "fraud"
 
@@ -72,16 +74,14 @@ def fraud(
             trained = train(moves, known, called, f"soba {version()}", now, say)
         except TooLittle as error:
             raise LocalError(f"no model can be made: {error}") from error
-        if release:
-            say("the model that serves, on the same accounts")
-            serves = champion.serving()
-            folders = [kept / serves.manifest.version, folder, SHIPPED]
-            trained.releases["fraud"] = refit.beside(trained.releases["fraud"], serves, folders, moves, known)
-    (folder / "unseen").mkdir(parents=True, exist_ok=True)
-    for told, one in trained.releases.items():
-        file = folder / "fraud.release" if told == "fraud" else folder / "unseen" / f"{told}.release"
-        file.write_bytes(pack(one))
-        _err.print(f"{file}: {file.stat().st_size:,} bytes", style="dim", highlight=False)
+        try:
+            if release:
+                say("the model that serves, on the same accounts")
+                serves = champion.serving()
+                folders = [kept / serves.manifest.version, folder, SHIPPED]
+                trained.releases["fraud"] = refit.beside(trained.releases["fraud"], serves, folders, moves, known)
+        finally:  # what took so long is kept, whether or not Kafka answers; not before: those of `folder` may have been asked
+            _keep(trained.releases, folder)
     figures = [Figure(metric, round(value, 4), "") for metric, value in trained.figures.items()]
     for detector, told_of in trained.ablation.items():
         figures += [Figure(f"{detector} alone: {metric}", round(value, 4), "") for metric, value in told_of.items()]
@@ -91,6 +91,15 @@ def fraud(
     finally:
         code = show(figures, json)
     raise typer.Exit(code)
+
+
+def _keep(releases: Mapping[str, Release], folder: Path) -> None:
+    """The model that serves, and beside it those of unseen/."""
+    (folder / "unseen").mkdir(parents=True, exist_ok=True)
+    for name, one in releases.items():
+        file = folder / "fraud.release" if name == "fraud" else folder / "unseen" / f"{name}.release"
+        file.write_bytes(pack(one))
+        _err.print(f"{file}: {file.stat().st_size:,} bytes", style="dim", highlight=False)
 
 
 @app.command()

@@ -18,7 +18,7 @@ import pyarrow.parquet as parquet
 import pytest
 from typer.testing import CliRunner
 
-from console import evaluate_fraud, fraud_data, label_file
+from console import champion, evaluate_fraud, fraud_data, label_file
 from console.evaluate import app as evaluate
 from console.local.errors import LocalError
 from console.train import app as train_app
@@ -420,6 +420,18 @@ def test_a_file_that_is_no_table_of_labels_is_told(text: bytes, tmp_path: Path) 
         fraud_data.labels_of(tmp_path)
     with pytest.raises(LocalError, match=r"eth_labels\.csv cannot be read"):
         label_file.read(file, "desk", datetime.now(UTC))
+
+
+def test_what_was_trained_is_kept_where_no_kafka_tells_what_serves(
+    folder: Path, tmp_path: Path, small: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away() -> Any:
+        raise LocalError("no Kafka answers")
+
+    monkeypatch.setattr(champion, "serving", away)
+    told = CliRunner().invoke(train_app, ["fraud", "--data", str(folder), "--out", str(tmp_path), "--release"])
+    assert isinstance(told.exception, LocalError) and "no Kafka answers" in str(told.exception)
+    assert scorer(tmp_path / "fraud.release") and len(evaluate_fraud.judges(past=False, folder=tmp_path).folds) == FOLDS
 
 
 def test_a_release_is_not_told_of_other_data(made: tuple[Path, dict[str, Any]], folder: Path, tmp_path: Path) -> None:
