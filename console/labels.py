@@ -16,7 +16,9 @@ from base.settings import Settings
 from base.wording import wording
 from console import compacted, label_file, priors
 from console.local.errors import LocalError
+from models.chain.rules import lower_address
 from models.fraud.outcomes import RAISED, judged, precision, recall, tally
+from models.fraud.requests import is_address
 from topics.entries import NoEntry, entry
 from topics.headers import cloud_event
 from topics.registry import LABELS
@@ -43,7 +45,7 @@ def add(
     """Label wallets, and keep with it how each had been judged before."""
     about = {"chain_id": chain, "source": source, "group": group, "confidence": confidence, "note": note}
     now = datetime.now(UTC)
-    found = [_label({**about, "address": one.lower(), "label": label, "labelled_at": now}) for one in addresses]
+    found = [_label({**about, "address": _lowered(one), "label": label, "labelled_at": now}) for one in addresses]
     _put(found)
 
 
@@ -112,6 +114,15 @@ def held() -> tuple[Settings, dict[str, Label]]:
         else:
             found[key] = cast(Label, one)
     return settings, found
+
+
+def _lowered(given: str) -> str:
+    """An address in lower case; what is none as it is, for the schema to name."""
+    if not is_address(given):
+        return given
+    if (low := lower_address(given)) is None:
+        raise LocalError(f"{given} fails its EIP-55 checksum; give it as a wallet shows it, or in lower case")
+    return low
 
 
 def _label(fields: dict[str, Any]) -> Label:

@@ -145,6 +145,13 @@ def test_labels_that_are_given_are_measured_and_what_is_taken_back_is_not(
     assert (code, f"no label of 1:{critical}" in err) == (1, True)
 
 
+def test_a_mistyped_wallet_is_not_labelled(soba: Soba, own: Settings) -> None:
+    mistyped = "0x5AAeb6053F3E94C9b9A09f33669435E7Ef1BeAed"  # as EIP-55 has it, but for the case of one letter
+    code, _, err = soba("labels", "add", mistyped, "--label", "fraud")
+    assert (code, "fails its EIP-55 checksum" in err) == (1, True)
+    assert shown(soba) == []
+
+
 def test_what_lists_say_of_a_wallet_is_no_judgement_of_its_behaviour(soba: Soba, own: Settings) -> None:
     listed, exposed, many = address(), address(), address()
     said = {"message": "it is", "value": "ofac"}
