@@ -44,7 +44,12 @@ def _labels(data: Path | None, source: Source) -> dict[str, Label]:
     if source != "topic":
         found |= fraud_data.labels_of(_folder(data))
     if source != "data":
-        found |= fraud_topics.labels_of()
+        for account, label in fraud_topics.labels_of().items():
+            before = found.get(account)
+            if label is not None and before is not None and label.group == account:
+                # It names no campaign: out of its own one it would be on the other side of a split.
+                label = label._replace(group=before.group)
+            found[account] = label
     return {account: label for account, label in found.items() if label is not None}
 
 

@@ -198,9 +198,12 @@ def test_labels_of_files_and_topic_together(soba: Soba, tmp_path: Path) -> None:
     publish(folder)
     soba("labels", "add", account(1), "--label", "ordinary", "--group", "mine")
     soba("labels", "add", account(3), "--label", "unknown")
+    soba("labels", "add", account(5), "--label", "ordinary")
     quiet = list[str]().append
     with_files, alone = (refit.gather(folder, source, "data", quiet) for source in ("both", "data"))
     assert (with_files[1][account(1)].fraud, with_files[1][account(1)].group) == (False, "mine")
+    assert with_files[1][account(5)] == alone[1][account(5)]._replace(fraud=False), "it stays in its campaign"
+    assert alone[1][account(5)].group != account(5)
     assert alone[1][account(1)].fraud and account(3) in alone[1]
     assert account(3) not in {one.account for one in with_files[0]}
     with (folder / fraud_data.LABELS).open(newline="") as text:
