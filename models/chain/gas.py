@@ -1,7 +1,8 @@
 """What gas costs on a day of a chain: a histogram of its blocks' median prices, in constant room.
 
 A block may say something else later, or be removed. So the day's last 64 blocks are kept as they came, and only what is older is
-folded into the histogram, once: in whatever order and however often blocks come within those, the day ends the same.
+folded into the histogram, once: in whatever order and however often blocks come within those, the day ends the same, but that what
+removes a block has to come after what tells of it, as it does in `chain.blocks`.
 """
 
 from __future__ import annotations
