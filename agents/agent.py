@@ -17,7 +17,7 @@ from models.fraud.lists import SHIPPED, Lists
 from models.releases import Models, Served
 from tables.registry import Table
 from tables.rows import Answer, Row
-from topics.headers import Headers, get
+from topics.headers import REQUEST_ID, Headers, get
 from topics.registry import Topic
 
 RowName = tuple[Table, str]
@@ -64,6 +64,11 @@ class DeadLetter:
     detail: str
     raw: bytes
     index: str | None = None
+
+
+def from_nobody(record: Record) -> DeadLetter:
+    """A question that does not say who asks: nobody could be told the answer."""
+    return DeadLetter(record, "missing_field", REQUEST_ID, "a question needs the header request_id", record.raw)
 
 
 @dataclass(slots=True)

@@ -25,7 +25,7 @@ from topics.registry import Topic
 log = logging.getLogger("soba.compacted")
 
 TICK_S = 0.25
-AT_ONCE = 1_000
+AT_ONCE = 20_000
 """Records taken together, where so many are there."""
 AGAIN_S = 5.0
 """Until the topic is looked for again where it, or Kafka, is away."""

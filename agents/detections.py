@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from agents.agent import Agent, DeadLetter, Record, Result, RowName, Rows
+from agents.agent import Agent, Record, Result, RowName, Rows, from_nobody
 from models.mev.question import answer
 from tables.registry import MEV, MevRow
 from tables.rows import Answer
@@ -32,8 +32,7 @@ def handle(batch: Sequence[Record], rows: Rows) -> Result:
     for record in batch:
         request_id = record.header(REQUEST_ID)
         if request_id is None:
-            why = "a question needs the header request_id"
-            result.dead_letters.append(DeadLetter(record, "missing_field", REQUEST_ID, why, record.raw))
+            result.dead_letters.append(from_nobody(record))
             continue
         question: DetectMev = record.value
         blocks: dict[int, tuple[str, list[Finding]]] = {}

@@ -162,7 +162,17 @@ def _score(scores: Sequence[_Score], step: _Step) -> _Score:
 
 
 def _output(step: _Step, score: _Score, model: Model, lists: Lists) -> Output:
-    said = WalletRisk(
+    at = dict(
+        block_number=step.number,
+        evidence=step.moves,
+        probability=score.probability,
+        anomaly=score.anomaly,
+        alerts=step.alerts,
+        exposure=step.exposure,
+        lists_version=lists.version,
+    )
+    values = dict(
+        kind="wallet",
         id=step.key,
         revision=step.revision,
         status="retracted" if score.level == "low" else "final",
@@ -171,18 +181,15 @@ def _output(step: _Step, score: _Score, model: Model, lists: Lists) -> Output:
         risk_level=score.level,
         model=model.id,
         stale=model.stale,
-        at=Judged(
-            block_number=step.number,
-            evidence=step.moves,
-            probability=score.probability,
-            anomaly=score.anomaly,
-            alerts=step.alerts,
-            exposure=step.exposure,
-            lists_version=lists.version,
-        ),
+        at=made(Judged, at),
     )
     headers = cloud_event(f"{step.key}:{step.revision}", AGENT.name, "soba.risk.wallet", step.record.headers)
-    return Output(RISK_SCORES.name, step.key.encode(), said.model_dump_json(exclude_none=True).encode(), headers)
+    return Output(
+        RISK_SCORES.name,
+        step.key.encode(),
+        made(WalletRisk, values).model_dump_json(exclude_none=True).encode(),
+        headers,
+    )
 
 
 def _row(step: _Step, score: _Score, memory: Memory, model: str) -> ProfileRow:

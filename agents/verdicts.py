@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from agents.agent import Agent, DeadLetter, Record, Result, Rows
+from agents.agent import Agent, Record, Result, Rows, from_nobody
 from models.chain import reserves, rules
 from tables.rows import Answer
 from topics import codecs
@@ -59,8 +59,7 @@ def handle(batch: Sequence[Record], rows: Rows) -> Result:
     for record in batch:
         request_id = record.header(REQUEST_ID)
         if request_id is None:
-            why = "a question needs the header request_id"
-            result.dead_letters.append(DeadLetter(record, "missing_field", REQUEST_ID, why, record.raw))
+            result.dead_letters.append(from_nobody(record))
             continue
         verdicts = Verdicts(verdicts=judge(record.value.events, now))
         result.answers.append(Answer(request_id, record.header(REPLY_TO), verdicts))

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import gc
 
-THRESHOLDS = (500_000, 20, 100)
-"""A batch of blocks makes and drops some 200,000 objects."""
+SELDOM = (500_000, 20, 100)
+"""Thresholds of the collector: a batch of blocks makes and drops some 200,000 objects."""
 
 
 def collect_rarely() -> None:
@@ -15,4 +15,4 @@ def collect_rarely() -> None:
     decoding blocks. What stands now stays for good and is not looked through at all.
     """
     gc.freeze()
-    gc.set_threshold(*THRESHOLDS)
+    gc.set_threshold(*SELDOM)

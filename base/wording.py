@@ -78,6 +78,7 @@ FORMS = {
     r"^0x[0-9a-f]{64}$": "a hash: 0x and 64 hex digits",
     r"^0x[0-9a-f]{1,64}$": 'a hex quantity such as "0x10"',
     r"^0x0*([0-7]?[0-9a-f]{15}|[0-9a-f]{1,14})$": 'a hex quantity below 2^63, such as "0x10"',
+    r"^0x0*[01]$": '"0x0" or "0x1"',
     r"^0x([0-9a-f]{2})*$": 'whole bytes as hex, such as "0x00ff"',
     r"^\S+$": "text without spaces",
     r"^-?[0-9]{1,78}(\.[0-9]{1,78})?([eE][-+]?[0-9]{1,2})?$": 'a decimal number in token units, such as "1.5"',

@@ -23,7 +23,7 @@ from models.fraud.wallet_rules import of_wallet
 from topics.schemas.wallet import LEVELS
 
 RULES = (
-    "fast_drain", "many_to_one", "round_values", "wash", "new_wallet_large_amount", "exposed_to_listed", "paid_listed"
+    "fast_drain", "many_to_one", "round_values", "wash", "token_wash", "new_wallet_large_amount", "exposed_to_listed", "paid_listed"
 )  # fmt: skip
 EXPOSED = "exposed_to_listed"
 UNSEEN = -1

@@ -18,6 +18,7 @@ from rich.table import Table
 
 from base.settings import ROOT
 
+RESULTS = ROOT / "benchmarks" / "results"
 _COMPARE: dict[str, Callable[[float, float], bool]] = {
     "<": operator.lt,
     "<=": operator.le,
@@ -62,6 +63,12 @@ class Figure:
 def document(figures: Sequence[Figure]) -> dict[str, Any]:
     """All rows, and where they were measured."""
     return {"rows": [figure.row() for figure in figures], "machine": machine(), "commit": commit()}
+
+
+def keep(name: str, figures: Sequence[Figure], settings: dict[str, Any]) -> None:
+    """Write them to `benchmarks/results/NAME.json`, with what they were measured with."""
+    RESULTS.mkdir(parents=True, exist_ok=True)
+    (RESULTS / f"{name}.json").write_text(json.dumps({**document(figures), "settings": settings}, indent=1) + "\n")
 
 
 def show(figures: Sequence[Figure], as_json: bool) -> int:

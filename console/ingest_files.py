@@ -37,7 +37,7 @@ WHY = {
     Undecoded.BAD_LAYOUT: "their signature is known, their layout is another",
     Undecoded.UNKNOWN_POOL: "swaps in a pool whose tokens nothing here tells",
     Undecoded.NO_EVENT: "they only tell of a pool",
-    Undecoded.ONE_SIDED: "swaps that paid nothing or took nothing",
+    Undecoded.ONE_SIDED: "swaps that paid nothing, took nothing, or took what they paid",
     Undecoded.FOREIGN_WRAPPER: "deposits of another contract than the chain's wrapped coin",
 }
 

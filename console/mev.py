@@ -138,6 +138,7 @@ def _gains(finding: Finding) -> Iterator[Text]:
         ("in native coin", finding.profit_wei),
         ("gas", finding.gas_cost_wei),
         ("to the builder", finding.builder_payment_wei),
+        ("left", finding.net_profit_wei),
     )
     told = [f"{name} {_ether(wei)}" for name, wei in worth if wei is not None]
     if told:

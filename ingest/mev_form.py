@@ -65,12 +65,12 @@ _BLOCK: TypeAdapter[MevBlock] = TypeAdapter(MevBlock)
 
 
 def read(value: Any) -> RawBlock:
-    """The block of a parsed JSON object.
+    """The block of a parsed JSON object, or of JSON itself (bytes), which costs less.
 
     Raises:
         pydantic.ValidationError: a field is not as the form has it.
     """
-    raw = _BLOCK.validate_python(value)
+    raw = _BLOCK.validate_json(value) if isinstance(value, bytes) else _BLOCK.validate_python(value)
     header = {
         "chain_id": raw["chain_id"],
         "number": raw["number"],
@@ -79,7 +79,7 @@ def read(value: Any) -> RawBlock:
         "base_fee": raw.get("base_fee_per_gas"),
         "miner": raw.get("miner"),
     }
-    told_by_logs(header, value["logs"])
+    told_by_logs(header, raw["logs"])
     return RawBlock(
         header,
         list(map(_transaction, raw["transactions"])),

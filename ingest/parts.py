@@ -23,6 +23,8 @@ Quantity = Annotated[str, StringConstraints(pattern=r"^0x[0-9a-f]{1,64}$")]
 """A JSON-RPC number of up to 256 bits. The decoder parses it, so that only what is used costs time."""
 Small = Annotated[str, StringConstraints(pattern=r"^0x0*([0-7]?[0-9a-f]{15}|[0-9a-f]{1,14})$")]
 """A JSON-RPC number below 2^63."""
+Status = Annotated[str, StringConstraints(pattern=r"^0x0*[01]$")]
+"""0x1 where a transaction did what it should, 0x0 where it failed."""
 Data = Annotated[str, StringConstraints(pattern=r"^0x([0-9a-f]{2})*$")]
 """Bytes, two digits each."""
 
@@ -37,6 +39,9 @@ class RawLog(TypedDict):
     transactionIndex: Small
     logIndex: Small
     removed: NotRequired[bool]
+    blockHash: NotRequired[Any]
+    """Of the first log alone it is used, and looked at; so is the next."""
+    blockTimestamp: NotRequired[Any]
 
 
 class OfBlock(TypedDict, total=False):
@@ -97,10 +102,10 @@ def logs_of(raws: Iterable[RawLog]) -> list[Log]:
 _PLACE = attrgetter("transaction_index", "log_index")
 
 
-def told_by_logs(header: dict[str, Any], values: Sequence[Any]) -> None:
-    """Fill in what the header does not say of the block's time and hash, and the first of its logs does (a parsed JSON object)."""
-    if values:
-        told = _OF_BLOCK.validate_python(values[0])
+def told_by_logs(header: dict[str, Any], raws: Sequence[RawLog]) -> None:
+    """Fill in what the header does not say of the block's time and hash, and the first of its logs does."""
+    if raws:
+        told = _OF_BLOCK.validate_python(raws[0])
         header["timestamp"] = number(told.get("blockTimestamp")) if header["timestamp"] is None else header["timestamp"]
         header["hash"] = header["hash"] or told.get("blockHash")
 

@@ -10,6 +10,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import orjson
@@ -19,6 +20,7 @@ from base.wording import wording
 from ingest import mev_form, rpc_form
 from ingest.parts import RawBlock, lowered
 
+MEV_BLOCK = b'"mev-block/1"'
 NAMED = 5
 """How many faults a message names."""
 
@@ -40,6 +42,9 @@ def parse(data: bytes, where: str = "block") -> RawBlock:
     Raises:
         Malformed: it is not JSON, in neither form, or a field is not as its form has it.
     """
+    if MEV_BLOCK in data:
+        with suppress(ValidationError):  # whatever is wrong is told below
+            return mev_form.read(data)
     try:
         value = orjson.loads(data)
     except orjson.JSONDecodeError as error:

@@ -20,6 +20,7 @@ from ingest.parts import (
     RawFacts,
     RawLog,
     Small,
+    Status,
     facts_of,
     logs_of,
     number,
@@ -36,7 +37,7 @@ Receipt = TypedDict(
         "transactionIndex": Required[Small],
         "from": Address | None,
         "to": Address | None,
-        "status": Small | None,
+        "status": Status | None,
         "gasUsed": Small | None,
         "effectiveGasPrice": Small | None,
         "logs": list[RawLog],
@@ -106,9 +107,6 @@ def read(value: Any) -> RawBlock:
     block, receipts, logs = raw["block"], raw.get("receipts"), raw.get("logs")
     if receipts is not None:
         logs = [log for receipt in receipts for log in receipt.get("logs", ())]
-        told = [log for receipt in value["receipts"] for log in receipt.get("logs", ())[:1]]
-    else:
-        told = value.get("logs") or []
     if logs is None:
         raise Lacking("neither `receipts` nor `logs` is there; add eth_getBlockReceipts or eth_getLogs")
     transactions = _transactions(block, receipts or [])
@@ -121,7 +119,7 @@ def read(value: Any) -> RawBlock:
         "base_fee": number(block.get("baseFeePerGas")),
         "miner": block.get("miner"),
     }
-    told_by_logs(header, told)
+    told_by_logs(header, logs)
     return RawBlock(header, transactions, logs_of(logs), facts_of(raw), status_of(logs))
 
 

@@ -6,7 +6,6 @@ import json
 import math
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
@@ -16,6 +15,7 @@ from typing import Annotated
 import typer
 
 from base.settings import ROOT
+from console import figures
 from console.bench import checks, events, latency
 from console.bench.downstream import valid_blocks
 from console.bench.race import (
@@ -32,9 +32,10 @@ from console.bench.race import (
     running,
     window,
 )  # fmt: skip
-from console.bench.reply import RESULTS, percentile
+from console.bench.reply import percentile
+from console.bench.rows import chosen, measure
 from console.bench.stage import Stage, say, stage
-from console.figures import Figure, document, show
+from console.figures import Figure
 from console.local.errors import LocalError
 from topics.partition import partition
 from topics.registry import ALERTS, CHAIN_BLOCKS, CHAIN_EVENTS
@@ -303,19 +304,13 @@ def firehose(
 
     It starts a Kafka and a Redis of its own, and needs the network once, for the environments of the peers.
     """
-    wanted, names = _chosen(rows, ROWS, "--rows"), _chosen(only, NAMES.split(","), "--only")
+    wanted, names = chosen(rows, ROWS), chosen(only, NAMES.split(","), "--only")
     candidates = [one for one in CANDIDATES if one.name in names]
     for candidate in candidates:
         python(candidate)
     with stage() as there:
         bench = Bench(there, seconds, runs, candidates, number, memory_events)
-        for name in wanted:
-            say(f"{time.strftime('%H:%M:%S')} {name}")
-            try:
-                ROWS[name](bench)
-            except LocalError as error:  # the other rows are worth having
-                say(f"{name}: {error}")
-                bench.add(f"{name}: could not be measured", 1, "rows", "", "= 0")
+        measure(bench, wanted, ROWS)
     if keep:
         used = {
             "rows": wanted,
@@ -333,15 +328,5 @@ def firehose(
                 if one.requirements
             },
         }
-        RESULTS.mkdir(parents=True, exist_ok=True)
-        (RESULTS / "firehose.json").write_text(
-            json.dumps({**document(bench.figures), "settings": used}, indent=1) + "\n"
-        )
-    raise typer.Exit(show(bench.figures, as_json))
-
-
-def _chosen(text: str, known: Sequence[str] | dict[str, Callable[[Bench], None]], option: str) -> list[str]:
-    names = [name.strip() for name in text.split(",") if name.strip()]
-    if unknown := [name for name in names if name not in known]:
-        raise typer.BadParameter(f"{', '.join(unknown)}: choose of {', '.join(known)}", param_hint=option)
-    return names
+        figures.keep("firehose", bench.figures, used)
+    raise typer.Exit(figures.show(bench.figures, as_json))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import socket
 import subprocess
 import sys
@@ -21,12 +20,15 @@ import typer
 from confluent_kafka import Message
 
 from base.settings import ROOT
+from console import figures
 from console.bench.arrivals import Arrivals, offer
 from console.bench.race import PEERS, Candidate, running, wait_for_work, window
-from console.bench.reply import RESULTS, percentile
+from console.bench.reply import percentile
+from console.bench.rows import chosen
+from console.bench.rows import measure as measure_rows
 from console.bench.stage import Stage, end, say, stage
 from console.bench.wallets import measure
-from console.figures import Figure, document, show
+from console.figures import Figure
 from console.local.errors import LocalError
 from models.fraud.features import numbers, of_all, of_profile
 from models.fraud.profile import IN, OUT, Move, Profile
@@ -215,20 +217,10 @@ def fraud(
     keep: Annotated[bool, typer.Option(help="Keep the result in benchmarks/results.")] = False,
 ) -> None:
     """Swap requests and wallets scored a second, and how long one takes; docs/models/fraud.md says how."""
-    names = [name.strip() for name in rows.split(",") if name.strip()]
-    if unknown := [name for name in names if name not in ROWS]:
-        raise typer.BadParameter(f"{', '.join(unknown)}: choose of {', '.join(ROWS)}", param_hint="--rows")
+    names = chosen(rows, ROWS)
     with stage() as there:
         bench = Bench(there, seconds, REQUESTS.read_bytes().splitlines())
-        for name in names:
-            say(f"{time.strftime('%H:%M:%S')} {name}")
-            try:
-                ROWS[name](bench)
-            except LocalError as error:  # the other rows are worth having
-                say(f"{name}: {error}")
-                bench.add(f"{name}: could not be measured", 1, "rows", "", "= 0")
+        measure_rows(bench, names, ROWS)
     if keep:
-        RESULTS.mkdir(parents=True, exist_ok=True)
-        told = {**document(bench.figures), "settings": {"rows": names, "seconds": seconds, "cores": psutil.cpu_count()}}
-        (RESULTS / "fraud.json").write_text(json.dumps(told, indent=1) + "\n")
-    raise typer.Exit(show(bench.figures, as_json))
+        figures.keep("fraud", bench.figures, {"rows": names, "seconds": seconds, "cores": psutil.cpu_count()})
+    raise typer.Exit(figures.show(bench.figures, as_json))

@@ -21,10 +21,10 @@ import typer
 from base.garbage import collect_rarely
 from base.settings import ROOT
 from console.bench.chain import ETHER, GAS, GWEI, Chain, calldata
-from console.bench.reply import RESULTS
 from console.bench.stage import Stage, confine, end, say, stage
 from console.bench.uniswap import Uniswap, path
-from console.figures import Figure, document, show
+from console.figures import Figure, show
+from console.figures import keep as keep_figures
 from console.local.ports import LOOPBACK
 from ingest.node.cursor import Cursor
 from ingest.node.envelopes import Envelopes
@@ -84,7 +84,7 @@ def ingest(
         Figure("times as fast as web3.py", round(rate / web3_rate, 1), "x"),
     ]
     if keep:
-        (RESULTS / "ingest.json").write_text(json.dumps(document(figures), indent=1) + "\n")
+        keep_figures("ingest", figures, {"blocks": blocks})
     raise typer.Exit(show(figures, as_json))
 
 

@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from itertools import dropwhile, islice
 from statistics import median
 from typing import Annotated, Any
 
@@ -19,12 +20,14 @@ from confluent_kafka import Message
 
 from agents.app import WORKERS
 from base.settings import load
+from console import figures
 from console.bench.arrivals import Arrivals, offer
 from console.bench.mev_blocks import CHAIN, Sent, blocks, cycle, files
 from console.bench.race import PEERS, VALIDATE_GROUP, Candidate, running, wait_for_work
-from console.bench.reply import RESULTS, percentile
+from console.bench.reply import percentile
+from console.bench.rows import chosen, measure
 from console.bench.stage import Stage, say, stage
-from console.figures import Figure, document, show
+from console.figures import Figure
 from console.local.errors import LocalError
 from ingest.decode import decode
 from ingest.files import read
@@ -169,11 +172,12 @@ def latency(bench: Bench) -> None:
     """From a block's place in a schedule to the last of its findings in a reader's hand."""
     there = _begin(bench)
     warm, count = int(OFFERED * WARM_UP_S), int(OFFERED * (WARM_UP_S + bench.seconds))
-    first, *sent = blocks(count + 1)
+    # The first one has findings, so that both workers are known to be at work when the schedule begins.
+    first, *sent = islice(dropwhile(lambda one: not one.findings, blocks(2 * count)), count + 1)
     with (
         _workers(there, "latency") as processes,
         Arrivals.reading(there, MEV_FINDINGS.name, _finding) as came,
-        there.probe(CHAIN_BLOCKS.name) as probe,
+        there.probe(MEV_FINDINGS.name) as probe,
     ):
         there.fill([(str(CHAIN), first.value)], CHAIN_EVENTS.name, "a first block")
         wait_for_work(processes, probe)
@@ -218,26 +222,14 @@ def mev(
     keep: Annotated[bool, typer.Option(help="Keep the result in benchmarks/results.")] = False,
 ) -> None:
     """Blocks decoded and looked through a second, beside mev-inspect, and how long findings take; docs/models/mev.md says how."""
-    names = [name.strip() for name in rows.split(",") if name.strip()]
-    if unknown := [name for name in names if name not in ROWS]:
-        raise typer.BadParameter(f"{', '.join(unknown)}: choose of {', '.join(ROWS)}", param_hint="--rows")
+    names = chosen(rows, ROWS)
     bench = Bench(seconds)
-    _measure(bench, [name for name in names if name in ALONE])
+    measure(bench, [name for name in names if name in ALONE], ALONE)
     if staged := [name for name in names if name in STAGED]:
         with stage() as bench.stage:
-            _measure(bench, staged)
+            measure(bench, staged, STAGED)
     if keep:
-        RESULTS.mkdir(parents=True, exist_ok=True)
-        used = {"rows": names, "seconds": seconds, "offered": OFFERED, "cores": psutil.cpu_count()}
-        (RESULTS / "mev.json").write_text(json.dumps({**document(bench.figures), "settings": used}, indent=1) + "\n")
-    raise typer.Exit(show(bench.figures, as_json))
-
-
-def _measure(bench: Bench, names: list[str]) -> None:
-    for name in names:
-        say(f"{time.strftime('%H:%M:%S')} {name}")
-        try:
-            ROWS[name](bench)
-        except (LocalError, subprocess.CalledProcessError) as error:  # the other rows are worth having
-            say(f"{name}: {error}")
-            bench.add(f"{name}: could not be measured", 1, "rows", "", "= 0")
+        figures.keep(
+            "mev", bench.figures, {"rows": names, "seconds": seconds, "offered": OFFERED, "cores": psutil.cpu_count()}
+        )
+    raise typer.Exit(figures.show(bench.figures, as_json))

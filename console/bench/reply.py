@@ -22,7 +22,8 @@ import uvloop
 from base.settings import ROOT, Settings, load
 from console import reach
 from console.bench.stage import end
-from console.figures import Figure, document, show
+from console.figures import Figure, show
+from console.figures import keep as keep_figures
 from console.local.errors import LocalError
 from console.local.servers import LocalServers
 from facade.context import opened
@@ -32,7 +33,6 @@ from topics.admin import create
 from topics.registry import REQUESTS_DATA
 from topics.schemas.requests import ValidateEvents, Verdicts
 
-RESULTS = ROOT / "benchmarks" / "results"
 SWAP = json.loads((ROOT / "benchmarks" / "event.json").read_text())[0]
 WARM_UP_S = 3.0
 START_S = 60.0
@@ -65,16 +65,8 @@ def reply(
         Figure("schedule kept within, p99", percentile(late_ms, 0.99), "ms"),
     ]
     if keep:
-        RESULTS.mkdir(parents=True, exist_ok=True)
-        settings_used = {
-            "rate": rate,
-            "seconds": seconds,
-            "warm_up_seconds": WARM_UP_S,
-            "partitions": settings.partitions,
-        }
-        (RESULTS / "reply.json").write_text(
-            json.dumps({**document(figures), "settings": settings_used}, indent=1) + "\n"
-        )
+        used = {"rate": rate, "seconds": seconds, "warm_up_seconds": WARM_UP_S, "partitions": settings.partitions}
+        keep_figures("reply", figures, used)
     raise typer.Exit(show(figures, as_json))
 
 

@@ -28,7 +28,7 @@ class Undecoded(StrEnum):
     NO_EVENT = "no_event"
     """It only tells of a pool, which is remembered (Initialize of Uniswap V4)."""
     ONE_SIDED = "one_sided"
-    """A swap that paid nothing in or took nothing out (flash loan, dust): it has no direction."""
+    """A swap that paid nothing in or took nothing out (flash loan, dust), or of a token for itself: it has no direction."""
     FOREIGN_WRAPPER = "foreign_wrapper"
     """A deposit or withdrawal of a contract that is not the chain's wrapped native token."""
 
@@ -127,7 +127,7 @@ def swapped(
 ) -> Fields | Undecoded:
     """A swap of the first of `tokens` for the second, as its log told them; `who` may be sender, recipient and maker."""
     paid, got = amounts
-    if not paid or not got:
+    if not paid or not got or tokens[0] == tokens[1]:
         return Undecoded.ONE_SIDED
     return {
         "event_type": "swap",

@@ -17,11 +17,23 @@ from eth_hash.auto import keccak
 from ingest.deployments import MAX_CANDIDATES, Pool
 from ingest.facts import Answers, Family, PoolFacts, Question, Request, Wanted, call
 from ingest.parts import Log
-from ingest.protocols.base import Context, Decoder, Fields, Undecoded, amount, is_tick, party, signed, traded, words
+from ingest.protocols.base import (
+    Context,
+    Decoder,
+    Fields,
+    Undecoded,
+    amount,
+    is_tick,
+    party,
+    signed,
+    traded,
+    word,
+    words,
+)
 from topics.schemas.native import ZERO
 
 INITIALIZE = "0xdd466e674ea557f56295e2d0218a125ea4b4f0f6f3307b95f85e6110838d6438"
-PLAIN = ((3000, 60), (500, 10), (10000, 200), (100, 1))
+PLAIN = {3000: 60, 500: 10, 10000: 200, 100: 1}
 """The usual fees, hundredths of a basis point, with their tick spacing."""
 POSITION_MANAGERS = {
     "0x000000000004444c5dc75cb358380d2e3de08a90": "0xbd216513d74c8cf14cf4747e6aaa6420ff64ee9e",  # Ethereum
@@ -39,7 +51,7 @@ def swap(log: Log, context: Context) -> Fields | Undecoded:
     net0, net1 = -signed(data, 0), -signed(data, 1)
     if net0 == 0 or net1 == 0 or (net0 > 0) == (net1 > 0):
         return Undecoded.ONE_SIDED
-    pool = _find(log, context)
+    pool = _find(log, context, (word(data, 5),))
     if pool is None:
         return Undecoded.UNKNOWN_POOL
     return {
@@ -62,7 +74,7 @@ def modify(log: Log, context: Context) -> Fields | Undecoded:
     data = log.data
     if len(log.topics) != 3 or words(data) != 4 or not is_tick(signed(data, 0), signed(data, 1)):
         return Undecoded.BAD_LAYOUT
-    delta, pool = signed(data, 2), _find(log, context)
+    delta, pool = signed(data, 2), _find(log, context, PLAIN)
     owner = party(log.topics[2])
     return {
         "event_type": "mint" if delta > 0 else "burn",
@@ -89,9 +101,12 @@ def initialize(log: Log, context: Context) -> Undecoded:
     return Undecoded.NO_EVENT
 
 
-def _find(log: Log, context: Context) -> Pool | None:
+def _find(log: Log, context: Context, fees: Iterable[int]) -> Pool | None:
+    """The pool; `fees` are those it may have."""
     id, manager = log.topics[1], log.address
-    facts = context.pools.facts.pools.get(id) or plain_pool(id, context.pools.touching(log, manager) | {ZERO})
+    facts = context.pools.facts.pools.get(id)
+    if facts is None or not facts.token0 or not facts.token1:
+        facts = plain_pool(id, context.pools.touching(log, manager) | {ZERO}, tuple(fees))
     if facts is None or not facts.token0 or not facts.token1:
         context.pools.want("uniswap_v4", id, manager)
         return None
@@ -99,11 +114,11 @@ def _find(log: Log, context: Context) -> Pool | None:
 
 
 @lru_cache(maxsize=65_536)
-def plain_pool(id: str, tokens: frozenset[str]) -> PoolFacts | None:
-    """The pool without hooks and of a usual fee between two of `tokens` whose id this is."""
+def plain_pool(id: str, tokens: frozenset[str], fees: tuple[int, ...]) -> PoolFacts | None:
+    """The pool without hooks, of a usual fee and between two of `tokens`, whose id this is."""
     for token0, token1 in _pairs(tokens):
-        for fee, spacing in PLAIN:
-            key = f"{token0[2:]:0>64}{token1[2:]:0>64}{fee:064x}{spacing:064x}{0:064x}"
+        for fee in PLAIN.keys() & fees:
+            key = f"{token0[2:]:0>64}{token1[2:]:0>64}{fee:064x}{PLAIN[fee]:064x}{0:064x}"
             if facts := _proven(id, key):
                 return facts
     return None

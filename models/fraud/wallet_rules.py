@@ -38,7 +38,8 @@ Rule = tuple[str, Level, str, float]
 def of_wallet(profile: Profile, chain_id: int) -> list[Warned]:
     """What the rules say of a wallet; of most nothing, at the cost of a few comparisons."""
     came, went = profile.came, profile.went
-    if came.moves < FEW_RETURNS and went.moves < FEW_RETURNS and profile.peak < LARGE_ETHER and not _listed(profile):
+    few = came.moves < FEW_RETURNS and went.moves < FEW_RETURNS and came.tokens < FEW_RETURNS
+    if few and profile.peak < LARGE_ETHER and not _listed(profile):
         return []
     found = [
         Warned(code=code, severity=severity, message=f"it {said}", value=round(value, 4))
@@ -64,6 +65,9 @@ def _found(profile: Profile, came: Half, went: Half, chain_id: int) -> Iterator[
     if min(came.value.count, paid) >= FEW_RETURNS and _between_two(profile, came, went):
         said = f"trades to and fro with one wallet: {came.moves} times in, {went.moves} times out"
         yield "wash", "medium", said, came.moves + went.moves
+    if min(came.tokens, went.tokens) >= FEW_RETURNS and _only_one(came.token_peers, went.token_peers):
+        said = f"sends tokens to and fro with one address: {came.tokens} times in, {went.tokens} times out"
+        yield "token_wash", "medium", said, came.tokens + went.tokens
     if profile.peak >= LARGE_ETHER and profile.last - profile.first <= YOUNG_S and chain_id in ETHER_CHAINS:
         hours = (profile.last - profile.first) / 3600
         said = f"held {profile.peak:.6g} ether {hours:.1f} hours after its first move in months"
@@ -72,8 +76,12 @@ def _found(profile: Profile, came: Half, went: Half, chain_id: int) -> Iterator[
 
 def _between_two(profile: Profile, came: Half, went: Half) -> bool:
     """Whether all that ever happened was two wallets paying each other."""
-    both = came.peers == went.peers and came.peers.bit_count() == 1
-    return both and profile.tokens == 0
+    return _only_one(came.peers, went.peers) and profile.tokens == 0
+
+
+def _only_one(came: int, went: int) -> bool:
+    """Whether two bitmaps of addresses know one, the same."""
+    return came == went and came.bit_count() == 1
 
 
 def _listed(profile: Profile) -> bool:

@@ -44,7 +44,7 @@ def detect(view: View, found: Sequence[Finding]) -> list[Finding]:
 
 def _wider(view: View, hash: str, rest: Sequence[Trade]) -> list[Cycle]:
     """Cycles of swaps that are part of none by themselves, over exchanges that only transfers tell."""
-    more = exchanges(view, hash, view.trades[hash])
+    more = exchanges(view, hash, rest)
     known = {id(trade) for trade in rest}
     wider = cycles([*rest, *more], view.coin) if more else []
     return [cycle for cycle in wider if any(id(trade) in known for trade in cycle.trades)]

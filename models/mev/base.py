@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from models.mev.costs import builder_payment, gas_cost
+from models.mev.costs import gas_cost, priority_fees, sent_to_builder
 from models.mev.view import View
 from topics.schemas.chain import Block
 from topics.schemas.mev import Finding, Kind, Loss, Role, RoleName, Step, TokenAmount
@@ -52,7 +52,8 @@ class Case:
 def make(view: View, case: Case) -> Finding:
     """The finding of a case. Its confidence is 0.5 and what its facts add: a rule's score, no probability."""
     block = view.block
-    paid = builder_payment(view, case.own)
+    gas, sent, fees = (told(view, case.own) for told in (gas_cost, sent_to_builder, priority_fees))
+    paid = None if sent is None or fees is None else sent + fees
     valued = view.prices.value(case.profit) if case.profit else None
     fits = {token: amount for token, amount in case.profit.items() if amount and fitting(amount)}
     return Finding(
@@ -77,8 +78,9 @@ def make(view: View, case: Case) -> Finding:
         losses=list(case.losses),
         profit_wei=_told(valued[0]) if valued else None,
         prices=valued[1] if valued else [],
-        gas_cost_wei=_told(gas_cost(view, case.own)),
+        gas_cost_wei=_told(gas),
         builder_payment_wei=_told(paid),
+        net_profit_wei=None if valued is None or gas is None or sent is None else _told(valued[0] - gas - sent),
         confidence=round(min(1.0, max(0.0, 0.5 + sum(fact.weight for fact in case.facts))), 2),
         evidence=[fact.name for fact in case.facts],
         model=case.model,

@@ -20,15 +20,21 @@ def gas_cost(view: View, hashes: Sequence[str]) -> int | None:
     return total
 
 
-def builder_payment(view: View, hashes: Sequence[str]) -> int | None:
-    """What is above the base fee, and what was sent to the builder inside; None where one of `hashes` does not tell."""
+def sent_to_builder(view: View, hashes: Sequence[str]) -> int | None:
+    """What was sent to the builder inside of all `hashes`; None where one of them does not tell."""
+    sent = [one.coinbase_transfer_wei if (one := view.transactions.get(hash)) else None for hash in hashes]
+    return None if None in sent else sum(int(wei or 0) for wei in sent)
+
+
+def priority_fees(view: View, hashes: Sequence[str]) -> int | None:
+    """What gas cost above the base fee, of all `hashes`; None where one of them does not tell."""
     base_fee = view.block.base_fee
     if base_fee is None or not view.pays:
         return None
     total = 0
     for hash in hashes:
         one = view.transactions.get(hash)
-        if one is None or one.gas_used is None or one.gas_price_wei is None or one.coinbase_transfer_wei is None:
+        if one is None or one.gas_used is None or one.gas_price_wei is None:
             return None
-        total += one.gas_used * max(0, one.gas_price_wei - base_fee) + int(one.coinbase_transfer_wei)
+        total += one.gas_used * max(0, one.gas_price_wei - base_fee)
     return total

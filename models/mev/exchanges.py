@@ -9,20 +9,24 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from models.mev.view import Trade, View
+from models.mev.view import Trade, View, placed
 from topics.schemas.chain import Swap, Transfer
 from topics.schemas.native import ZERO
 
 
-def exchanges(view: View, hash: str, known: Sequence[Trade]) -> list[Trade]:
-    """What `hash` exchanged beside its `known` trades, in order of the first transfer."""
+def exchanges(view: View, hash: str, rest: Sequence[Trade]) -> list[Trade]:
+    """What `hash` exchanged beside its known trades, in order of the first transfer.
+
+    Only where something that `rest`, trades of it, bought went to somebody, and something that they sold came from somebody.
+    """
     own = {party for party in (view.signer(hash), view.called(hash)) if party} - view.nobody
-    if not own or hash in view.loans:
+    told = {trade.pool for trade in view.trades[hash]}
+    transfers = view.transfers(hash)
+    if not own or hash in view.loans or not _goes_on(transfers, own, told, rest):
         return []
-    told = {trade.pool for trade in known}
     net: dict[str, dict[str, int]] = {}
     first: dict[str, Transfer] = {}
-    for one in view.transfers(hash):
+    for one in sorted(transfers, key=placed):
         source, target = (one.from_address or "").lower(), (one.to_address or "").lower()
         if (source in own) == (target in own):
             continue
@@ -46,6 +50,19 @@ def exchanges(view: View, hash: str, known: Sequence[Trade]) -> list[Trade]:
             trade = view.trade(hash, _swap(first[other], other, gave[0], took[0]))
             found += [trade] if trade else []
     return found
+
+
+def _goes_on(transfers: Sequence[Transfer], own: set[str], told: set[str], rest: Sequence[Trade]) -> bool:
+    """Whether others may have made what `rest` bought into what it sold: seen at a glance, for most transactions."""
+    sold, bought = {trade.token_in for trade in rest}, {trade.token_out for trade in rest}
+    came = went = False
+    for one in transfers:
+        token = (one.token_in or "").lower()
+        if token in sold and token not in bought:
+            came |= (one.to_address or "").lower() in own and (one.from_address or "").lower() not in told
+        elif token in bought and token not in sold:
+            went |= (one.from_address or "").lower() in own and (one.to_address or "").lower() not in told
+    return came and went
 
 
 def _swap(at: Transfer, other: str, gave: tuple[str, int], took: tuple[str, int]) -> Swap:

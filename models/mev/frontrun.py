@@ -4,8 +4,9 @@ Two shapes of it show without the mempool:
 
 - *The same round*: two arbitrages by different people through the same pools in the same directions. The one in front took
   the difference in price; the one behind got what was left of it.
-- *The same swap*: directly in front of a swap, another signer sells the same amount to the last base unit, and no round
-  number, of the same token in the same pool, and pays more for gas. Amounts like that are copied, not met by chance.
+- *The same swap*: directly in front of a swap, another signer sells, through a contract that is no known router, the same
+  amount to the last base unit, and no round number, of the same token in the same pool, and pays more for gas. Amounts like
+  that are copied, not met by chance.
 
 Whoever buys before another and sells in a later block looks like any other buyer here, so that is not told.
 """
@@ -75,7 +76,7 @@ def _same_swaps(view: View, told: set[str], pairs: Pairs) -> None:
         front = by_index.get(index - 1) if index else None
         if front is None or front in told or behind in told or not _pays_more(view, front, behind):
             continue
-        if {*actors(view, [front])} & {*actors(view, [behind])}:
+        if not _own_contract(view, front) or {*actors(view, [front])} & {*actors(view, [behind])}:
             continue
         wanted = {(one.pool, one.token_in, one.amount_in) for one in trades if _odd(one.amount_in)}
         copied = [one for one in view.trades[front] if (one.pool, one.token_in, one.amount_in) in wanted]
@@ -88,6 +89,12 @@ def _same_swaps(view: View, told: set[str], pairs: Pairs) -> None:
 def _pays_more(view: View, front: str, behind: str) -> bool:
     prices = [one.gas_price_wei if (one := view.transactions.get(hash)) else None for hash in (front, behind)]
     return prices[0] is not None and prices[1] is not None and prices[0] > prices[1]
+
+
+def _own_contract(view: View, hash: str) -> bool:
+    """Whether a transaction called a contract that is no router: people who sell an equal airdrop use routers."""
+    called = view.called(hash)
+    return called is not None and called not in view.nobody
 
 
 def _odd(amount: int | None) -> bool:

@@ -80,7 +80,7 @@ class View:
         reverted = {hash for hash, one in self.transactions.items() if one.status == REVERTED}
         if reverted:
             kept = [event for event in kept if event.transaction_hash.lower() not in reverted]
-        kept.sort(key=_place)
+        kept.sort(key=placed)
         return kept
 
     def _take(self, hash: str, event: Pooled | Liquidation) -> None:
@@ -151,8 +151,8 @@ class View:
         return found
 
     def transfers(self, hash: str) -> list[Transfer]:
-        """A transaction's transfers in order."""
-        return sorted(self._transfers_of.get(hash, ()), key=_place)
+        """A transaction's transfers, in order of arrival."""
+        return self._transfers_of.get(hash, [])
 
     def index(self, hash: str) -> int | None:
         """Where a transaction stands in the block, or None where nothing told."""
@@ -183,6 +183,7 @@ class View:
         return sorted(set(hashes), key=lambda hash: (self.places.get(hash, -1), hash))
 
 
-def _place(event: Pooled | Liquidation | Transfer) -> tuple[bool, int, bool, int]:
+def placed(event: Pooled | Liquidation | Transfer) -> tuple[bool, int, bool, int]:
+    """Where an event stands in its block, to sort by."""
     transaction, log = event.transaction_index, event.log_index
     return transaction is None, transaction or 0, log is None, log or 0

@@ -11,6 +11,8 @@ import pytest
 from base.settings import Settings
 from console.bench.chain import Chain
 from console.bench.uniswap import Uniswap
+from console.local.servers import LocalServers
+from ingest.node.cursor import Cursor
 from tests.chain.proxies import Answer, proxied, wired
 from tests.chain.watch import Events, canonical, ingesting, logged
 from tests.conftest import wait_for
@@ -63,7 +65,7 @@ def test_killed_among_blocks_it_goes_on_without_a_gap(
     head = chain.head
     with proxied(chain.url) as proxy:
         proxy.always = few_and_slow
-        for round in range(3):
+        for round in range(2):
             with ingesting(settings, tmp_path / f"log{round}", "--rpc", proxy.url, "--from", "1") as process:
                 sent = len(events.read())
                 wait_for(lambda sent=sent: len(events.read()) > sent + 20, 30, 0.001)  # type: ignore[misc]
@@ -93,8 +95,8 @@ def test_killed_with_blocks_in_hand_it_takes_back_those_that_left_the_chain(
     argv = ["-m", "tests.chain.killed_ingest", when, "ingest", "node", "--rpc", chain.url, "--from", "1"]
     with child(argv, settings, tmp_path / "log") as process:
         assert process.wait(30) == -signal.SIGKILL
-    sent = len(events.read())
-    assert max(events.standing()) == (8 if when == "unsent" else 16)
+    events.upto(8 if when == "unsent" else 16)
+    sent = len(events.blocks)
     old = {number: chain.hash(number) for number in range(1, 21)}
     chain.rpc("anvil_reorg", 18, [])
     with ingesting(settings, tmp_path / "log2", "--rpc", chain.url, "--from", "1"):
@@ -162,6 +164,29 @@ def test_it_stops_at_once_and_goes_on_where_it_was(
     assert events.told() == [("complete", number, chain.hash(number)) for number in range(3, 8)]
 
 
+def test_while_kafka_stands_still_it_waits_and_stops_all_the_same(
+    settings: Settings, servers: LocalServers, tmp_path: Path, chain: Chain, events: Events
+) -> None:
+    chain.mine(3)
+    with ingesting(settings, tmp_path / "log", "--rpc", chain.url, "--from", "1") as process:
+        events.upto(3)
+        servers.kafka.pause()
+        try:
+            chain.mine(4)
+            path = next((settings.data_dir / "ingest").glob(f"*-{chain.chain_id}.json"))
+            wait_for(lambda: Cursor.model_validate_json(path.read_bytes()).blocks[-1].number == 7)
+            process.send_signal(signal.SIGTERM)
+            began = time.monotonic()
+            assert process.wait(10) == 0
+            assert time.monotonic() - began < 5
+        finally:
+            servers.kafka.resume()
+    assert Cursor.model_validate_json(path.read_bytes()).confirmed == 3
+    with ingesting(settings, tmp_path / "log2", "--rpc", chain.url):
+        events.upto(7)
+    assert events.standing() == canonical(chain, 1, 7)
+
+
 def test_a_websocket_that_drops_costs_no_block(
     settings: Settings, tmp_path: Path, chain: Chain, events: Events
 ) -> None:
@@ -174,7 +199,7 @@ def test_a_websocket_that_drops_costs_no_block(
         events.upto(start)
         wait_for(lambda: wire.logs)
         chain.mine()
-        events.upto(start + 1, 5)
+        events.upto(start + 1, 9)
         wire.drop()
         chain.mine(7)
         events.upto(start + 8, 15)
@@ -182,10 +207,10 @@ def test_a_websocket_that_drops_costs_no_block(
         # A log that the node takes back, while it still has the block: both are believed.
         wait_for(lambda: logged(tmp_path / "log", "subscribed over the websocket") == 2)
         hash = uniswap.give(uniswap.tokens[0], chain.accounts[1], 5)
-        events.upto(start + 9, 5)
+        events.upto(start + 9, 9)
         (log,) = chain.receipt(hash)["logs"]
         wire.take_back(log)
-        wait_for(lambda: len(events.read()) == 12, 5)
+        wait_for(lambda: len(events.read()) == 12, 9)
         assert process.poll() is None
     last = chain.hash(start + 9)
     assert events.told(9) == [(status, start + 9, last) for status in ("complete", "removed", "complete")]

@@ -47,7 +47,7 @@ class Flow(threading.Thread):
                 for message in reader.consume(500, timeout=0.05):
                     if message.error() is None:
                         alert = orjson.loads(message.value() or b"{}")
-                        name = alert["chain_id"], alert["block_number"]
+                        name = alert["chain_id"], alert.get("block_number", 0)
                         if name[0] in self.arrived and name not in through:
                             waiting[name] = alert["id"]
                 for name in self._written(store, waiting):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import json
 import logging
 import random
 import shutil
@@ -21,8 +20,9 @@ import orjson
 import typer
 from confluent_kafka import Producer
 
-from base.settings import ROOT, load
-from console.figures import Figure, document, show
+from base.settings import load
+from console.figures import Figure, show
+from console.figures import keep as keep_figures
 from tests.chaos.compare import Difference, check_calm, difference, explain, still
 from tests.chaos.flow import Flow
 from tests.chaos.hang import explanation
@@ -33,7 +33,6 @@ from tests.chaos.witness import Witness
 from tests.conftest import wait_for
 from topics.clients import producer
 
-RESULTS = ROOT / "benchmarks" / "results"
 STUCK_S = 60.0
 """Nothing has come through for so long while records wait: something hangs."""
 CALM_S = 8.0
@@ -101,9 +100,7 @@ def chaos(
     folder = Path(tempfile.mkdtemp(prefix="run-", dir=parent))
     figures = _figures(_run(folder, minutes, seed, kinds))
     if keep:
-        RESULTS.mkdir(parents=True, exist_ok=True)
-        told = {**document(figures), "settings": {"minutes": minutes, "seed": seed, "kinds": kinds}}
-        (RESULTS / "chaos.json").write_text(json.dumps(told, indent=1) + "\n")
+        keep_figures("chaos", figures, {"minutes": minutes, "seed": seed, "kinds": kinds})
     code = show(figures, as_json)
     if code:
         say(f"what happened is in {folder}")

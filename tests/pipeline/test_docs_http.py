@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from base.settings import ROOT, Settings
-from tests.contract.facade import assessing, serving, validating
+from tests.contract.facade import assessing, serving, validating, working
 from topics.admin import create
 
 pytestmark = pytest.mark.pipeline
@@ -23,9 +23,15 @@ CHANGING = ("timestamp", "latency_ms", "request_id", "partition", "offset", "id"
 def test_the_printed_answers_are_the_real_ones(settings: Settings, tmp_path: Path) -> None:
     create(settings)
     printed = SAID.findall((ROOT / "docs" / "http.md").read_text())
-    assert len(printed) == 5
+    assert len(printed) == 6
     busy = settings.model_copy(update={"rate_limit_per_minute": 100_000})
-    with validating(settings, tmp_path / "validate.log"), assessing(settings, tmp_path), serving(busy) as client:
+    detecting = working("chain", settings, tmp_path / "chain.log")
+    with (
+        detecting,
+        validating(settings, tmp_path / "validate.log"),
+        assessing(settings, tmp_path),
+        serving(busy) as client,
+    ):
         for command, answer in printed:
             told = post(client, shlex.split(command)).json()
             assert same(told) == same(json.loads(answer)), command

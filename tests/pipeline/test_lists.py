@@ -155,3 +155,18 @@ def test_one_wrong_line_of_a_file_and_nothing_is_changed(lists: Soba, name: str,
     code, _, err = lists("add", name, "--file", file)
     assert code == 1 and "nothing was changed: 1 of 2" in err and f"{file}, line 2: 'hello' is no address" in err
     assert lists("show", name)[0] == 1
+
+
+def test_a_list_of_many_thousands_is_taken_whole_and_goes_whole(
+    http: httpx.Client, lists: Soba, name: str, tmp_path: Path
+) -> None:
+    many = [f"0x{uuid.uuid4().hex}{number:08x}" for number in range(20_000)]
+    file = tmp_path / "addresses.txt"
+    file.write_text("\n".join(many))
+    assert lists("add", name, "--file", file)[1].startswith(f"{name}: 20000 added, 0 put anew")
+    wait_for(lambda: json.loads(lists("show", "--json")[1])["workers"] == [True], 30)
+    for one in (many[0], many[9_999], many[-1]):
+        assert told(http, one)["receiver"]["lists"] == [name]
+    assert lists("drop", name, "--yes")[0] == 0
+    wait_for(lambda: json.loads(lists("show", "--json")[1])["workers"] == [True], 30)
+    assert told(http, many[-1])["receiver"]["lists"] == []

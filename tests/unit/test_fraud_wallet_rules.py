@@ -130,3 +130,12 @@ def test_who_is_listed_is_told_by_the_worst_of_its_lists() -> None:
     hits = (Hit("mine", "medium"), Hit("ofac", "critical"))
     told = Warned(code="listed", severity="critical", message="it is on lists: mine, ofac", value=BOB)
     assert of_lists(hits, BOB) == [told]
+
+
+def test_tokens_sent_to_and_fro_with_one_address() -> None:
+    profile = Profile()
+    for number in range(10):
+        profile.token_move(TokenMove(START + number * DAY, (IN, OUT)[number % 2], BOB, "0xcoin", False, 0.0, 0.0))
+        assert codes(profile) == ({"token_wash": "medium"} if number == 9 else {})
+    profile.token_move(TokenMove(START + 11 * DAY, OUT, SANCTIONED, "0xcoin", False, 0.0, 0.0))
+    assert codes(profile) == {}

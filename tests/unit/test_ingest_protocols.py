@@ -154,6 +154,11 @@ def test_v4_pool_without_hooks_is_proven_by_what_its_transaction_moved() -> None
     moves = log(USDC, TRANSFER, [MANAGER, ALICE], [7])
     *_, swap = decode(raw(moves, log(MANAGER, V4_SWAP, [id, ALICE], [-3, 7, 1, 1, 1, 500]))).block.events
     assert swap.model_dump()["token_in"] == ZERO
+    unknown = {id: {"protocol": "unknown", "token0": None, "token1": None}}
+    assert (
+        len(decode(raw(moves, log(MANAGER, V4_SWAP, [id, ALICE], [-3, 7, 1, 1, 1, 500]), pools=unknown)).block.events)
+        == 2
+    )
     # Another pool of the same tokens, with hooks, is not taken for it.
     hooked, _ = v4_key(ZERO, USDC, 500, 10, CAROL)
     decoded = decode(raw(moves, log(MANAGER, V4_SWAP, [hooked, ALICE], [-3, 7, 1, 1, 1, 500])))
@@ -251,6 +256,7 @@ def test_balancer_v2() -> None:
     swap = told(SIGNATURES[balancer_v2][0], [ID, WETH, USDC], [5, 7])
     assert (swap["pool"], swap["token_in"], swap["token_out"], swap["amount_out_raw"]) == (ID, WETH, USDC, "7")
     assert undecoded(log(POOL, SIGNATURES[balancer_v2][0], [ID, WETH, USDC], [0, 7])) == {"one_sided": 1}
+    assert undecoded(log(POOL, SIGNATURES[balancer_v2][0], [ID, WETH, WETH], [5, 7])) == {"one_sided": 1}
     heads: list[int | str] = [0x60, 0xC0, 0x120]
     join = told(SIGNATURES[balancer_v2][1], [ID, BOB], [*heads, 2, USDC, WETH, 2, 10, 0, 2, 0, 0])
     assert join == {

@@ -9,11 +9,12 @@ import pytest
 from models.mev import detect
 from models.mev.routers import ROUTERS
 from tests.unit.by_hand import X, Y, Z, address, block, hash_of, liquidation, swap, transfer
-from topics.schemas.chain import Block
+from topics.schemas.chain import Block, Swap
 from topics.schemas.mev import Finding
 
 P1, P2, P3, P4 = (address(f"pool{at}") for at in range(4))
 W = address("w")
+WETH = "0xc02aaa39b223fe8d0a0e5c4f27ead9083c756cc2"
 WHO: dict[str, tuple[str, str | None]] = {"a": ("bot", "c")}
 
 
@@ -209,10 +210,16 @@ def test_gas_and_builder_are_paid_from_it() -> None:
     tx = of.transactions[0]
     tx.gas_used, tx.gas_price_wei = 1000, 15
     (one,) = found(of)
-    assert (one.gas_cost_wei, one.builder_payment_wei) == ("15000", None)
+    assert (one.gas_cost_wei, one.builder_payment_wei, one.net_profit_wei) == ("15000", None, None)
+    for event in of.events:
+        if isinstance(event, Swap):
+            event.token_in, event.token_out = (
+                WETH if token == X else token for token in (event.token_in, event.token_out)
+            )
     tx.coinbase_transfer_wei = "7"
     (one,) = found(of)
-    assert (one.gas_cost_wei, one.builder_payment_wei) == ("15000", "5007") and "pays_the_builder" in one.evidence
+    assert (one.gas_cost_wei, one.builder_payment_wei, one.net_profit_wei) == ("15000", "5007", str(10 - 15000 - 7))
+    assert "pays_the_builder" in one.evidence
     assert [(role.address, role.role) for role in one.roles] == [
         (address("bot"), "searcher"),
         (address("c"), "contract"),

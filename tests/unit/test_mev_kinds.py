@@ -171,13 +171,21 @@ def test_the_same_round_by_another_who_gained_less_was_front_run() -> None:
 
 
 @pytest.mark.parametrize(
-    "amount, prices, index, seen",
-    [(1234567, (20, 10), 3, True), (1000000, (20, 10), 3, False), (1234567, (10, 10), 3, False), (1234567, (20, 10), 4, False),
-     (1234567, (None, 10), 3, False)],
-    ids=["copied", "a round number", "pays no more", "not the next", "price unknown"],
-)  # fmt: skip
-def test_the_same_swap_right_in_front(amount: int, prices: tuple[int | None, int], index: int, seen: bool) -> None:
-    people = {"a": ("bot", None), "v": ("victim", None)}
+    "amount, prices, index, through, seen",
+    [
+        (1234567, (20, 10), 3, "c", True),
+        (1000000, (20, 10), 3, "c", False),
+        (1234567, (10, 10), 3, "c", False),
+        (1234567, (20, 10), 4, "c", False),
+        (1234567, (None, 10), 3, "c", False),
+        (1234567, (20, 10), 3, None, False),
+    ],
+    ids=["copied", "a round number", "pays no more", "not the next", "price unknown", "by no contract"],
+)
+def test_the_same_swap_right_in_front(
+    amount: int, prices: tuple[int | None, int], index: int, through: str | None, seen: bool
+) -> None:
+    people = {"a": ("bot", through), "v": ("victim", None)}
     of = block(swap("a", 2, X, Y, amount, 400), swap("v", index, X, Y, amount, 300), senders=people)
     for transaction, price in zip(of.transactions, prices, strict=True):
         transaction.gas_price_wei = price

@@ -18,8 +18,9 @@ from models.mev import detect
 from tests.unit.by_hand import X, Y, Z, address, block, burn, liquidation, mint, swap, sync, transfer
 from topics.schemas.chain import Block
 
-TOKENS: tuple[str, ...] = (X, Y, Z, "0xc02aaa39b223fe8d0a0e5c4f27ead9083c756cc2", address(""))
+TOKENS: tuple[str, ...] = (X, Y, Z, "0xc02aaa39b223fe8d0a0e5c4f27ead9083c756cc2", address(""), "ETH")
 POOLS = tuple(address(f"pool{at}") for at in range(3))
+PARTIES = (address("c"), address("bot"), address("bank"), address(""), POOLS[0])
 PEOPLE = (("bot", "c"), ("bob", "c"), ("victim", None), ("lp", "d"))
 SHAPES: tuple[tuple[dict[str, Any], ...], ...] = (
     (),
@@ -58,7 +59,8 @@ def events(draw: st.DrawFn, log: int) -> dict[str, Any]:
         return sync(f"t{tx}", tx, draw(st.integers(0, 9999)), draw(st.integers(0, 9999)), **at)
     if made is transfer:
         moved = draw(st.integers(0, 2000))
-        return transfer(f"t{tx}", tx, draw(st.sampled_from(TOKENS)), address("c"), POOLS[0], moved, log_index=log)
+        source, target = draw(st.sampled_from(PARTIES)), draw(st.sampled_from(PARTIES))
+        return transfer(f"t{tx}", tx, draw(st.sampled_from(TOKENS)), source, target, moved, log_index=log)
     if made is liquidation:
         return liquidation(f"t{tx}", tx, log_index=log, amount_in_raw=_raw(draw(amounts)))
     return made(f"t{tx}", tx, **at, amount0_raw=_raw(draw(amounts)), liquidity=_raw(draw(amounts)))

@@ -107,6 +107,8 @@ class Finding(BaseModel, use_attribute_docstrings=True):
     """Gas of the attacker's own transactions; left out where a price or amount of gas is unknown."""
     builder_payment_wei: Raw | None = None
     """Priority fees and transfers to the builder of the same transactions; left out where any of them is unknown."""
+    net_profit_wei: Raw | None = None
+    """`profit_wei` less gas and transfers to the builder; left out where any of them is unknown."""
     related: list[str] = []
     """Other findings of the block that tell of the same transactions: who adds profits up counts one of them."""
     confidence: Annotated[float, Field(ge=0, le=1)]
