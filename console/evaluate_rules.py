@@ -19,13 +19,12 @@ from models.fraud.measure import auc
 from models.fraud.profile import IN, OUT, Side
 from models.fraud.reasons import GWEI, is_dear
 from models.fraud.replay import Told
-from models.fraud.wallet_rules import of_wallet
+from models.fraud.wallet_rules import EXPOSED_TO, PAID, of_wallet
 from topics.schemas.wallet import LEVELS
 
 RULES = (
-    "fast_drain", "many_to_one", "round_values", "wash", "token_wash", "new_wallet_large_amount", "exposed_to_listed", "paid_listed"
+    "fast_drain", "many_to_one", "round_values", "wash", "token_wash", "new_wallet_large_amount", EXPOSED_TO, PAID
 )  # fmt: skip
-EXPOSED = "exposed_to_listed"
 UNSEEN = -1
 SIDES: tuple[tuple[str, Side], ...] = (("sender", OUT), ("receiver", IN))
 
@@ -48,7 +47,7 @@ def _rules(judged: Judged, medium: float) -> Iterator[Row]:
         codes = {alert.code for alert in told}
         if raising := {alert.code for alert in told if alert.severity != LEVELS[0]}:
             codes |= {_RAISED} | ({_FOUND_LOW} if probability < medium else set())
-            codes |= {_BY_HABIT} if probability < medium and EXPOSED not in raising else set()
+            codes |= {_BY_HABIT} if probability < medium and EXPOSED_TO not in raising else set()
         (fraud if is_fraud else ordinary).update(codes)
     many, frauds = int((~judged.fraud).sum()), int(judged.fraud.sum())
     for code in (*RULES, _RAISED, _FOUND_LOW, _BY_HABIT):

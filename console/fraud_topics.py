@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
 from pydantic import TypeAdapter, ValidationError
@@ -11,7 +11,7 @@ from console import compacted, labels, records
 from models.fraud.campaigns import Label
 from models.fraud.outcomes import SURE
 from models.fraud.replay import Told
-from models.fraud.wallet import MOST
+from models.fraud.wallet import MOST, counting
 from topics.registry import WALLET_ACTIVITY
 from topics.schemas.chain import WalletActivity, WalletMove
 
@@ -25,7 +25,7 @@ class _Block(NamedTuple):
     revision: int
     time: int
     market: int | None
-    moves: dict[str, list[WalletMove]]
+    moves: dict[str, Sequence[WalletMove]]
 
 
 def labels_of() -> dict[str, Label | None]:
@@ -62,7 +62,7 @@ def history_of(accounts: Collection[str]) -> list[Told]:
         before = blocks.get(key)
         if before is not None and before.revision >= view.revision:
             continue
-        mine = {name.removeprefix(MAINNET): moves[:MOST] for name, moves in view.wallets.items()}
+        mine = {name.removeprefix(MAINNET): counting(moves)[:MOST] for name, moves in view.wallets.items()}
         wanted = {name: moves for name, moves in mine.items() if name in accounts and moves}
         if view.status == "removed" or view.timestamp is None:
             wanted = {}

@@ -62,6 +62,8 @@ _OWN_PLACES = {name: place for place, name in enumerate(_OWN_NAMES)}
 _half_numbers: Callable[[Half], tuple[float, ...]] = attrgetter(*_HALF_NAMES[:-3])
 _own_numbers: Callable[[Profile], tuple[float, ...]] = attrgetter(*_OWN_NAMES[:-5])
 _EMPTY = array("d", bytes(8 * len(_HALF_NAMES)))
+AT_ONCE = 512
+"""Profiles that are worked on together: they still fit a processor's cache."""
 NUMBERS = 2 * len(_HALF_NAMES) + len(_OWN_NAMES)
 
 
@@ -93,12 +95,23 @@ def _of_half(half: Half) -> array[float]:
 
 def features(told: array[float]) -> Floats:
     """(profiles, len(FEATURES)): what a model sees of profiles, given the `numbers` of each; NaN where nothing is known."""
-    columns = (np.frombuffer(told) if told else np.empty(0)).reshape(-1, NUMBERS).T
-    half = len(_HALF_NAMES)
+    rows = (np.frombuffer(told) if told else np.empty(0)).reshape(-1, NUMBERS)
+    found = np.empty((len(rows), len(FEATURES)))
+    for start in range(0, len(rows), AT_ONCE):
+        found[start : start + AT_ONCE] = _features(np.ascontiguousarray(rows[start : start + AT_ONCE].T)).T
+    return found
+
+
+def _features(columns: Floats) -> Floats:
+    """(len(FEATURES), profiles), given (NUMBERS, profiles)."""
+    many, half = columns.shape[1], len(_HALF_NAMES)
+    sides = np.concatenate(
+        [columns[:half], columns[half : 2 * half]], axis=1
+    )  # both halves as if of twice as many profiles
+    own = columns[2 * half :]
     with np.errstate(divide="ignore", invalid="ignore"):
-        came, went = _Numbers(columns[:half], _HALF_PLACES), _Numbers(columns[half : 2 * half], _HALF_PLACES)
-        rows = [*_half(came), *_half(went), *_both(_Numbers(columns[2 * half :], _OWN_PLACES), came, went)]
-    return np.ascontiguousarray(np.array(rows).T)
+        seen = _half(sides)
+        return np.concatenate([seen[:, :many], seen[:, many:], _both(own, sides[:, :many], sides[:, many:])])
 
 
 def of_all(told: Iterable[array[float] | None]) -> Floats:
@@ -119,79 +132,110 @@ def of_profile(profile: Profile) -> list[float]:
     return found
 
 
-class _Numbers:
-    """Numbers of some profiles by name."""
+class _Told:
+    """Which of some numbers are moments, and what of each is told: the first of mean, standard deviation, lowest and highest."""
 
-    def __init__(self, columns: Floats, places: dict[str, int]) -> None:
-        self._columns, self._places = columns, places
+    def __init__(self, names: Sequence[str], told: dict[str, int]) -> None:
+        self.names = tuple(
+            f"{name}_{part}" for at, part in enumerate(_TOLD) for name, many in told.items() if many > at
+        )
+        """Of what `of` gives."""
+        parts = {at: [name for name, many in told.items() if many > at] for at in range(len(_TOLD))}
+        self._count, self._mean, self._squares = (
+            [names.index(f"{name}.{part}") for name in told] for part in ("count", "mean", "squares")
+        )
+        self._low, self._high = (
+            [names.index(f"{name}.{part}") for name in parts[at]] for at, part in ((2, "low"), (3, "high"))
+        )
+        self._has_low, self._has_high = ([list(told).index(name) for name in parts[at]] for at in (2, 3))
 
-    def __getitem__(self, name: str) -> Floats:
-        found: Floats = self._columns[self._places[name]]
-        return found
-
-    def told(self, name: str, parts: int = len(_TOLD)) -> list[Floats]:
-        """The first of mean, standard deviation, lowest and highest of moments; NaN where nothing was counted."""
-        count = self[f"{name}.count"]
+    def of(self, columns: Floats) -> list[Floats]:
+        """What is told of the moments of profiles; NaN where nothing was counted."""
+        count = columns[self._count]
         known = np.where(count > 0, 1.0, np.nan)
-        spread = np.sqrt(np.maximum(self[f"{name}.squares"], 0.0) / count)
-        found = [self[f"{name}.mean"] * known, spread]
-        return [*found, *(self[f"{name}.{part}"] * known for part in _TOLD[2:parts])]
+        spread = np.sqrt(np.maximum(columns[self._squares], 0.0) / count)
+        low, high = columns[self._low] * known[self._has_low], columns[self._high] * known[self._has_high]
+        return [columns[self._mean] * known, spread, low, high]
 
 
 def _share(part: Floats, whole: Floats) -> Floats:
     return np.where(whole != 0, part / whole, np.nan)
 
 
-def _half(half: _Numbers) -> list[Floats]:
-    moves, paid = half["moves"], half["value.count"]
-    shares = ("failed", "zero", "calls", "plain", "round_limit", "sent_tokens", "approvals", "known", "famous")
-    return [
-        np.log10(1 + moves),
-        *(_share(half[name], moves) for name in shares),
-        *(_share(half[name], paid) for name in ("tenths", "hundredths", "again")),
-        _share(half["fresh"], moves),
-        np.log10(1e-6 + half["total"]),
-        np.where(paid > 0, _share(10 ** half["value.high"], half["total"]), np.nan),
-        *half.told("value"),
-        *half.told("digits", 3),
-        *half.told("gap", 3),
-        *half.told("gas_limit"),
-        *half.told("gas_share", 2),
-        *half.told("gas_price"),
-        *half.told("price_digits", 2),
-        *half.told("fame"),
-        np.log10(1 + half["peers"]),
-        _share(half["peers"], moves),
-        half["selectors"],
-        np.log10(1 + half["tokens"]),
-        _share(half["empty_tokens"], half["tokens"]),
-        *half.told("token_fame", 2),
-        *half.told("coin_fame", 2),
-        np.log10(1 + half["token_peers"]),
+_OF_MOVES = (
+    "failed", "zero", "calls", "plain", "round_limit", "sent_tokens", "approvals", "known", "famous", "fresh", "peers",
+)  # fmt: skip
+_OF_PAID = ("tenths", "hundredths", "again")
+_LOGS = ("moves", "peers", "tokens", "token_peers")
+_SHARES_OF_MOVES, _SHARES_OF_PAID, _LOGGED = (
+    [_HALF_NAMES.index(name) for name in some] for some in (_OF_MOVES, _OF_PAID, _LOGS)
+)
+_HALF_TOLD = _Told(
+    _HALF_NAMES,
+    {
+        "value": 4, "digits": 3, "gap": 3, "gas_limit": 4, "gas_share": 2, "gas_price": 4, "price_digits": 2, "fame": 4,
+        "token_fame": 2, "coin_fame": 2,
+    },
+)  # fmt: skip
+_AS_MADE = (
+    *(f"{name}_share" if name == "peers" else name for name in _OF_MOVES), *_OF_PAID, *_LOGS, *_HALF_TOLD.names,
+    "total", "largest", "selectors", "empty_tokens",
+)  # fmt: skip
+_IN_ORDER = [_AS_MADE.index(name) for name in _HALF]
+
+
+def _half(half: Floats) -> Floats:
+    """(len(_HALF), profiles): of one side each."""
+    at = _HALF_PLACES
+    moves, paid, total, tokens = (half[at[name]] for name in ("moves", "value.count", "total", "tokens"))
+    made = [
+        _share(half[_SHARES_OF_MOVES], moves),
+        _share(half[_SHARES_OF_PAID], paid),
+        np.log10(1 + half[_LOGGED]),
+        *_HALF_TOLD.of(half),
+        np.array(
+            [
+                np.log10(1e-6 + total),
+                np.where(paid > 0, _share(10 ** half[at["value.high"]], total), np.nan),
+                half[at["selectors"]],
+                _share(half[at["empty_tokens"]], tokens),
+            ]
+        ),
     ]
+    found: Floats = np.concatenate(made)[_IN_ORDER]
+    return found
 
 
-def _both(own: _Numbers, came: _Numbers, went: _Numbers) -> list[Floats]:
+_OWN_TOLD = _Told(_OWN_NAMES, {"gap": 4, "delay": 3})
+_GAP_AND_DELAY = [
+    _OWN_TOLD.names.index(f"{name}_{part}") for name, many in (("delay", 3), ("gap", 4)) for part in _TOLD[:many]
+]
+
+
+def _both(own: Floats, came: Floats, went: Floats) -> Floats:
     """Of both sides together."""
-    moves = came["moves"] + went["moves"] + came["tokens"] + went["tokens"]
-    span = own["last"] - own["first"]
-    return [
-        np.log10(1 + moves),
-        _share(came["moves"], came["moves"] + went["moves"]),
-        own["created"],
-        _share(own["bursts"], moves),
-        _share(own["quick"], went["moves"]),
-        _share(own["drains"], went["value.count"]),
-        _share(own["balance"], own["peak"]),
-        _share(went["total"], came["total"]),
-        *own.told("delay", 3),
-        *own.told("gap"),
-        np.log10(1 + span),
-        own["hours"],
-        own["days"],
-        _share(own["days"], 1 + span / DAY_S),
-        np.log10(1 + own["tokens"]),
-        np.log10(1 + own["peers"]),
-        own["both_ways"],
-        _share(np.hypot(own["sine"], own["cosine"]), moves),
+    at, side = _OWN_PLACES, _HALF_PLACES
+    moves_in, moves_out = came[side["moves"]], went[side["moves"]]
+    moves = moves_in + moves_out + came[side["tokens"]] + went[side["tokens"]]
+    span, days = own[at["last"]] - own[at["first"]], own[at["days"]]
+    parts = [moves_in, own[at["bursts"]], own[at["quick"]], own[at["drains"]], own[at["balance"]], went[side["total"]]]
+    wholes = [moves_in + moves_out, moves, moves_out, went[side["value.count"]], own[at["peak"]], came[side["total"]]]
+    in_share, *shares = _share(np.array(parts), np.array(wholes))
+    log_moves, log_span, log_tokens, log_peers = np.log10(
+        1 + np.array([moves, span, own[at["tokens"]], own[at["peers"]]])
+    )
+    told = np.concatenate(_OWN_TOLD.of(own))[_GAP_AND_DELAY]
+    days_share = _share(days, 1 + span / DAY_S)
+    focus = _share(np.hypot(own[at["sine"]], own[at["cosine"]]), moves)
+    first: list[Floats] = [log_moves, in_share, own[at["created"]], *shares]
+    last: list[Floats] = [
+        log_span,
+        own[at["hours"]],
+        days,
+        days_share,
+        log_tokens,
+        log_peers,
+        own[at["both_ways"]],
+        focus,
     ]
+    return np.concatenate([np.array(first), told, np.array(last)])

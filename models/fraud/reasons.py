@@ -62,9 +62,12 @@ def is_large(request: SwapRequest) -> bool:
 
 
 def of_young(request: SwapRequest, profile: Profile, now: float) -> list[Warned]:
-    """A large amount from a wallet whose profile begins not long ago; one of which nothing is known is not known to be young."""
-    age = max(0.0, (now if request.timestamp is None else request.timestamp) - profile.first)
+    """A large amount from a wallet whose profile begins not long ago; one of which nothing is known is not known to be young.
+
+    A request may name a time of long ago: the wallet is at least as old as its newest move makes it.
+    """
+    age = max(profile.last, now if request.timestamp is None else request.timestamp) - profile.first
     if age > YOUNG_S:
         return []
-    said = f"{request.amount} is a large amount for a wallet whose first move in months was {age / 3600:.1f} hours ago"
+    said = f"{request.amount} is a large amount for a wallet whose first move in months was {age / 3600:.1f} hours before it"
     return [Warned(code="new_wallet_large_amount", severity="medium", message=said, value=float(request.amount))]

@@ -16,6 +16,7 @@ from pydantic.alias_generators import to_camel
 from models.chain import rules
 from models.chain.limits import limits
 from models.chain.rules import FINE, Context, Faults
+from models.fraud.wallet_rules import ETHER_CHAINS
 from topics.schemas.requests import Fault
 from topics.schemas.risk import SwapRequest
 
@@ -112,9 +113,9 @@ def amount_possible(request: SwapRequest, context: Context) -> Faults:
 
 
 def _sold(request: SwapRequest) -> str | None:
-    """The token sold: ether where no pair is named; None where the pair is not understood."""
+    """The token sold: the chain's own coin where no pair is named; None where that is not ether, or the pair is not understood."""
     if request.token_pair is None:
-        return "ETH"
+        return "ETH" if request.chain_id in ETHER_CHAINS else None
     pair = tokens(request.token_pair)
     return None if pair is None else pair[0]
 
@@ -234,8 +235,9 @@ def is_call(request: SwapRequest) -> bool:
 
 
 def wei(request: SwapRequest) -> int:
-    """How much ether leaves the sender, in wei: the amount, where ether is what is sold. Exact, since its digits tell something."""
-    return int(Decimal(request.amount).scaleb(18)) if _sold(request) in ETHER else 0
+    """How much of the chain's own coin leaves the sender, in wei: the amount, where that is sold; exact, to the last digit."""
+    own = request.token_pair is None or _sold(request) in ETHER
+    return int(Decimal(request.amount).scaleb(18)) if own else 0
 
 
 def largeness(request: SwapRequest) -> float | None:

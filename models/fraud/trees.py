@@ -148,8 +148,9 @@ class Trees:
         if walk is None:
             low = np.stack([np.full(len(unknown), -np.inf), np.where(unknown, np.inf, -np.inf)], axis=1).ravel()
             high = np.stack([np.where(unknown, -np.inf, np.inf), np.full(len(unknown), np.inf)], axis=1).ravel()
-            while len(self._patterns) >= PATTERNS:
-                self._patterns.pop(next(iter(self._patterns)), None)
+            # Copied first: two agents of a worker share a model, each in its own thread.
+            for old in list(self._patterns)[: 1 - PATTERNS]:
+                self._patterns.pop(old, None)
             walk = self._patterns[name] = self.walk.within(low, high)
         return walk
 

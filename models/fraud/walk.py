@@ -37,7 +37,9 @@ class Walk:
     levels: Places
     """Where each level of nodes that part rows begins, and where the last one ends."""
     leaf: Places
-    """What the leaves are called."""
+    """What the leaves are called,"""
+    called: Places
+    """and the same by their places among all nodes."""
     roots: Places
     order: Places
     """Trees, the one with the longest way first,"""
@@ -55,7 +57,8 @@ class Walk:
         for first, end in zip(levels[-2::-1].tolist(), levels[:0:-1].tolist(), strict=True):
             depth[first:end] = depth.take(sides[first:end]).min(axis=1, initial=0) - 1
         order = np.argsort(depth[roots], kind="stable")
-        return cls(asked, threshold, sides, levels, leaf, roots, order, depth[roots[order]])
+        called = np.concatenate([np.zeros(inner, np.intp), leaf])
+        return cls(asked, threshold, sides, levels, leaf, called, roots, order, depth[roots[order]])
 
     def within(self, low: Floats, high: Floats) -> Walk:
         """What is left of it for rows whose `doubled` features are all from `low` to `high`."""
@@ -93,9 +96,8 @@ class Walk:
         """(rows, trees): what the leaves that rows, `doubled` in `seen`, come to say, by what they are called."""
         rows, flat = seen.shape[1], seen.ravel()
         asked, line, sides = self.asked * rows, np.arange(rows), self.sides.ravel()
-        said = says.take(np.concatenate([np.zeros(len(self.asked) - len(self.leaf), np.intp), self.leaf]))
         found = np.empty((rows, len(self.roots)), says.dtype)
-        found[:] = said.take(self.roots)
+        found[:] = says.take(self.called.take(self.roots))
         parting = self.order[: np.searchsorted(self.depth, 0)]
         if len(parting):
             at = np.repeat(self.roots[parting][:, None], rows, axis=1)
@@ -107,5 +109,5 @@ class Walk:
                 np.add(here, here, out=place)
                 place += right
                 here[...] = sides.take(place)
-            found[:, parting] = said.take(at).T
+            found[:, parting] = says.take(self.called.take(at)).T
         return found

@@ -51,7 +51,7 @@ def moves_of(
     """What a profile counts of a move of wallet.activity, at `time` (unix seconds); serving and training both go through here.
 
     `median_gas_price_wei` is what others pay at the time, None where nobody knows. What failed moved no value, and neither did
-    what a wallet sent to itself: both count as going out, and so does a swap, by the token sold.
+    what a wallet sent to itself: both count as going out, and so does a swap, by the token sold (but see `counting`).
     """
     side = IN if move.direction == "in" else OUT
     peer = move.peer
@@ -78,6 +78,20 @@ def _nothing(move: WalletMove) -> bool:
     return move.amount is not None and Decimal(move.amount) == 0
 
 
+def counting(moves: Sequence[WalletMove]) -> Sequence[WalletMove]:
+    """What counts of a wallet's moves in a block: no swap that transfers of its transaction tell of, too.
+
+    Training knows transfers alone, and a swap of several pools has one swap for each of them.
+    """
+    if len(moves) == 1:
+        return moves
+    swapped = {move.transaction_hash for move in moves if move.kind == "swap"}
+    if not swapped:
+        return moves
+    told = {move.transaction_hash for move in moves if move.kind == "transfer"}
+    return [move for move in moves if move.kind != "swap" or move.transaction_hash not in told]
+
+
 class Said(NamedTuple):
     """What a block, in one revision, says of a wallet."""
 
@@ -96,7 +110,7 @@ def said(view: WalletActivity, moves: Sequence[WalletMove], fame: Fame, listed: 
     number, time = view.number or 0, view.timestamp
     if view.status == "removed" or time is None:
         return Said(number, view.revision, time or 0, ())
-    median = view.median_gas_price_wei
+    median, moves = view.median_gas_price_wei, counting(moves)
     counted = [moves_of(move, time, median, fame, listed) for move in moves[:MOST]]
     return Said(number, view.revision, time, counted, len(moves) - len(counted))
 

@@ -30,6 +30,10 @@ EXPOSED: tuple[tuple[float, Level], ...] = ((0.5, "high"), (0.1, "medium"))
 
 LISTED = "listed"
 """The alert of who is on a list itself."""
+EXPOSED_TO, PAID = "exposed_to_listed", "paid_listed"
+"""Those of who dealt with such addresses."""
+BY_LISTS = frozenset({LISTED, EXPOSED_TO, PAID})
+"""What says nothing of behaviour."""
 
 Rule = tuple[str, Level, str, float]
 """Code, severity, what is said of `it`, and the number."""
@@ -120,11 +124,11 @@ def _exposed(profile: Profile) -> Iterator[Warned]:
         if dealt.wei >= SIZEABLE_WEI:
             level = next((level for least, level in EXPOSED if share >= least), "low")
         said = f"received {_told(dealt)} from listed addresses, {share:.1%} of all ether that came in; {_last(dealt)}"
-        yield Warned(code="exposed_to_listed", severity=level, message=f"it {said}", value=dealt.peer)
+        yield Warned(code=EXPOSED_TO, severity=level, message=f"it {said}", value=dealt.peer)
     if (dealt := went.listed) is not None:
         share = dealt.wei / WEI / went.total if went.total else 0.0
         said = f"paid {_told(dealt)} to listed addresses, {share:.1%} of all ether that went out; {_last(dealt)}"
-        yield Warned(code="paid_listed", severity="low", message=f"it {said}", value=dealt.peer)
+        yield Warned(code=PAID, severity="low", message=f"it {said}", value=dealt.peer)
 
 
 def _told(dealt: Dealt) -> str:

@@ -3,7 +3,8 @@
 Who traded is told by addresses: the transaction's sender, the contract it called, and the swap's own sender and
 recipient. Pools and known routers tell nothing and are taken out. A contract that many people used in this block is
 probably a router too, but it may be a bot with many accounts, so it is kept and marked `shared`: where only such an
-address links two legs, the detector wants their amounts to match too.
+address links two legs, the detector wants their amounts to match too. Where the signer's own tokens moved, the contract was only
+what it traded through, as people do: such a contract does not make two signers one.
 """
 
 from __future__ import annotations
@@ -43,8 +44,16 @@ class Leg:
     amount_out: int | None = 0
     swaps: int = 0
     """How many there are."""
+    personal: bool = False
+    """Whether tokens of the signer's own were paid, or came to it."""
     added: frozenset[str] = frozenset()
     """Of liquidity added: the tokens that were added, none where that is unknown."""
+
+    def alike(self, other: Leg) -> frozenset[str]:
+        """The addresses that may say that this leg and another are made by the same one."""
+        common = self.actors & other.actors
+        strangers = self.sender is not None and other.sender is not None and self.sender != other.sender
+        return frozenset() if strangers and (self.personal or other.personal) else common
 
     def add(self, trade: Trade) -> None:
         """Count `trade` in."""
@@ -71,13 +80,15 @@ def read_legs(view: View) -> Legs:
         trades = [trade for trade in trades if trade.swap.pool is not None]
         place = view.places[hash]
         legs: dict[tuple[str, str, str], Leg] = {}
+        personal = _personal(view, hash)
         for trade in trades:
             key = (trade.pool, trade.token_in, trade.token_out)
             leg = legs.get(key)
             if leg is None:
                 sender, actors = _actors(view, hash, trade.swap)
-                direction = (trade.token_in, trade.token_out)
-                leg = legs[key] = Leg(place, hash, trade.pool, trade.swap.protocol, direction, sender, actors)
+                direction, protocol = (trade.token_in, trade.token_out), trade.swap.protocol
+                leg = Leg(place, hash, trade.pool, protocol, direction, sender, actors, personal=personal)
+                legs[key] = leg
                 by_pool[trade.pool].append(leg)
                 users.saw(leg, trade.swap, view.nobody)
             leg.add(trade)
@@ -93,7 +104,9 @@ def _adds(view: View) -> dict[str, list[Leg]]:
         signer = view.signer(hash)
         named = (signer, view.called(hash), event.owner, event.sender)
         actors = frozenset(one.lower() for one in named if one) - view.nobody
-        adds[pool].append(Leg(view.places[hash], hash, pool, event.protocol, NONE, signer, actors, added=_added(event)))
+        place, personal = view.places[hash], _personal(view, hash)
+        leg = Leg(place, hash, pool, event.protocol, NONE, signer, actors, personal=personal, added=_added(event))
+        adds[pool].append(leg)
     return adds
 
 
@@ -105,6 +118,16 @@ def _added(event: Liquidity) -> frozenset[str]:
     ]
     pairs += zip(event.tokens or (), event.amounts_raw or (), strict=False)
     return frozenset(token.lower() for token, amount in pairs if token and amount is not None and int(amount) > 0)
+
+
+def _personal(view: View, hash: str) -> bool:
+    """Whether tokens went to or came from the one who signed a transaction, and not only its contract."""
+    signer = view.signer(hash)
+    if signer is None:
+        return False
+    ends = [trade.swap.recipient for trade in view.trades.get(hash, ())]
+    ends += [end for one in view.transfers(hash) for end in (one.from_address, one.to_address)]
+    return any(end is not None and end.lower() == signer for end in ends)
 
 
 def _actors(view: View, hash: str, swap: Swap) -> tuple[str | None, frozenset[str]]:

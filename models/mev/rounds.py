@@ -103,7 +103,7 @@ class _Pool:
                 if one.closed:
                     continue
                 front = one.leg
-                own = (front.actors & back.actors) - self._shared
+                own = front.alike(back) - self._shared
                 closes = same(front.amount_out, back.amount_in) or same(front.amount_in, back.amount_out)
                 if front.position < back.position and (own or closes):
                     linked[front.position] = one
@@ -141,14 +141,19 @@ class _Pool:
         direction = fronts[0].leg.direction
         places = self._places[direction]
         between = self._ways[direction][bisect_right(places, after) : bisect_left(places, back.position)]
-        senders = {leg.sender for leg in (back, *(one.leg for one in fronts)) if leg.sender}
-        own = senders.union(*(one.leg.actors & back.actors for one in fronts)) - self._shared
+        own = [back, *(one.leg for one in fronts)]
+        senders = {leg.sender for leg in own if leg.sender}
+        shared = frozenset.union(*(one.leg.actors & back.actors for one in fronts)) - self._shared
         adds = [
             leg
             for leg in self._adds
             if after < leg.position < back.position and direction[0] in (leg.added or direction)
         ]
-        return [leg for leg in sorted((*between, *adds), key=_position) if not leg.actors & own]
+        return [
+            leg
+            for leg in sorted((*between, *adds), key=_position)
+            if not leg.actors & senders and not any(leg.alike(one) & shared for one in own)
+        ]
 
     def _unwind(self, back: Leg, fronts: list[_Open], round_: Round | None) -> int | None:
         """Take what `back` sold off `fronts`; how much it sold beyond them, None where it closed none.

@@ -31,11 +31,13 @@ from tables.rows import Pointer, Row
 from tests import fraud
 from tests.conftest import wait_for
 from tests.contract.facade import write
+from tests.fraud import CUTS
 from tests.pipeline.conftest import Soba
 from tests.unit.test_fraud_assess import assessed
 from topics import clients
 from topics.registry import LABELS
 from topics.schemas.labels import Label
+from topics.schemas.wallet import Warned
 
 pytestmark = pytest.mark.pipeline
 
@@ -141,6 +143,26 @@ def test_labels_that_are_given_are_measured_and_what_is_taken_back_is_not(
     assert {one.address for one in shown(soba)}.isdisjoint({critical, new})
     code, _, err = soba("labels", "remove", critical)
     assert (code, f"no label of 1:{critical}" in err) == (1, True)
+
+
+def test_what_lists_say_of_a_wallet_is_no_judgement_of_its_behaviour(soba: Soba, own: Settings) -> None:
+    listed, exposed, many = address(), address(), address()
+    said = {"message": "it is", "value": "ofac"}
+    by_list = Warned(code="listed", severity="critical", **said)
+    dealt = Warned(code="exposed_to_listed", severity="high", **said)
+    habit = Warned(code="many_to_one", severity="medium", **said)
+    about = {listed: ([by_list], 0.001), exposed: ([dealt], (CUTS[0] + CUTS[1]) / 2), many: ([by_list, habit], 0.001)}
+    rows = [
+        Row(PROFILES, f"1:{one}", 1, fraud.profile_row(
+            one, fraud.wallet(3), level="critical", probability=probability, model="fraud/tiny", alerts=alerts
+        ))
+        for one, (alerts, probability) in about.items()
+    ]  # fmt: skip
+    with redis.Redis.from_url(own.redis_url) as client:
+        write(client, *rows)
+    assert soba("labels", "add", *about, "--label", "fraud")[0] == 0
+    levels = {one.address: one.prior.level for one in shown(soba) if one.prior is not None}
+    assert levels == {listed: "low", exposed: "medium", many: "medium"}
 
 
 def test_a_wallet_that_is_labelled_anew_keeps_how_it_had_been_judged_first(soba: Soba, own: Settings) -> None:

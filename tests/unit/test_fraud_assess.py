@@ -13,7 +13,7 @@ from models.fraud import lists, requests
 from models.fraud.assess import RULES, Case, assess
 from models.fraud.judging import CUTS as RULE_CUTS
 from models.fraud.judging import LISTED, Known
-from models.fraud.profile import IN, OUT, Profile
+from models.fraud.profile import DAY_S, IN, OUT, Profile
 from models.fraud.scorer import Scorer
 from models.fraud.wallet import evidence
 from models.fraud.wallet_rules import exposure, of_wallet
@@ -175,6 +175,23 @@ def test_a_large_amount_of_a_wallet_known_to_be_young() -> None:
     assert codes(assessed(young, amount=5)) == {}
     assert codes(assessed(wallet(2, first=int(NOW) - 10**6), **more)) == {}
     assert codes(assessed(**more)) == {}, "a wallet that is not known is not known to be young"
+
+
+@pytest.mark.parametrize(("days", "young"), [(2, True), (60, False)])
+def test_a_request_of_long_ago_makes_no_wallet_young(days: int, young: bool) -> None:
+    known_for = wallet(2, first=int(NOW) - 90 * DAY_S)
+    known_for.last = known_for.first + days * DAY_S
+    one = assessed(known_for, amount=150, tokenPair="ETH/USDC", timestamp=int(NOW) - 1_000 * DAY_S)
+    assert codes(one) == ({"new_wallet_large_amount": "medium"} if young else {})
+
+
+def test_what_is_a_large_amount_of_a_coin_is_known_of_ether_alone() -> None:
+    young = wallet(2, first=int(NOW) - 7_200)
+    for chain, named in ((1, True), (137, False)):
+        one = assessed(young, amount=150, chainId=chain)
+        assert ("new_wallet_large_amount" in codes(one)) is named
+    assert requests.errors(request(chainId=137, amount=500_000_000), NOW) == [], "there are more coins of others"
+    assert requests.wei(request(chainId=137, amount=2)) == 2 * 10**18, "it is a chain's own coin all the same"
 
 
 @pytest.mark.parametrize("by", [SCORER, None])

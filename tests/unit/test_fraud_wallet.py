@@ -63,6 +63,18 @@ def test_transfers_and_swaps_are_token_moves(kind: str) -> None:
         assert isinstance(found, TokenMove) and found.nothing and found.token_fame == 0.0
 
 
+def test_a_swap_that_transfers_tell_of_is_not_counted_twice() -> None:
+    pay = {"kind": "transfer", "direction": "out", "transaction_hash": tx(1), "peer": BOB, "token": USDC}
+    swap = {"kind": "swap", "direction": "self", "transaction_hash": tx(1), "peer": BOB, "token": USDC}
+    moves = [WalletMove.model_validate(one) for one in (pay, swap, {**swap, "transaction_hash": tx(2)}, swap)]
+    view = WalletActivity.model_validate(
+        {"chain_id": 1, "number": 5, "revision": 1, "status": "complete", "timestamp": 1_000, "wallets": {}}
+    )
+    told = said(view, moves, fame)
+    assert [move.side for move in told.moves] == [OUT, OUT] and told.more == 0, "the transfer, and the other swap"
+    assert len(said(view, moves[1:], fame).moves) == 3, "where nobody tells of transfers, swaps are what is known"
+
+
 # Over blocks
 
 START = 1_700_000_000

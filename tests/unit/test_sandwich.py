@@ -311,3 +311,37 @@ def test_losses_in_real_pools_are_positive_and_small() -> None:
             assert 0 < int(loss.amount_raw) < got
             counted += 1
     assert counted == 19
+
+
+def paid_by(tx: str, index: int, token: str, who: str) -> dict[str, Any]:
+    """The signer's own tokens go into the pool, as a router has them do."""
+    moved = {"event_type": "transfer", "transaction_hash": hash_of(tx), "transaction_index": index}
+    ends = {"from_address": address(who), "to_address": POOL, "token_in": token, "amount_in_raw": "1"}
+    return {**moved, **ends, "log_index": index * 10 + 5}
+
+
+def test_a_victim_may_come_through_the_same_unknown_router() -> None:
+    """On chains whose routers nobody has told us, with no more users in the block than these two."""
+    router = {"sender": address("r")}
+    senders = {"f": ("bot", "r"), "v": ("victim", "r"), "b": ("bot", "r")}
+    found = block(
+        swap("f", 0, X, Y, 100, 1000, recipient=address("bot"), **router),
+        swap("v", 1, X, Y, 50, 400, recipient=address("victim"), **router),
+        swap("b", 2, Y, X, 1000, 110, recipient=address("r"), **router),
+        paid_by("b", 2, Y, "bot"),
+        senders=senders,
+    )
+    assert shape(found) == [("f", "v", "b")]
+
+
+def test_two_people_at_one_unknown_router_sandwich_nobody() -> None:
+    router = {"sender": address("r")}
+    senders = {"f": ("one", "r"), "v": ("two", None), "b": ("three", "r")}
+    found = block(
+        swap("f", 0, X, Y, 100, 1000, recipient=address("one"), **router),
+        swap("v", 1, X, Y, 50, 400, recipient=address("two")),
+        swap("b", 2, Y, X, 3000, 310, recipient=address("r"), **router),
+        paid_by("b", 2, Y, "three"),
+        senders=senders,
+    )
+    assert shape(found) == []

@@ -36,7 +36,7 @@ class SwapRequest(BaseModel):
     to_address: Identifier | None = None
     """None for a contract creation."""
     amount: Amount
-    """Of the token sold, the first of the pair; ether where there is no pair."""
+    """Of the token sold, the first of the pair; the chain's own coin where there is no pair."""
     token_pair: Annotated[str, StringConstraints(min_length=1, max_length=160)] | None = None
     """Sold/bought: `ETH/USDC`, symbols or addresses."""
     timestamp: Time | None = None
