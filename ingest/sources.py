@@ -25,8 +25,6 @@ KEPT = 4
 """So many files are kept in memory: parts of a block may lie in different ones."""
 NAMED = 5
 """How many of its values an error of a block names."""
-_IDENTITY = ("transactionHash", "logIndex", "removed")
-"""What tells a block's logs apart, and its receipts."""
 ENDINGS = (".json", ".jsonl", ".json.gz", ".jsonl.gz")
 
 
@@ -106,11 +104,13 @@ class Index:
 
     def _elements(self, places: list[Place], number: int) -> list[Any]:
         """The receipts or logs of a block, from all lists that hold some of them, each once."""
-        found: dict[tuple[Any, ...], Any] = {}
+        found: dict[tuple[Any, Any], list[Any]] = defaultdict(list)
         for place in places:
             for one in self._shared_out(place)[number]:
-                found.setdefault(tuple(str(one.get(name)) for name in _IDENTITY), one)
-        return list(found.values())
+                alike = found[str(one.get("transactionHash")), str(one.get("logIndex"))]
+                if one not in alike:
+                    alike.append(one)
+        return [one for alike in found.values() for one in alike]
 
     def _shared_out(self, place: Place) -> dict[int, list[Any]]:
         """A list's elements by their block, so that one of many blocks is gone through once; those used last are kept."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
@@ -13,7 +14,7 @@ from ingest.facts import Facts, Wanted
 from ingest.node.blocks import Raw
 from ingest.node.cursor import Link
 from ingest.node.outlet import Record
-from ingest.node.rpc import Call, Endpoint, NodeError, Refused
+from ingest.node.rpc import Call, Endpoint, NodeError, Refused, Slow
 from ingest.protocols import learn, requests
 from ingest.raw import Malformed, parse_value
 from topics.codecs import encode
@@ -23,6 +24,9 @@ from topics.schemas.chain import Block
 
 T = TypeVar("T")
 
+log = logging.getLogger("soba.ingest")
+
+SEARCH = "eth_getLogs"
 ASKED_AGAIN, LONGER = 2, 8
 """What a node could not tell is asked again so many blocks later, then each time after so many times as many: it may have been
 behind, and the contract new."""
@@ -97,8 +101,7 @@ class Envelopes:
         """Ask for all of `wanted`, which came up in block `number`; whether anything was learnt."""
         asked = [(one, requests(one)) for one in wanted]
         calls = [Call(request.method, request.params) for _, each in asked for request in each]
-        # A call that reverted is an answer: such a contract has no such function.
-        told = iter(None if isinstance(answer, Refused) else answer for answer in await endpoint.ask(calls))
+        told = iter(await _answers(endpoint, calls))
         learnt = False
         for one, each in asked:
             if learn(self.facts, one, [next(told) for _ in each]):
@@ -108,6 +111,25 @@ class Envelopes:
                 later = LONGER * self._untold[one][1] if one in self._untold else ASKED_AGAIN
                 self._untold[one] = (number + later, later)
         return learnt
+
+
+async def _answers(endpoint: Endpoint, calls: list[Call]) -> list[Any]:
+    """The result of each call; None where the node refused, or had no time to search its whole chain.
+
+    A call that reverted is an answer: such a contract has no such function.
+    """
+    plain = iter(await endpoint.ask([call for call in calls if call.method != SEARCH]))
+    found: list[Any] = []
+    for call in calls:
+        if call.method == SEARCH:
+            try:
+                found += await endpoint.ask([call])
+            except Slow as error:
+                log.warning("%s: %s to a search for a pool; it is asked again later", endpoint.name, error)
+                found.append(None)
+        else:
+            found.append(next(plain))
+    return [None if isinstance(one, Refused) else one for one in found]
 
 
 def forget_old(held: dict[Any, Any], most: int = MOST_KEPT) -> None:

@@ -133,7 +133,8 @@ class Endpoint:
                 self.at_once = len(some) // 2
                 log.info("%s: %s; asked for %d at once from now on", self.name, error, self.at_once)
             except Slow:
-                self.in_time = max(1, len(some) // 2)
+                if len(some) > 1:  # one call that takes long says nothing of how many it takes
+                    self.in_time = len(some) // 2
                 raise
             else:
                 if len(some) >= self.in_time:

@@ -39,6 +39,10 @@ POSITION_MANAGERS = {
     "0x000000000004444c5dc75cb358380d2e3de08a90": "0xbd216513d74c8cf14cf4747e6aaa6420ff64ee9e",  # Ethereum
     "0x1f98400000000000000000000000000000000004": "0x4529a01c7a0410167c5740c487a8de60232617bf",  # Unichain
     "0x9a13f98cb987694c9f086b1f5eb990eea8264ec3": "0x3c3ea4b57a46241e54610e5f022e5c45859a1017",  # Optimism
+    "0x498581ff718922c3f8e6a244956af099b2652b2b": "0x7c5f5a4bbd8fd63184577525326123b519429bdc",  # Base
+    "0x360e68faccca8ca495c1b759fd9eee466db9fb32": "0xd88f38f930b7952f2db2432cb002e7abbf3dd869",  # Arbitrum
+    "0x67366782805870060151383f4bbff9dab53e5cd6": "0x1ec2ebf4f37e7363fdfe3551602425af0b3ceef9",  # Polygon
+    "0x28e2ea090877bf75740558f6bfb36a5ffee9e9df": "0x7a4a5c919ae2541aed11041a1aeee68f1287f95b",  # BNB Chain
 }
 """PoolManager → PositionManager, which keeps the key of each pool that it made a position in."""
 

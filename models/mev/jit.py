@@ -19,12 +19,22 @@ from topics.schemas.mev import Finding
 MODEL = "jit/1"
 MANAGERS = frozenset(
     {
-        "0xc36442b4a4522e871399cd717abdd847ab11fe88",  # Uniswap V3 NonfungiblePositionManager
-        "0x46a15b0b27311cedf172ab29e4f4766fbe7f4364",  # PancakeSwap V3 NonfungiblePositionManager
-        "0xbd216513d74c8cf14cf4747e6aaa6420ff64ee9e",  # Uniswap V4 PositionManager
+        "0xc36442b4a4522e871399cd717abdd847ab11fe88",  # Uniswap V3's NFTs: Ethereum, Arbitrum, Optimism, Polygon
+        "0x03a520b32c04bf3beef7beb72e919cf822ed34f1",  # the same: Base
+        "0x7b8a01b39d58278b5de7e48c8449c9f4f5170613",  # the same: BNB Chain
+        "0x3d79edaabc0eab6f08ed885c05fc0b014290d95a",  # the same: Celo
+        "0x943e6e07a7e8e791dafc44083e54041d743c46e9",  # the same: Unichain
+        "0x46a15b0b27311cedf172ab29e4f4766fbe7f4364",  # PancakeSwap V3's: all its chains
+        "0xbd216513d74c8cf14cf4747e6aaa6420ff64ee9e",  # Uniswap V4 PositionManager: Ethereum
+        "0x7c5f5a4bbd8fd63184577525326123b519429bdc",  # the same: Base
+        "0xd88f38f930b7952f2db2432cb002e7abbf3dd869",  # the same: Arbitrum
+        "0x3c3ea4b57a46241e54610e5f022e5c45859a1017",  # the same: Optimism
+        "0x1ec2ebf4f37e7363fdfe3551602425af0b3ceef9",  # the same: Polygon
+        "0x7a4a5c919ae2541aed11041a1aeee68f1287f95b",  # the same: BNB Chain
+        "0x4529a01c7a0410167c5740c487a8de60232617bf",  # the same: Unichain
     }
 )
-"""They hold the positions of many people. Ethereum mainnet, from the protocols' deployment lists."""
+"""They hold the positions of many people. From the protocols' deployment lists."""
 
 MAX_OPEN = 64
 """So many additions of a pool are kept in mind; it bounds the work that a strange block can cause."""

@@ -3,7 +3,8 @@
 A pool's price is that of its two reserves: those of its last Sync; in pools with concentrated liquidity the virtual ones,
 L / sqrt(P) and L sqrt(P), of its last swap (Uniswap v3 whitepaper, 6.2.1); else the amounts of its largest swap. A token is
 priced in the pool with the most native coin in it, or, where it has none, through one token between. So a pool that somebody
-emptied or made for show does not decide, unless it is the only one.
+emptied or made with little does not decide, unless it is the only one. What logs say is believed: a contract that logs reserves
+which it does not hold decides (`Price.pools` names it).
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """Contracts that many people trade through. To share one says nothing about who traded.
 
-Ethereum mainnet addresses from the protocols' own deployment lists; CREATE2 puts several of them on other chains too.
-Others are recognised by use: see `models.mev.legs`.
+From the protocols' own deployment lists: Ethereum's, of which CREATE2 puts several on other chains too, then those that only other
+chains have. An address is one contract wherever it is anything, so no chain is asked for. Routers that are not here are recognised
+by use: see `models.mev.legs`.
 """
 
 from __future__ import annotations
@@ -35,6 +36,29 @@ ROUTERS: frozenset[str] = frozenset(
         "0xdb5889e35e379ef0498aae126fc2cce1fbd23216",  # Banana Gun Router (first)
         "0xba12222222228d8ba445958a75a0704d566bf2c8",  # Balancer V2 Vault
         "0x99a58482bd75cbab83b27ec03ca68ff489b5788f",  # Curve Router
+        "0x4752ba5dbc23f44d87826276bf6fd6b1c372ad24",  # Uniswap V2 Router02: Arbitrum, Avalanche, Base, BNB Chain
+        "0x4a7b5da61326a6379179b40d00f57e5bbdc962c2",  # the same: Optimism
+        "0xedf6066a2b290c185783862c7f4776a2c8077ad1",  # the same: Polygon
+        "0x284f11109359a7e1306c3e447ef14d38400063ff",  # the same: Unichain
+        "0x2626664c2603336e57b271c5c0b26f421741e481",  # Uniswap SwapRouter02: Base
+        "0xb971ef87ede563556b2ed4b1c0b0019111dd85d2",  # the same: BNB Chain
+        "0x73855d06de49d0fe4a9c42636ba96c62da12ff9c",  # the same: Unichain
+        "0x198ef79f1f515f02dfe9e3115ed9fc07183f02fc",  # Uniswap UniversalRouter: Base
+        "0x6ff5693b99212da76ad316178a184ab56d299b43",  # Uniswap UniversalRouter V2: Base
+        "0x1906c1d672b88cd1b9ac7593301ca990f94eae07",  # the same: BNB Chain
+        "0x1095692a6237d83c6a72f3f5efedb9a670c49223",  # the same: Polygon
+        "0xef740bf23acae26f6492b10de645d6b98dc8eaf3",  # the same: Unichain
+        "0x498581ff718922c3f8e6a244956af099b2652b2b",  # Uniswap V4 PoolManager: Base
+        "0x360e68faccca8ca495c1b759fd9eee466db9fb32",  # the same: Arbitrum
+        "0x67366782805870060151383f4bbff9dab53e5cd6",  # the same: Polygon
+        "0x28e2ea090877bf75740558f6bfb36a5ffee9e9df",  # the same: BNB Chain
+        "0x9a13f98cb987694c9f086b1f5eb990eea8264ec3",  # the same: Optimism
+        "0x1f98400000000000000000000000000000000004",  # the same: Unichain
+        "0x10ed43c718714eb63d5aa57b78b54704e256024e",  # PancakeSwap V2 Router: BNB Chain
+        "0x1b02da8cb0d097eb8d57a175b88c7d8b47997506",  # SushiSwap Router: Arbitrum, BNB Chain, Polygon and others
+        "0xa5e0829caced8ffdd4de3c43696c57f7d7a678ff",  # QuickSwap Router: Polygon
+        "0xcf77a3ba9a5ca399b7c97c74d54e5b1beb874e43",  # Aerodrome Router: Base
+        "0x60ae616a2155ee3d9a68541ba4544862310933d4",  # Trader Joe Router: Avalanche
         "0x0000000000000000000000000000000000000000",
     }
 )

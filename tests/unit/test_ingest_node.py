@@ -15,9 +15,10 @@ import pytest
 from ingest.node import cursor
 from ingest.node.blocks import Raw
 from ingest.node.cursor import Cursor, Link, Unusable
-from ingest.node.envelopes import Envelopes, forget_old, pieces
-from ingest.node.rpc import Call, Endpoint, NodeError, RateLimited, Refused, Slow, TooLarge
-from tests.unit.raw_logs import ALICE, BOB, TX, transfer_of
+from ingest.node.envelopes import Envelopes, Ready, forget_old, pieces
+from ingest.node.rpc import AT_ONCE, Call, Endpoint, NodeError, RateLimited, Refused, Slow, TooLarge
+from tests.unit.raw_logs import ALICE, BOB, TX, log, transfer_of
+from tests.unit.test_ingest_protocols import V4_SWAP
 from topics.codecs import encode
 from topics.schemas.chain import Block, Transfer
 
@@ -166,6 +167,31 @@ def test_what_a_node_behind_could_not_tell_is_asked_again() -> None:
             return found
 
     assert asyncio.run(made()) == [(1, None), (1, None), (2, None), (2, None), (3, "1.5"), (3, "1.5")]
+
+
+class Searches(Endpoint):
+    """An endpoint without an index of logs: it has no time to search them."""
+
+    async def _post(self, body: bytes) -> Any:
+        calls = orjson.loads(body)
+        if isinstance(calls, dict) and calls["method"] == "eth_getLogs":
+            raise Slow("no answer within 30 s")
+        return [{"id": call["id"], "result": "0x"} for call in calls] if isinstance(calls, list) else {"result": "0x"}
+
+
+def test_a_search_that_takes_too_long_holds_no_block_up() -> None:
+    swap = log(BOB, V4_SWAP, [7, BOB], [7, -3, 1, 1, 1, 3000])
+    block = {"number": "0x5", "hash": hash_of(5), "parentHash": hash_of(4), "transactions": [TX]}
+    receipt = {"transactionHash": TX, "transactionIndex": "0x3", "logs": [swap]}
+
+    async def made() -> tuple[Ready, int]:
+        async with aiohttp.ClientSession() as session:
+            endpoint = Searches("http://node.example", session)
+            raw = Raw(5, hash_of(5), hash_of(4), block, [receipt])
+            return await Envelopes(31337).make(endpoint, raw), endpoint.in_time
+
+    ready, in_time = asyncio.run(made())
+    assert (ready.undecoded, in_time) == ({"unknown_pool": 1}, AT_ONCE)
 
 
 def test_no_more_is_remembered_than_there_is_room_for() -> None:

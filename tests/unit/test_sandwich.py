@@ -57,6 +57,18 @@ def test_every_labelled_pair_with_its_victims_and_nothing_else(file: Path) -> No
     assert found == labels
 
 
+@pytest.mark.parametrize(
+    "chain_id, router",
+    [(56, "0x10ed43c718714eb63d5aa57b78b54704e256024e"), (8453, "0x4752ba5dbc23f44d87826276bf6fd6b1c372ad24")],
+)
+def test_two_people_who_trade_through_another_chains_router_are_two(chain_id: int, router: str) -> None:
+    of = block(
+        swap("f", 0, X, Y, 100, 1000, sender=router), swap("v", 1, X, Y, 50, 400), swap("b", 2, Y, X, 300, 28, sender=router),
+        senders={"f": ("one", None), "v": ("victim", None), "b": ("other", None)}, chain_id=chain_id,
+    )  # fmt: skip
+    assert detect(of) == []
+
+
 def test_profits_are_those_of_mev_inspect_py() -> None:
     """Its profit is what the back returned less what the front paid, in one pool: ours in that token (0 is left out)."""
     checked = 0
