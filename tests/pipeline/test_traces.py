@@ -71,7 +71,7 @@ def test_a_request_by_http_is_found_in_records_and_in_the_lines_of_every_process
 def test_workers_say_with_what_they_start_what_is_theirs_and_what_they_restored(system: System) -> None:
     for name, agents in (
         ("validate", ["validate", "verdicts"]),
-        ("chain", ["mev", "blocks"]),
+        ("chain", ["mev", "blocks", "detections"]),
         ("language", ["alerts", "risk_alerts"]),
     ):
         lines = system.lines(name)
