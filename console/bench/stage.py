@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
+import redis
 from confluent_kafka import Consumer, KafkaException, Message, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]
 from rich.console import Console
@@ -67,7 +68,9 @@ class Stage:
         return {**environment, **more}
 
     def fresh(self, *names: str) -> None:
-        """Have topics begin anew, whatever was in them."""
+        """Have topics begin anew, whatever was in them, and the tables: their rows' versions are offsets of what is no more."""
+        with redis.Redis.from_url(self.settings.redis_url) as tables:
+            tables.flushall()
         admin = AdminClient(clients.common(self.settings))
         there = [name for name in names if name in admin.list_topics(timeout=15).topics]
         for done in admin.delete_topics(there, operation_timeout=30).values() if there else ():
