@@ -74,6 +74,7 @@ def interrupted(data_dir: Path, number: signal.Signals, moment: Callable[[str], 
     """
     env = {name: value for name, value in environment(data_dir).items() if not name.startswith("COV")}
     ignored = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    closed = signal.signal(signal.SIGHUP, signal.SIG_DFL)  # it stays ignored where the tests run under nohup
     try:
         running = subprocess.Popen(
             [*COMMAND, "demo", *argv],
@@ -85,6 +86,7 @@ def interrupted(data_dir: Path, number: signal.Signals, moment: Callable[[str], 
         )
     finally:
         signal.signal(signal.SIGINT, ignored)
+        signal.signal(signal.SIGHUP, closed)
     late = threading.Timer(120, running.kill)
     with running:
         assert running.stdout is not None
