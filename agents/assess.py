@@ -16,7 +16,7 @@ from pydantic import BaseModel, ValidationError
 
 from agents.agent import Agent, DeadLetter, Output, Record, Result, RowName, Rows
 from agents.validate import MOST_FAULTS
-from base.wording import distinct, wording
+from base.wording import wordings
 from models.chain import gas
 from models.fraud import requests
 from models.fraud.assess import Case, assess
@@ -133,10 +133,10 @@ def _unfit(value: object) -> list[Fault]:
     try:
         REQUEST.validate_python(value)
     except ValidationError as error:
-        found = distinct(error.errors(include_url=False))
-        codes = {"missing": "missing_field"}
-        worded = [(codes.get(one["type"], "wrong_type"), wording(one)) for one in found]
-        return [Fault(field=told.field, code=code, message=told.said) for code, told in worded]
+        return [
+            Fault(field=told.field, code=told.code, message=told.said)
+            for told in wordings(error.errors(include_url=False))
+        ]
     return [Fault(field="", code="wrong_type", message="it is no swap request; give fromAddress and amount")]
 
 

@@ -18,6 +18,7 @@ from facade.routes.paths import Address, Hash
 from tables import readers
 from tables.registry import PROFILES, RISK_BY_TRANSACTION, RISK_BY_WALLET, Index, ProfileRow
 from topics.registry import SWAP_REQUESTS
+from topics.schemas.requests import Fault
 from topics.schemas.risk import Assessment, RiskAnswer, SwapRequest
 
 router = APIRouter(tags=["FRAUD_DETECTION"], dependencies=[needs("read")])
@@ -58,16 +59,16 @@ async def assess_risk(told: Annotated[OneSwap, Depends(body(OneSwap))], here: He
     raw = await here.questions.ask(SWAP_REQUESTS.name, question, trace.question_id(question), trace.context, key)
     answer = RiskAnswer.model_validate_json(raw)
     if answer.assessment is None:
-        raise refused([_worded(fault.field, fault.message) for fault in answer.errors])
+        raise refused([_worded(fault) for fault in answer.errors])
     data = answer.assessment.model_dump(mode="json", exclude_none=True)
     source = "cached" if answer.repeated else "fresh"
     return success({**data, "source": source, "latency_ms": round((time.perf_counter() - began) * 1000, 3)})
 
 
-def _worded(field: str, message: str) -> Wording:
+def _worded(one: Fault) -> Wording:
     """What a rule says, as the failures of HTTP do: its fault, and what to give."""
-    fault, _, fix = message.partition("; give ")
-    return Wording(f"transaction.{field}" if field else "transaction", fault, fix)
+    fault, _, fix = one.message.partition("; give ")
+    return Wording(f"transaction.{one.field}" if one.field else "transaction", fault, fix, one.code)
 
 
 @router.get(

@@ -200,7 +200,22 @@ BAD: list[tuple[dict[str, Any], str]] = [
 def test_bad_input_is_refused_by_field(http: httpx.Client, change: dict[str, Any], field: str) -> None:
     told = failed(http.post(ASSESS, json={"transaction": {**EXAMPLE, **change}}), 422, "invalid_request")
     assert [one["field"] for one in told["details"]] == [f"transaction.{field}"]
-    assert all(one["fault"] and one["expected"] is not None for one in told["details"])
+    assert all(one["fault"] and one["expected"] and one["code"] for one in told["details"])
+
+
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [
+        ({"amount": -5}, "amount_negative"),
+        ({"toAddress": "nobody"}, "address_form"),
+        ({"timestamp": "2199-01-01T00:00:00Z"}, "future_time"),
+        ({"amount": None}, "wrong_type"),
+        ({"slippage": 50}, "slippage_range"),
+    ],
+)
+def test_a_refusal_has_the_codes_of_the_rules(http: httpx.Client, change: dict[str, Any], code: str) -> None:
+    told = failed(http.post(ASSESS, json={"transaction": {**EXAMPLE, **change}}), 422, "invalid_request")
+    assert [one["code"] for one in told["details"]] == [code]
 
 
 def test_the_same_bad_input_in_kafka_is_set_aside_by_field(http: httpx.Client, away: Settings) -> None:
