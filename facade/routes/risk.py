@@ -102,7 +102,7 @@ async def of_wallet(
     told: Annotated[Lookup, Depends(query(Lookup))],
     here: Here,
 ) -> Response:
-    """404 when neither a move of it was seen nor a request assessed."""
+    """404 when neither a move of it was seen nor a request assessed: this reads what was judged, and asks no list anew."""
     key = f"{told.chain_id}:{address}"
 
     async def read() -> tuple[ProfileRow | None, list[Assessment]] | None:
@@ -110,7 +110,11 @@ async def of_wallet(
         found = await _assessments(here, RISK_BY_WALLET, key)
         return (row, found) if row is not None or found else None
 
-    row, found = await awaited(read, told, f"nothing is known of wallet {address} on chain {told.chain_id}")
+    missing = (
+        f"no move of wallet {address} on chain {told.chain_id} was seen, and no request assessed; "
+        "whether a list names it, POST /api/python/fraud/assess-risk says"
+    )
+    row, found = await awaited(read, told, missing)
     data = {"chain_id": told.chain_id, "address": address, "profile": _profile(row), "assessments": _dumped(found)}
     return tagged(request, data)
 

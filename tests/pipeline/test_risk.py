@@ -131,7 +131,8 @@ def test_dealings_and_rules_of_a_row_are_told_of_the_wallet_and_of_its_requests(
 
 
 def test_nothing_known_is_not_found(http: httpx.Client) -> None:
-    failed(http.get(f"/api/risk/wallets/{address()}"), 404, "not_found")
+    error = failed(http.get(f"/api/risk/wallets/{SANCTIONED}?chainId={new_chain()}"), 404, "not_found")
+    assert "assess-risk" in error["message"], "that is where lists are asked"
     failed(http.get("/api/risk/transactions/0x" + uuid.uuid4().hex * 2), 404, "not_found")
     failed(http.get("/api/risk/wallets/0x12"), 422, "invalid_request")
 
