@@ -16,10 +16,10 @@ from models.fraud.drift import Counts, sampled
 from models.fraud.profile import DAY_S
 from models.fraud.scorer import Scorer
 from models.fraud.walk import Floats
+from models.fraud.wallet import last_time
 from models.releases import Model
 from tables.registry import DRIFT, DRIFT_BY_MODEL, PROFILES, DriftRow, ProfileRow
 from tables.rows import Pointer, Row
-from topics.schemas.wallet import Kept
 
 
 def keys(batch: Sequence[Record]) -> list[RowName]:
@@ -91,9 +91,8 @@ def _before(rows: Rows, name: str, model: Model) -> DriftRow | None:
 
 def _last_day(row: object) -> int:
     """The day of the newest block of a wallet; none at all is before all days."""
-    if isinstance(row, ProfileRow) and row.kept:
-        return int(Kept._make(row.kept[-1]).time) // DAY_S
-    return -1
+    time = last_time(row) if isinstance(row, ProfileRow) else None
+    return -1 if time is None else time // DAY_S
 
 
 def _day(record: Record) -> int:

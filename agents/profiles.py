@@ -19,12 +19,13 @@ import numpy as np
 from agents import drift
 from agents.agent import Agent, Output, Record, Result, RowName, Rows
 from models.fraud import wallet_rules
-from models.fraud.features import NUMBERS, features, numbers
+from models.fraud.features import features, numbers
 from models.fraud.lists import Lists
 from models.fraud.profile import Profile
+from models.fraud.said import said
 from models.fraud.scorer import FRAUD, Scorer
 from models.fraud.walk import Floats
-from models.fraud.wallet import Memory, evidence, said
+from models.fraud.wallet import Memory, evidence
 from models.releases import Model, Models
 from tables.registry import DRIFT, PROFILES, ProfileRow
 from tables.rows import Row
@@ -88,7 +89,7 @@ def handle(batch: Sequence[Record], rows: Rows, models: Models, lists: Lists) ->
     scorer: Scorer = model.loaded
     hands: dict[str, _Hand] = {}
     steps: list[_Step] = []
-    told = array("d")
+    told: list[array[float]] = []
     for record in batch:
         view: WalletActivity = record.value
         if view.status == "clock":
@@ -111,8 +112,8 @@ def handle(batch: Sequence[Record], rows: Rows, models: Models, lists: Lists) ->
             else:
                 alerts = _alerts(profile, view.chain_id, _address(key), lists)
                 exposure = wallet_rules.exposure(profile)
-                steps.append(_Step(*here, len(told) // NUMBERS, evidence(profile), alerts, exposure))
-                told += numbers(profile)
+                steps.append(_Step(*here, len(told), evidence(profile), alerts, exposure))
+                told.append(numbers(profile))
     if not steps:
         return result
     vectors = features(told)
@@ -215,8 +216,8 @@ def _address(key: str) -> str:
 
 def _hand(row: object) -> _Hand:
     if isinstance(row, ProfileRow):
-        return _Hand(Memory(row), row.revision, row.level)
-    return _Hand(Memory(None), -1, "low")
+        return _Hand(Memory.of(row), row.revision, row.level)
+    return _Hand(Memory(), -1, "low")
 
 
 AGENT = Agent("profiles", WALLET_ACTIVITY, handle, keys, own=(PROFILES, DRIFT), models=(FRAUD,), lists=True)
