@@ -7,7 +7,6 @@ wallet.activity, and its version the offset of the last record in it, so what is
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Protocol
 
 import numpy as np
 
@@ -28,21 +27,13 @@ def keys(batch: Sequence[Record]) -> list[RowName]:
     return [(DRIFT, name) for name in found]
 
 
-class Score(Protocol):
-    """How a vector is judged."""
-
-    @property
-    def probability(self) -> float | None:
-        """Of being a fraud's."""
-
-
 def counted(
-    judged: Iterable[tuple[str, Record, int]], rows: Rows, vectors: Floats, scores: Sequence[Score], model: Model
+    judged: Iterable[tuple[str, Record, int]], rows: Rows, vectors: Floats, scores: Floats, model: Model
 ) -> list[Row]:
     """The rows that count those of the wallets `judged` who are new on their day, each told by key, record and place.
 
-    `vectors`, a row each, and `scores` are of those places. Without a reference in the model there is nothing to count
-    them against: then none.
+    `vectors`, a row each, and `scores`, their probabilities, are of those places. Without a reference in the model there is nothing
+    to count them against: then none.
     """
     scorer: Scorer = model.loaded
     if scorer.reference is None:
@@ -64,7 +55,7 @@ def counted(
     out = []
     for name, mine in places.items():
         table = vectors[mine][:, scorer.columns]
-        counts = scorer.reference.count(table, np.array([scores[place].probability for place in mine], float))
+        counts = scorer.reference.count(table, scores[mine])
         out.append(_row(name, newest[name], counts, len(mine), _before(rows, name, model), model))
     return out
 

@@ -11,8 +11,8 @@ import numpy as np
 
 from models.fraud import layout
 from models.fraud.bitmaps import DISTINCT
-from models.fraud.layout import OWN_SEEN, SEEN
-from models.fraud.profile import DAY_S, Profile
+from models.fraud.layout import MOVES, OWN_SEEN, SEEN, TOKENS
+from models.fraud.profile import DAY_S, Half, Profile
 from models.fraud.walk import Floats
 
 _TOLD = ("mean", "spread", "low", "high")
@@ -46,31 +46,34 @@ _OWN_PLACES = {name: place for place, name in enumerate(_OWN_NAMES)}
 AT_ONCE = 512
 """Profiles that are worked on together: they still fit a processor's cache."""
 NUMBERS = 2 * len(_HALF_NAMES) + len(_OWN_NAMES)
-_TOLD_AS = Struct(f"{NUMBERS}d")
+_HALF_AS, _OWN_AS = Struct(f"{len(_HALF_NAMES)}d"), Struct(f"{len(_OWN_NAMES)}d")
+_NO_HALF = bytes(_HALF_AS.size)
 
 
 def numbers(profile: Profile) -> array[float]:
     """The `NUMBERS` of a profile that features are made of: what is asked of it at once, since it may change then."""
     came, went, count = profile.came, profile.went, DISTINCT
     either = (came.peers | went.peers).bit_count()
-    return array(
-        "d",
-        _TOLD_AS.pack(
-            *came.numbers,
-            count[came.peers.bit_count()],
-            count[came.selectors.bit_count()],
-            count[came.token_peers.bit_count()],
-            *went.numbers,
-            count[went.peers.bit_count()],
-            count[went.selectors.bit_count()],
-            count[went.token_peers.bit_count()],
-            *profile.own,
-            count[profile.hours.bit_count()],
-            count[profile.days.bit_count()],
-            count[profile.tokens.bit_count()],
-            count[profile.peers.bit_count()],
-            (came.peers & went.peers).bit_count() / either if either else math.nan,
-        ),
+    own = _OWN_AS.pack(
+        *profile.own,
+        count[profile.hours.bit_count()],
+        count[profile.days.bit_count()],
+        count[profile.tokens.bit_count()],
+        count[profile.peers.bit_count()],
+        (came.peers & went.peers).bit_count() / either if either else math.nan,
+    )
+    return array("d", _of_half(came) + _of_half(went) + own)
+
+
+def _of_half(half: Half) -> bytes:
+    told, count = half.numbers, DISTINCT
+    if not told[MOVES] and not told[TOKENS]:
+        return _NO_HALF
+    return _HALF_AS.pack(
+        *told,
+        count[half.peers.bit_count()],
+        count[half.selectors.bit_count()],
+        count[half.token_peers.bit_count()],
     )
 
 

@@ -46,16 +46,12 @@ def moves(text: str) -> list[Move | TokenMove]:
 def _line(move: Move | TokenMove) -> str:
     if move.__class__ is TokenMove:
         _, side, peer, token, nothing, fame, token_fame, listed = move
-        line = f"{side} {peer or ''} {token} {nothing:d} {fame or ''} {token_fame or ''}"
+        line = f"{side} {peer or ''} {token} {'1' if nothing else ''} {fame or ''} {token_fame or ''}"
     else:
         _, side, peer, value, limit, used, price, price_digits, selector, failed, fame, listed = move  # type: ignore[misc]
-        gas = f"{_told(limit)} {_told(used)} {_told(price)}"
-        line = f"{side} {peer or ''} {value:x} {gas} {price_digits} {selector} {failed:d} {fame or ''}"
+        gas = f"{'' if limit is None else limit} {'' if used is None else used} {'' if price is None else price}"
+        line = f"{side} {peer or ''} {value:x} {gas} {price_digits} {selector} {'1' if failed else ''} {fame or ''}"
     return f"{line} {listed}" if listed else line
-
-
-def _told(value: float | None) -> str:
-    return "" if value is None else repr(value)
 
 
 def _move(time: int, words: list[str]) -> Move | TokenMove:
