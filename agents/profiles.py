@@ -8,7 +8,6 @@ of a wallet only when its level changes. A sample of the wallets is counted in t
 
 from __future__ import annotations
 
-from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -19,7 +18,7 @@ import numpy as np
 from agents import drift
 from agents.agent import Agent, Output, Record, Result, RowName, Rows
 from models.fraud import wallet_rules
-from models.fraud.features import features, numbers
+from models.fraud.features import Told
 from models.fraud.lists import Lists
 from models.fraud.profile import Profile
 from models.fraud.said import said
@@ -86,7 +85,7 @@ def handle(batch: Sequence[Record], rows: Rows, models: Models, lists: Lists) ->
     scorer: Scorer = model.loaded
     hands: dict[str, _Hand] = {}
     steps: list[_Step] = []
-    told: list[array[float]] = []
+    told = Told(sum(len(record.value.wallets) for record in batch))
     for record in batch:
         view: WalletActivity = record.value
         if view.status == "clock":
@@ -109,12 +108,11 @@ def handle(batch: Sequence[Record], rows: Rows, models: Models, lists: Lists) ->
                 steps.append(_Step(hand, record, hand.revision, memory.number, UNJUDGED, 0, [], None))
                 continue
             alerts, exposure = _alerts(profile, chain_id, hand.address, lists), wallet_rules.exposure(profile)
-            here = len(told)
-            steps.append(_Step(hand, record, hand.revision, memory.number, here, evidence(profile), alerts, exposure))
-            told.append(numbers(profile))
+            place, moves_known = told.add(profile), evidence(profile)
+            steps.append(_Step(hand, record, hand.revision, memory.number, place, moves_known, alerts, exposure))
     if not steps:
         return result
-    vectors = features(told)
+    vectors = told.features()
     probability, scores = _scored(scorer, vectors)
     last: dict[str, tuple[_Step, _Score]] = {}
     for step in steps:

@@ -47,14 +47,47 @@ AT_ONCE = 512
 """Profiles that are worked on together: they still fit a processor's cache."""
 NUMBERS = 2 * len(_HALF_NAMES) + len(_OWN_NAMES)
 _HALF_AS, _OWN_AS = Struct(f"{len(_HALF_NAMES)}d"), Struct(f"{len(_OWN_NAMES)}d")
-_NO_HALF = bytes(_HALF_AS.size)
+_SIZE = 8 * NUMBERS
 
 
 def numbers(profile: Profile) -> array[float]:
     """The `NUMBERS` of a profile that features are made of: what is asked of it at once, since it may change then."""
+    found = array("d", bytes(_SIZE))
+    _put(profile, found, 0)
+    return found
+
+
+class Told:
+    """The `numbers` of many profiles, at most so many, as each was when it was added."""
+
+    def __init__(self, most: int) -> None:
+        self._held = bytearray(most * _SIZE)
+        self._many = 0
+
+    def add(self, profile: Profile) -> int:
+        """Add one; return its place."""
+        place = self._many
+        _put(profile, self._held, place * _SIZE)
+        self._many = place + 1
+        return place
+
+    def features(self) -> Floats:
+        """Those of all, a row each."""
+        return _of_rows(np.frombuffer(self._held, count=self._many * NUMBERS))
+
+
+def _put(profile: Profile, held: array[float] | bytearray, at: int) -> None:
+    """Write numbers where there are zeros."""
     came, went, count = profile.came, profile.went, DISTINCT
+    if came.numbers[MOVES] or came.numbers[TOKENS]:
+        _put_half(came, held, at)
+    at += _HALF_AS.size
+    if went.numbers[MOVES] or went.numbers[TOKENS]:
+        _put_half(went, held, at)
     either = (came.peers | went.peers).bit_count()
-    own = _OWN_AS.pack(
+    _OWN_AS.pack_into(
+        held,
+        at + _HALF_AS.size,
         *profile.own,
         count[profile.hours.bit_count()],
         count[profile.days.bit_count()],
@@ -62,15 +95,14 @@ def numbers(profile: Profile) -> array[float]:
         count[profile.peers.bit_count()],
         (came.peers & went.peers).bit_count() / either if either else math.nan,
     )
-    return array("d", _of_half(came) + _of_half(went) + own)
 
 
-def _of_half(half: Half) -> bytes:
-    told, count = half.numbers, DISTINCT
-    if not told[MOVES] and not told[TOKENS]:
-        return _NO_HALF
-    return _HALF_AS.pack(
-        *told,
+def _put_half(half: Half, held: array[float] | bytearray, at: int) -> None:
+    count = DISTINCT
+    _HALF_AS.pack_into(
+        held,
+        at,
+        *half.numbers,
         count[half.peers.bit_count()],
         count[half.selectors.bit_count()],
         count[half.token_peers.bit_count()],
@@ -79,7 +111,11 @@ def _of_half(half: Half) -> bytes:
 
 def features(told: Sequence[array[float]]) -> Floats:
     """(profiles, len(FEATURES)): what a model sees of profiles, given the `numbers` of each; NaN where nothing is known."""
-    rows = np.frombuffer(b"".join(told)).reshape(-1, NUMBERS)
+    return _of_rows(np.frombuffer(b"".join(told)))
+
+
+def _of_rows(told: Floats) -> Floats:
+    rows = told.reshape(-1, NUMBERS)
     found = np.empty((len(rows), len(FEATURES)))
     for start in range(0, len(rows), AT_ONCE):
         found[start : start + AT_ONCE] = _features(np.ascontiguousarray(rows[start : start + AT_ONCE].T)).T

@@ -25,6 +25,9 @@ from topics.schemas.wallet import Known
 SPAN = 64
 """Blocks by number; so many before the newest are kept at least, and fewer than twice as many."""
 
+AGAIN = 2
+"""Kept blocks from which on a row in memory has all ready: most wallets are not seen twice, and one block is soon counted again."""
+
 Verdict = Literal["new", "duplicate", "too_late"]
 
 
@@ -177,7 +180,7 @@ class Memory:
             "base": self._base,
             "turn": self._turn,
             "kept": self._kept.copy(),
-            "ready": self,
+            "ready": self if len(self._kept) >= AGAIN else None,
         }
 
 
