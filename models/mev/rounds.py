@@ -41,13 +41,18 @@ class _Open:
 
 
 def find_rounds(legs: Legs) -> list[list[Round]]:
-    """Bundles in order of their first front: rounds over all pools that have a front and a back in common."""
+    """The rounds of a block as bundles, in order of their first front."""
     found: list[Round] = []
     for pool in sorted(legs.by_pool):
         own, adds = legs.by_pool[pool], legs.adds.get(pool, [])
         # A way in, a way out, and somebody between.
         if len(own) > 1 and len(own) + len(adds) > 2 and len({leg.direction for leg in own}) > 1:
             found += _Pool(own, adds, legs.shared).rounds()
+    return bundles(found)
+
+
+def bundles(found: Sequence[Round]) -> list[list[Round]]:
+    """Rounds over all pools that have a front and a back in common, in order of their first front."""
     return sorted(_bundled(found), key=lambda bundle: _place(bundle[0]))
 
 
@@ -189,7 +194,7 @@ def _united(held: list[Leg], more: Sequence[Leg]) -> list[Leg]:
     return [by_place[position] for position in sorted(by_place)]
 
 
-def _bundled(found: list[Round]) -> list[list[Round]]:
+def _bundled(found: Sequence[Round]) -> list[list[Round]]:
     """Group rounds that have a front and a back in common, over all pools, until no two groups have."""
     groups = [[one] for one in found]
     while True:
