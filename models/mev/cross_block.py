@@ -15,8 +15,8 @@ The confidence is still lower.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
-from itertools import islice
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice, pairwise
 
 from models.mev.amounts import matches
 from models.mev.base import Fact, make
@@ -46,6 +46,16 @@ def neighbours(before: BlockTrades, after: BlockTrades) -> bool:
         return False
     known = before.hash is not None and after.parent_hash is not None
     return not known or (before.hash or "").lower() == (after.parent_hash or "").lower()
+
+
+def pairs(kept: Iterable[BlockTrades]) -> list[tuple[BlockTrades, BlockTrades]]:
+    """Those of blocks next to each other by number, in order."""
+    there = sorted(kept, key=lambda one: (one.chain_id, one.number))
+    return [
+        (one, other)
+        for one, other in pairwise(there)
+        if (one.chain_id, one.number + 1) == (other.chain_id, other.number)
+    ]
 
 
 def detect(before: BlockTrades, after: BlockTrades) -> list[Finding]:

@@ -56,8 +56,7 @@ def _of_table(target: Asked, blocks: Mapping[int, tuple[str, Sequence[Finding]]]
     found = list(told.values())  # what is over two blocks is told of both
     if found:
         one = _likeliest(found)
-        place = f"blocks {one.blocks[0]} and {one.blocks[1]}" if one.blocks else f"block {one.block_number}"
-        where = f"the mev agent found it in {place} ({one.status}), as {_words(one)}"
+        where = f"the mev agent found it in {one.place()} ({one.status}), as {_words(one)}"
         more = {
             "role": _role(one, target.hash),
             "roles": {name: list(hashes) for name, hashes in _parts(one) if hashes},

@@ -123,6 +123,10 @@ class Finding(BaseModel, use_attribute_docstrings=True):
         """Every transaction of the finding, whatever its part in it, once each."""
         return list(dict.fromkeys((*self.transactions, *self.front, *self.victims, *self.back)))
 
+    def place(self) -> str:
+        """Where it is, in words."""
+        return f"blocks {' and '.join(map(str, self.blocks))}" if self.blocks else f"block {self.block_number}"
+
     def parties(self) -> list[str]:
         """Every address that had a part in it, attackers first, once each; not the builder, who is paid in most blocks."""
         others = (one.address for one in self.roles if one.role != "builder")
