@@ -8,7 +8,7 @@ from operator import attrgetter
 
 import numpy as np
 
-from models.fraud.profile import DAY_S, Half, Profile, distinct
+from models.fraud.profile import DAY_S, Half, Profile, Side, distinct
 from models.fraud.walk import Floats
 
 _TOLD = ("mean", "spread", "low", "high")
@@ -83,6 +83,12 @@ def numbers(profile: Profile) -> array[float]:
         )
     )
     return found
+
+
+def place(name: str, side: Side | None = None) -> int:
+    """Where a number stands among `numbers`: one of a side by its name in `Half`, else one of both by its name in `Profile`."""
+    half = len(_HALF_NAMES)
+    return 2 * half + _OWN_PLACES[name] if side is None else side * half + _HALF_PLACES[name]
 
 
 def _of_half(half: Half) -> array[float]:

@@ -124,7 +124,7 @@ def _day(day: int) -> Distinct:
 
 
 @lru_cache(maxsize=1024)
-def _hand_of_clock(second: int) -> tuple[float, float]:
+def hand_of_clock(second: int) -> tuple[float, float]:
     """Sine and cosine of a time of day; all moves of a block have one."""
     angle = second * (2 * math.pi / DAY_S)
     return math.sin(angle), math.cos(angle)
@@ -247,7 +247,7 @@ class Profile:
         self.last = time
         self.hours |= _HOURS[time // HOUR_S % 24]
         self.days |= _day(time // DAY_S)
-        sine, cosine = _hand_of_clock(time % DAY_S)
+        sine, cosine = hand_of_clock(time % DAY_S)
         self.sine += sine
         self.cosine += cosine
 
