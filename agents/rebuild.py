@@ -86,8 +86,15 @@ class Rebuild:
         result = self.agent.call(batch, rows, models or {})
         own = {table.name for table in self.agent.own}
         there = {(table.name, key) for (table, key), row in rows.items() if row is not None and table.name in own}
-        self.tally.newer_kept += len(there - {(row.table.name, row.key) for row in result.rows})
+        if left := there - _names(result):
+            # Not all that is read is written: rows of neighbours are not.
+            self.tally.newer_kept += len(left & _names(self.agent.call(batch, {}, models or {})))
         return result
+
+
+def _names(result: Result) -> set[tuple[str, str]]:
+    """The rows of a result, by table and key."""
+    return {(row.table.name, row.key) for row in result.rows}
 
 
 def owners(names: Iterable[str]) -> list[Agent]:
