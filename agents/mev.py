@@ -49,12 +49,13 @@ def keys(batch: Sequence[Record]) -> list[RowName]:
 
 def handle(batch: Sequence[Record], rows: Rows) -> Result:
     """Detect in each block in order; of a block that comes twice, the second sees what the first said."""
-    desk = _Desk(rows)
+    desk, older = _Desk(rows), 0
     for record in batch:
         block: Block = record.value
         key = mev_key(block.chain_id, block.number)
         before = desk.row(MEV, key)
         if isinstance(before, MevRow) and before.revision > block.revision:
+            older += 1
             continue
         findings, trades = look(block)
         # Also where nothing was found: the row is what an older revision, told late, is measured against.
@@ -69,7 +70,7 @@ def handle(batch: Sequence[Record], rows: Rows) -> Result:
         desk.write(Row(MEV_TRADES, key, block.revision, trades))
         for first in (block.number - 1, block.number):
             _pair(desk, block.chain_id, first, record)
-    return Result(outputs=desk.outputs, rows=list(desk.written.values()))
+    return Result(outputs=desk.outputs, rows=list(desk.written.values()), older=older)
 
 
 def _pair(desk: _Desk, chain_id: int, first: int, record: Record) -> None:

@@ -244,9 +244,10 @@ def test_losses_and_costs_are_those_within_one_block() -> None:
     assert [one.losses for one in found(pair(moved, second))] == [[]], "liquidity moved in between"
 
 
-def test_what_is_kept_of_a_block_is_read_back_as_it_was() -> None:
+def test_what_is_kept_of_a_block_is_read_back_as_it_was_and_small() -> None:
     for one in BLOCKS:
         assert stored(one) == look(one)[1]
+    assert sum(len(look(one)[1].model_dump_json(exclude_none=True)) for one in BLOCKS) < 9_000 * len(BLOCKS)
 
 
 def test_nothing_is_kept_of_a_crowded_block() -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from agents import alerts, detections, mev
 from agents.agent import Result
 from models.mev import cross_block, detect, look
-from tables.registry import MEV, MEV_TRADES, MevRow
+from tables.registry import MEV, MevRow
 from tests.unit.by_hand import X, Y, Z, address, block, hash_of, swap
 from tests.unit.handled import Runtime, of_table, records
 from topics.headers import REQUEST_ID, get
@@ -146,11 +146,6 @@ def test_what_a_stopped_worker_writes_late_is_older() -> None:
     assert said(calm.run(batch[1:])) == [([7, 8], "retracted", 17)]
     written = {row.key: row.version for row in of_table(before, MEV)}
     assert written["1:7-8"] < calm.rows[MEV, "1:7-8"].version
-
-
-def test_what_is_kept_of_a_block_is_small() -> None:
-    (row,) = of_table(Runtime(mev.AGENT).run(records([made((7, "front", "complete"), 1)])), MEV_TRADES)
-    assert (row.key, row.version, row.pointers) == ("1:7", 1, ()) and len(row.stored) < 1_000
 
 
 def test_the_alert_names_both_blocks() -> None:
