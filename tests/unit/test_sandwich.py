@@ -92,7 +92,7 @@ def test_a_finding_says_all_that_is_known() -> None:
         "attackers": [address("bot"), address("c")], "pools": [POOL], "protocols": ["uniswap_v2"],
         "profit": [{"token": X, "amount_raw": "10"}], "losses": [], "confidence": 1.0,
         "evidence": ["same_sender", "position_closed", "profit_in_every_token"], "model": "sandwich/2",
-        "transactions": [], "path": [], "prices": [], "related": [],
+        "transactions": [], "blocks": [], "path": [], "prices": [], "related": [],
         "roles": [{"address": address(name), "role": role} for name, role in
                   (("bot", "searcher"), ("c", "contract"), ("victim", "victim"))],
     }  # fmt: skip
