@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from hypothesis import strategies as st
+
 from agents.agent import Agent, Output, Record, Result, RowName
 from tables.registry import Table
 from tables.rows import Row
@@ -46,6 +48,29 @@ class Runtime:
         return {
             id: one.model_dump(exclude={"revision"}) for id, one in sorted(newest.items()) if one.status != "retracted"
         }
+
+
+def calm_and_shaken(agent: Agent, stream: Sequence[Record], data: st.DataObject) -> tuple[Runtime, Runtime]:
+    """A worker that does one record after another, and one that does batches and is killed anywhere.
+
+    Killed, it reads again from an earlier offset, sometimes after its outputs but before its rows.
+    """
+    calm, shaken = Runtime(agent), Runtime(agent)
+    for record in stream:
+        calm.run([record])
+    at, kills = 0, 4
+    while at < len(stream):
+        end = data.draw(st.integers(at + 1, len(stream)))
+        rows = dict(shaken.rows)
+        shaken.run(stream[at:end])
+        if kills and data.draw(st.booleans()):
+            kills -= 1
+            if data.draw(st.booleans()):
+                shaken.rows = rows
+                continue
+            end = data.draw(st.integers(0, end))
+        at = end
+    return calm, shaken
 
 
 def of_table(result: Result, table: Table) -> list[Row]:

@@ -13,7 +13,7 @@ from agents.agent import Result
 from models.mev import cross_block, detect, look
 from tables.registry import MEV, MevRow
 from tests.unit.by_hand import X, Y, Z, address, block, hash_of, swap
-from tests.unit.handled import Runtime, of_table, records
+from tests.unit.handled import Runtime, calm_and_shaken, of_table, records
 from topics.headers import REQUEST_ID, get
 from topics.schemas.alerts import Alert
 from topics.schemas.chain import Block
@@ -195,24 +195,10 @@ histories = st.lists(
 def test_any_batches_orders_and_replays_end_in_the_same_states_and_rows(
     history: list[Told], data: st.DataObject
 ) -> None:
-    """Blocks come in any order with any revisions; a worker killed anywhere reads again from an earlier offset."""
+    """Blocks come in any order, with any revisions."""
     revisions = data.draw(st.permutations(range(1, len(history) + 1)))
     stream = records([made(told, revision) for told, revision in zip(history, revisions, strict=True)])
-    calm = Runtime(mev.AGENT)
-    for record in stream:
-        calm.run([record])
-    shaken, at, kills = Runtime(mev.AGENT), 0, 4
-    while at < len(stream):
-        end = data.draw(st.integers(at + 1, len(stream)))
-        rows = dict(shaken.rows)
-        shaken.run(stream[at:end])
-        if kills and data.draw(st.booleans()):
-            kills -= 1
-            if data.draw(st.booleans()):
-                shaken.rows = rows
-                continue
-            end = data.draw(st.integers(0, end))
-        at = end
+    calm, shaken = calm_and_shaken(mev.AGENT, stream, data)
     assert shaken.last_states() == calm.last_states()
     assert {name: row.value for name, row in shaken.rows.items()} == {
         name: row.value for name, row in calm.rows.items()

@@ -19,7 +19,7 @@ from models.mev import detect
 from tables.registry import MEV, BlockRow, MevRow
 from tables.rows import Row
 from tests.unit.by_hand import X, Y, address, block, burn, hash_of, liquidation, mint, swap
-from tests.unit.handled import Runtime, of_table, records
+from tests.unit.handled import Runtime, calm_and_shaken, of_table, records
 from tests.unit.wire import ALICE, NOW, TIME, encoded, envelope, tx
 from topics.headers import get
 from topics.registry import CHAIN_EVENTS
@@ -149,23 +149,8 @@ histories = st.lists(
 @given(histories, st.data())
 @settings(max_examples=150, deadline=None)
 def test_any_batches_and_replays_end_in_the_same_states_and_rows(history: list[Any], data: st.DataObject) -> None:
-    """A worker killed anywhere reads again from an earlier offset, sometimes after its outputs but before its rows."""
     stream = records([made(events, i + 1, number, status) for i, (number, events, status) in enumerate(history)])
-    calm = Runtime(mev.AGENT)
-    for record in stream:
-        calm.run([record])
-    shaken, at, kills = Runtime(mev.AGENT), 0, 4
-    while at < len(stream):
-        end = data.draw(st.integers(at + 1, len(stream)))
-        rows = dict(shaken.rows)
-        shaken.run(stream[at:end])
-        if kills and data.draw(st.booleans()):
-            kills -= 1
-            if data.draw(st.booleans()):
-                shaken.rows = rows
-                continue
-            end = data.draw(st.integers(0, end))
-        at = end
+    calm, shaken = calm_and_shaken(mev.AGENT, stream, data)
     assert shaken.last_states() == calm.last_states()
     assert saying(shaken.rows) == saying(calm.rows)
     expected: dict[str, Any] = {}
