@@ -159,7 +159,7 @@ def _gains(fronts: Sequence[Leg], backs: Sequence[Leg]) -> bool:
 
 def _gained(bought: int, sold: int, paid: int, got: int) -> bool:
     """Whether a token was sold for more than it was bought for; what was sold of it and not bought gains nothing."""
-    return matches(bought, sold, MATCH) and got * min(bought, sold) > paid * sold
+    return paid > 0 and matches(bought, sold, MATCH) and got * min(bought, sold) > paid * sold
 
 
 def _victims(own: Sequence[Leg], fronts: list[Leg], backs: list[Leg], attackers: set[str]) -> list[Leg]:

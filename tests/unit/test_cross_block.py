@@ -118,6 +118,7 @@ def test_the_sell_side_and_several_of_each() -> None:
         ([FRONT, VICTIM], [swap("b", 2, Y, X, 1000, 100)], {}, "it gains nothing"),
         ([FRONT, VICTIM], [swap("b", 2, Y, X, 1009, 100)], {}, "what it sold and had not bought is no gain"),
         ([FRONT, VICTIM], [swap("b", 2, Y, X, 1009, 101) | {"amount_in_raw": None}], {}, "an amount is not known"),
+        ([swap("f", 0, X, Y, -100, 1000), VICTIM], [BACK], {}, "an amount is none"),
         ([FRONT, VICTIM], [BACK], {"b": ("other", "d")}, "another one"),
         ([FRONT, VICTIM], [BACK], {"v": ("bot", None)}, "its own trade between"),
         ([FRONT, VICTIM], [BACK], {"v": ("other", "c")}, "and that of its contract"),
