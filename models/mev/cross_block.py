@@ -60,7 +60,7 @@ def pairs(kept: Iterable[BlockTrades]) -> list[tuple[BlockTrades, BlockTrades]]:
 
 def detect(before: BlockTrades, after: BlockTrades) -> list[Finding]:
     """The sandwiches whose front is in `before` and whose back is in `after`, in order of their first front."""
-    if not neighbours(before, after) or not any(_returns(before, after)):
+    if not neighbours(before, after) or not (pools := sorted(_returns(before, after))):
         return []
     if {one.hash for one in before.transactions} & {one.hash for one in after.transactions}:
         return []  # one of them is not of this chain
@@ -69,8 +69,8 @@ def detect(before: BlockTrades, after: BlockTrades) -> list[Finding]:
     personal = {one.hash for half in (before, after) for one in half.transactions if one.personal}
     legs = read_legs(view)
     found: list[Round] = []
-    for pool in sorted(legs.by_pool):
-        own = [leg for leg in legs.by_pool[pool] if leg.transaction not in told and leg.sender is not None]
+    for pool in pools:
+        own = [leg for leg in legs.by_pool.get(pool, ()) if leg.transaction not in told and leg.sender is not None]
         contracts = {
             leg.transaction: _contract(view, leg, legs.shared) for leg in own if leg.transaction not in personal
         }
@@ -79,22 +79,30 @@ def detect(before: BlockTrades, after: BlockTrades) -> list[Finding]:
 
 
 def _returns(before: BlockTrades, after: BlockTrades) -> Iterator[str]:
-    """Pools in which an address traded one way and then the other: most neighbours have none, and cost no more than this."""
+    """Pools in which an address went one way, and then the other with a gain: most neighbours have none, and cost no more."""
     for pool in before.pools.keys() & after.pools.keys():
-        there = {(sold, bought, who) for sold, bought, who in _ways(before, pool)}
-        if any((sold, bought, who) in there for bought, sold, who in _ways(after, pool)):
-            yield pool
+        there = _sums(before, pool)
+        for (sold, bought, who), (paid, got) in _sums(after, pool).items():
+            front = there.get((bought, sold, who))
+            if front is not None and _gain(*front, paid, got):
+                yield pool
+                break
 
 
-def _ways(one: BlockTrades, pool: str) -> Iterator[tuple[str, str, str]]:
-    """Token sold, token bought, and by whom: a signer, or a contract that is no router."""
+def _sums(one: BlockTrades, pool: str) -> dict[tuple[str, str, str], tuple[int, int]]:
+    """What was sold and bought in a pool, by the two tokens and by who did it: a signer, or a contract that is no router."""
+    sums: dict[tuple[str, str, str], tuple[int, int]] = {}
     for event in one.pools[pool]:
-        if not isinstance(event, Swapped) or one.transactions[event.sent].told:
+        if not isinstance(event, Swapped) or event.amount_in_raw is None or event.amount_out_raw is None:
             continue
         sent = one.transactions[event.sent]
-        for who in (sent.signer, sent.called):
+        paid, got = int(event.amount_in_raw), int(event.amount_out_raw)
+        for who in () if sent.told else (sent.signer, sent.called):
             if who is not None and one.names[who] not in ROUTERS:
-                yield one.names[event.token_in], one.names[event.token_out], one.names[who]
+                key = one.names[event.token_in], one.names[event.token_out], one.names[who]
+                before = sums.get(key, (0, 0))
+                sums[key] = before[0] + paid, before[1] + got
+    return sums
 
 
 def _contract(view: View, leg: Leg, shared: frozenset[str]) -> str | None:
@@ -148,12 +156,17 @@ def _by_actor(own: Sequence[Leg], contracts: Mapping[str, str | None]) -> list[l
 
 
 def _gains(fronts: Sequence[Leg], backs: Sequence[Leg]) -> bool:
-    """Whether what was bought is sold again for more than was paid, or what was sold is bought back for less."""
-    amounts = [amount for leg in (*fronts, *backs) for amount in (leg.amount_in, leg.amount_out)]
-    if None in amounts:
+    """Whether fronts and backs end where they began, with a gain; not where an amount is unknown."""
+    if any(None in (leg.amount_in, leg.amount_out) for leg in (*fronts, *backs)):
         return False
-    paid, bought = (sum(getattr(leg, name) for leg in fronts) for name in ("amount_in", "amount_out"))
-    sold, got = (sum(getattr(leg, name) for leg in backs) for name in ("amount_in", "amount_out"))
+    paid, bought, sold, got = (
+        sum(getattr(leg, name) for leg in legs) for legs in (fronts, backs) for name in ("amount_in", "amount_out")
+    )
+    return _gain(paid, bought, sold, got)
+
+
+def _gain(paid: int, bought: int, sold: int, got: int) -> bool:
+    """Whether what was bought is sold again for more than was paid, or what was sold is bought back for less."""
     return _gained(bought, sold, paid, got) or _gained(got, paid, sold, bought)
 
 
