@@ -193,5 +193,5 @@ def _pointers(one: Assessment) -> tuple[Pointer, ...]:
 
 
 AGENT = Agent(
-    "assess", SWAP_REQUESTS, handle, keys, own=(RISK,), feed="consume", models=(FRAUD,), lists=True, at_once=256
+    "assess", SWAP_REQUESTS, handle, keys, own=(RISK,), feed="consume", models=(FRAUD,), lists=True, at_once=1_024
 )

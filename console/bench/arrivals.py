@@ -16,6 +16,9 @@ from topics import clients
 LAST_S = 15.0
 """How long the last ones are waited for."""
 NAP_S = 0.002
+NEVER_FULL = {"enable.idempotence": False, "max.in.flight": 10_000}
+"""With as many requests in flight as it may have, five where it is idempotent, librdkafka asks without a pause whether it may send
+the next, and takes the core that the broker needs to answer the first."""
 Offered = tuple[str, bytes, list[tuple[str, bytes]]]
 """Key, value and headers of a record."""
 
@@ -71,7 +74,7 @@ def offer(
 
     `late` is told of each by how many milliseconds it was late.
     """
-    producer = Producer({**clients.producer(stage.settings), "linger.ms": 0})
+    producer = Producer({**clients.producer(stage.settings), **NEVER_FULL})
     began = time.perf_counter() + 0.1
     due = [began + place / rate for place in range(len(records))]
     for place, ((key, value, headers), at) in enumerate(zip(records, due, strict=True)):

@@ -17,7 +17,7 @@ from models.fraud.behaviour import in_words
 from models.fraud.features import numbers, of_all
 from models.fraud.judging import Judge, Judging, Known
 from models.fraud.lists import SHIPPED, Lists
-from models.fraud.profile import IN, OUT, Profile, Side
+from models.fraud.profile import IN, OUT, Side
 from models.fraud.scorer import Scorer
 from models.mev.routers import ROUTERS
 from topics.schemas.made import made
@@ -109,16 +109,16 @@ def _sides(case: Case, scorer: Scorer | None, model: str, now: float, lists: Lis
             one.numbers = numbers(profile)
         else:
             one.known = None
-            one.numbers = numbers(_first_contact(request, side, scorer, now))
+            one.numbers = _first_contact(request, side, scorer, now)
     return found
 
 
-def _first_contact(request: SwapRequest, side: Side, scorer: Scorer, now: float) -> Profile:
-    """A wallet of which nothing is known but this request."""
+def _first_contact(request: SwapRequest, side: Side, scorer: Scorer, now: float) -> array[float]:
+    """The numbers of a wallet of which nothing is known but this request."""
     peer = request.to_address if side == OUT else request.from_address
     time = int(now) if request.timestamp is None else request.timestamp
     fame = 0.0 if peer is None else scorer.fame(peer)
-    return first_contact.profile(side, peer, requests.wei(request), time, requests.is_call(request), fame)
+    return first_contact.requested(side, peer, requests.wei(request), time, requests.is_call(request), fame)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ import numpy as np
 from models.fraud import layout
 from models.fraud.bitmaps import DISTINCT
 from models.fraud.layout import MOVES, OWN_SEEN, SEEN, TOKENS
-from models.fraud.profile import DAY_S, Half, Profile
+from models.fraud.profile import DAY_S, Half, Profile, Side
 from models.fraud.walk import Floats
 
 _TOLD = ("mean", "spread", "low", "high")
@@ -95,6 +95,12 @@ def _put(profile: Profile, held: array[float] | bytearray, at: int) -> None:
         count[profile.peers.bit_count()],
         (came.peers & went.peers).bit_count() / either if either else math.nan,
     )
+
+
+def place(name: str, side: Side | None = None) -> int:
+    """Where a number stands among `numbers`: one of a side by its name in `layout.HALF`, else one of both by `layout.OWN`."""
+    half = len(_HALF_NAMES)
+    return 2 * half + _OWN_PLACES[name] if side is None else side * half + _HALF_PLACES[name]
 
 
 def _put_half(half: Half, held: array[float] | bytearray, at: int) -> None:

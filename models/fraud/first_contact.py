@@ -7,15 +7,18 @@ accounts that the scoring model has not seen. Its risk is its probability laid o
 
 from __future__ import annotations
 
+from array import array
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from math import log10
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from models.fraud.features import numbers, of_all
-from models.fraud.profile import IN, OUT, Move, Profile, Side
+from models.fraud.features import numbers, of_all, place
+from models.fraud.profile import DAY_S, IN, OUT, WEI, Move, Profile, Side, digits, hand_of_clock, mark
 from models.fraud.walk import Floats
 
 BUDGETS = (0.05, 0.01, 0.001)
@@ -43,6 +46,51 @@ def profile(side: Side, peer: str | None, value: int, time: int, call: bool, fam
         )
     )
     return found
+
+
+_TIMES = [(place("first"), place("latest"), place("last", side)) for side in (IN, OUT)]
+_CLOCK = place("sine"), place("cosine")
+_HELD = (place("balance"), place("peak"))
+_VALUES, _DIGITS, _TENTHS, _HUNDREDTHS, _TOTAL, _LAST = (
+    [tuple(place(name, side) for name in names) for side in (IN, OUT)]
+    for names in (
+        ("value.mean", "value.low", "value.high"),
+        ("digits.mean", "digits.low", "digits.high"),
+        ("tenths",),
+        ("hundredths",),
+        ("total",),
+        ("last_value",),
+    )
+)
+
+
+def requested(side: Side, peer: str | None, value: int, time: int, call: bool, fame: float) -> array[float]:
+    """The `numbers` of that `profile`, several times as fast: most are the same whatever its value and time are."""
+    found = _alike(side, peer is None, value > 0, call, fame)[:]
+    _put(found, _TIMES[side], time)
+    for at, part in zip(_CLOCK, hand_of_clock(time % DAY_S), strict=True):
+        found[at] = part
+    if value:
+        ether = value / WEI
+        _put(found, _VALUES[side], log10(ether))
+        _put(found, _DIGITS[side], digits(value))
+        _put(found, _TENTHS[side], value % 10**17 == 0)
+        _put(found, _HUNDREDTHS[side], value % 10**16 == 0)
+        _put(found, _TOTAL[side], ether)
+        _put(found, _LAST[side], mark(value))
+        if side == IN:
+            _put(found, _HELD, ether)
+    return found
+
+
+def _put(found: array[float], places: Sequence[int], number: float) -> None:
+    for at in places:
+        found[at] = number
+
+
+@lru_cache(maxsize=4096)
+def _alike(side: Side, created: bool, paid: bool, call: bool, fame: float) -> array[float]:
+    return numbers(profile(side, None if created else "", int(paid), 0, call, fame))
 
 
 def as_requested(move: Move) -> Profile:

@@ -337,8 +337,14 @@ class Profile:
 @lru_cache(maxsize=1024)
 def _clock(time: int) -> tuple[Distinct, Distinct, float, float]:
     """Where a time is marked among hours and days, and the hand of its clock of 24 hours; all moves of a block have one."""
-    angle = time % DAY_S * (2 * math.pi / DAY_S)
-    return HOURS[time // HOUR_S % 24], day(time // DAY_S), math.sin(angle), math.cos(angle)
+    return HOURS[time // HOUR_S % 24], day(time // DAY_S), *hand_of_clock(time % DAY_S)
+
+
+@lru_cache(maxsize=1024)
+def hand_of_clock(second: int) -> tuple[float, float]:
+    """Sine and cosine of a time of day."""
+    angle = second * (2 * math.pi / DAY_S)
+    return math.sin(angle), math.cos(angle)
 
 
 def digits(number: int) -> int:

@@ -7,6 +7,7 @@ row then only looks up its sets. All trees are done together.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -22,6 +23,8 @@ ROWS = 64
 """Rows that are explained together,"""
 LEAVES = 512
 """by so many leaves at a time: what those give then still fits a processor's cache."""
+DIGITS = 24
+"""Binary digits of what leaves give: as many as a number of 32 bits has."""
 
 
 class _Leaves(NamedTuple):
@@ -106,46 +109,69 @@ class Shapley:
             place = np.searchsorted(np.flatnonzero(~second), those)
             first = np.arange(len(those)) << long
             leaves.append(_Leaves(place, feature[those, :long], first, gives.reshape(-1, long)))
+        _round([each.gives for each in leaves])
         return cls(trees, tuple(inner), tuple(bits), tuple(ends), tuple(leaves), kind)
 
     def adds(self, rows: Floats) -> Floats:
         """(rows, features): how far each feature moves the sum of all trees from its mean over the training rows."""
         found = np.zeros(rows.shape)
+        # Rows that know the same part at fewer nodes.
+        order = np.lexsort(np.isnan(rows).T)
         for start in range(0, len(rows), ROWS):
-            some = found[start : start + ROWS]
-            sets = self._sets(doubled(rows[start : start + ROWS]))
+            those = order[start : start + ROWS]
+            sets = self._sets(doubled(rows[those]))
+            parting = (sets != sets[:, :1]).any(axis=1)
+            some = np.zeros((len(those), rows.shape[1]))
             for leaves in self.leaves:
-                some += _added(leaves, sets[leaves.place].T + leaves.first, rows.shape[1])
+                apart = parting[leaves.place]
+                some += _added(leaves, apart, sets[leaves.place[apart]], rows.shape[1])
+                some += _added(leaves, ~apart, sets[leaves.place[~apart], :1], rows.shape[1])
+            found[those] = some
         return found
 
     def _sets(self, seen: Floats) -> NDArray[np.uint8 | np.uint32]:
         """(leaves, rows): which features of its path keep each row from a leaf, as bits."""
         asked, threshold = self.trees.asked, self.trees.threshold
-        here = np.zeros((len(self.trees.roots), seen.shape[1]), self.kind)
+        low, high, rows = seen.min(axis=1), seen.max(axis=1), seen.shape[1]
+        here = np.zeros((len(self.trees.roots), rows), self.kind)
         found = []
         for level, ends in enumerate(self.ends):
             found.append(here[ends])
             if level == len(self.inner):
                 break
             nodes = self.inner[level] + self.trees.levels[level]
-            right = seen[asked[nodes]] > threshold[nodes][:, None]
+            features, above = asked[nodes], threshold[nodes]
+            first = low[features] > above
+            (parting,) = np.nonzero(first != (high[features] > above))
+            right = np.repeat(first[:, None], rows, axis=1)
+            right[parting] = seen[features[parting]] > above[parting][:, None]
             bits = self.bits[level][:, None]
             bit = right * bits
-            above = here[self.inner[level]]
-            here = np.stack([above | bit, above | (bit ^ bits)], axis=1).reshape(-1, seen.shape[1])
+            before = here[self.inner[level]]
+            here = np.stack([before | bit, before | (bit ^ bits)], axis=1).reshape(-1, rows)
         return np.concatenate(found)
 
 
-def _added(leaves: _Leaves, sets: Places, features: int) -> Floats:
-    """(rows, features): what leaves give, told where in `gives` the set of each stands, (rows, leaves)."""
-    rows, many = sets.shape
+def _added(leaves: _Leaves, those: NDArray[np.bool_], sets: NDArray[np.uint8 | np.uint32], features: int) -> Floats:
+    """(rows, features): what `those` leaves give to rows that are kept from them by `sets`, (those, rows)."""
+    rows = sets.shape[1]
     found = np.zeros(rows * features)
     apart = features * np.arange(rows)[:, None, None]
-    for start in range(0, many, LEAVES):
+    places, paths = sets.T + leaves.first[those], leaves.features[those]
+    for start in range(0, len(paths), LEAVES):
         some = slice(start, start + LEAVES)
-        given = leaves.gives.take(sets[:, some], axis=0)
-        found += np.bincount((apart + leaves.features[some]).ravel(), given.ravel(), len(found))
+        given = leaves.gives.take(places[:, some], axis=0)
+        found += np.bincount((apart + paths[some]).ravel(), given.ravel(), len(found))
     return found.reshape(rows, features)
+
+
+def _round(gives: Sequence[NDArray[np.float32]]) -> None:
+    """Round to multiples of one power of two, in place, so that every sum is exact: a row gets the same in whatever order."""
+    largest = max((float(np.abs(some).max(initial=0)) for some in gives), default=0.0)
+    step = np.float32(2.0 ** (np.frexp(largest)[1] - DIGITS))
+    for some in gives:
+        np.rint(some / step, out=some)
+        some *= step
 
 
 def _given(share: Floats, value: Floats, kept_from: Places) -> Floats:

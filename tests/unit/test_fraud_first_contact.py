@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models.fraud.assess import Case, assess
-from models.fraud.features import FEATURES, of_profile
-from models.fraud.first_contact import BUDGETS, as_requested, cuts, fit, profile, risk, vectors
-from models.fraud.profile import IN, OUT
+from models.fraud.features import FEATURES, numbers, of_profile
+from models.fraud.first_contact import BUDGETS, as_requested, cuts, fit, profile, requested, risk, vectors
+from models.fraud.profile import IN, OUT, Side
 from models.fraud.scorer import Scorer
 from models.releases import amended
 from tests.fraud import CUTS, by_moves, model, move, release
@@ -96,3 +96,18 @@ def test_a_release_without_such_cuts_judges_first_contact_by_the_others() -> Non
     with pytest.raises(ValueError, match="first_cuts: three rising cuts"):
         model(amended(release(), "wrong", {"first_cuts": np.array([[0.3, 0.2, 0.1]] * 2)}))
     assert risk(0.3, CUTS, CUTS) == pytest.approx(0.3)
+
+
+@given(
+    st.sampled_from([IN, OUT]),
+    st.sampled_from([None, BOB]),
+    st.one_of(st.just(0), st.integers(1, 10**27), st.integers(1, 10**6).map(lambda many: many * 10**16)),
+    st.integers(0, 2**33),
+    st.booleans(),
+    st.sampled_from([0.0, 1.0, 29.0, 30.0, 4000.0]),
+)
+def test_the_fast_way_makes_the_same_numbers(
+    side: Side, peer: str | None, value: int, time: int, call: bool, fame: float
+) -> None:
+    asked = side, peer, value, time, call, fame
+    assert np.array_equal(requested(*asked), numbers(profile(*asked)), equal_nan=True)
