@@ -155,7 +155,16 @@ def _known(rows: Rows, wallet: str | None) -> Known | None:
         return None
     # Lists are asked anew for each request: what the row says of them is older.
     alerts = [alert for alert in row.alerts if alert.code != LISTED]
-    return Known(row.moves, partial(current, row), row.model, row.probability, row.anomaly, alerts, row.exposure)
+    return Known(
+        row.moves,
+        partial(current, row),
+        row.model,
+        row.probability,
+        row.anomaly,
+        alerts,
+        row.exposure,
+        None if row.known == "profile" else row.known,
+    )
 
 
 def _refuse(result: Result, record: Record, refused: Sequence[tuple[_Element, list[Fault]]]) -> None:

@@ -128,7 +128,9 @@ def _profile(row: ProfileRow | None) -> dict[str, Any] | None:
     if row is None:
         return None
     told = row.model_dump(
-        mode="json", include={"moves", "probability", "anomaly", "model", "alerts", "exposure"}, exclude_none=True
+        mode="json",
+        include={"moves", "known", "probability", "anomaly", "model", "alerts", "exposure"},
+        exclude_none=True,
     )
     return {**told, "block_number": row.number, "risk_level": row.level}
 
