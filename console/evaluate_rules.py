@@ -37,7 +37,7 @@ SIDES: tuple[tuple[str, Side], ...] = (("sender", OUT), ("receiver", IN))
 def figures(history: Sequence[Told], labels: Mapping[str, Label], judged: Judged, by: Judges) -> list[Figure]:
     """Shares in percent: of ordinary account-quarters, and beside them of fraud."""
     medium = float(by.serving.cuts[0])
-    rows = [*_rules(judged, medium), _gas(history, labels), *_contracts(judged)]
+    rows = [*_rules(judged, medium), _gas(history, labels), *_contracts(judged, float(by.serving.cuts[1]))]
     for name, told, first_cuts in (
         ("on first contact", judged.asked, by.serving.first_cuts),
         ("by their first move", judged.moved, by.serving.single_cuts),
@@ -90,11 +90,13 @@ def _gas(history: Sequence[Told], labels: Mapping[str, Label]) -> Row:
     return "ordinary transactions named: gas_price", share[False], f"of fraud {share[True]:.2%}"
 
 
-def _contracts(judged: Judged) -> Iterator[Row]:
+def _contracts(judged: Judged, high: float) -> Iterator[Row]:
     """Account-quarters that at their end would be taken for contracts, and not be judged."""
     found = np.array([by_moves(profile) is not None for profile in judged.profiles])
     shares = [_share(found[judged.fraud == fraud]) for fraud in (False, True)]
     yield "ordinary accounts taken for contracts", shares[0], f"of fraud {shares[1]:.2%}"
+    shares = [_share(judged.probability[found & (judged.fraud == fraud)] >= high) for fraud in (False, True)]
+    yield "... of which the model would find high", shares[0], f"of fraud {shares[1]:.2%}"
     names = np.array([unit.account for unit in judged.units])
     sends = [profile.went.moves > 0 for profile in judged.profiles]
     found &= np.isin(names, np.unique(names[sends]))
