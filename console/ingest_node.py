@@ -50,7 +50,9 @@ def _start(value: str) -> int | None:
 
 def node(
     rpc: Annotated[list[str], typer.Option(help="HTTP address of a node; repeat it for others to fall back on.")],
-    ws: Annotated[str | None, typer.Option(help="Websocket of a node, to hear of blocks at once.")] = None,
+    ws: Annotated[
+        list[str] | None, typer.Option(help="Websocket of a node, to hear of blocks at once; repeat it for others.")
+    ] = None,
     start: Annotated[
         str, typer.Option("--from", metavar="N|latest", help="Where to begin when the chain was not followed before.")
     ] = "latest",
@@ -75,7 +77,7 @@ def node(
     _log(settings)
     collect_rarely()
     try:
-        asyncio.run(_follow(settings, rpc, ws, first, confirmations, chain_id, pending, timeout))
+        asyncio.run(_follow(settings, rpc, ws or [], first, confirmations, chain_id, pending, timeout))
     except (WrongChain, NoAncestor, cursor.Unusable) as error:
         log.error("%s", error)
         raise typer.Exit(EXIT_MISFIT) from None
@@ -87,7 +89,7 @@ def node(
 async def _follow(
     settings: Settings,
     urls: list[str],
-    ws: str | None,
+    ws: list[str],
     first: int | None,
     confirmations: int,
     chain_id: int | None,

@@ -6,11 +6,10 @@ import asyncio
 import contextlib
 import json
 import os
-import subprocess
-import sys
 import time
 import urllib.request
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -19,13 +18,11 @@ import psutil
 import typer
 
 from base.garbage import collect_rarely
-from base.settings import ROOT
 from console.bench.chain import ETHER, GAS, GWEI, Chain, calldata
-from console.bench.stage import Stage, confine, end, say, stage
+from console.bench.stage import Stage, confine, say, stage
 from console.bench.uniswap import Uniswap, path
 from console.figures import Figure, show
 from console.figures import keep as keep_figures
-from console.local.ports import LOOPBACK
 from ingest.node.cursor import Cursor
 from ingest.node.envelopes import Envelopes
 from ingest.node.follow import Follower
@@ -49,34 +46,33 @@ def ingest(
 ) -> None:
     """From a local node to chain.events: 200 swaps a block in Uniswap V2 pairs, read, decoded, sent and confirmed.
 
-    web3.py reads a few of the same blocks with its formatters (the block in full, then each receipt), in the same run. Anvil
-    recovers every signer again for each read, which other nodes keep: hence also a node that has anvil's answers ready.
+    Anvil recovers the signers of its own blocks again for each read. Other nodes keep them, and so does an anvil that forks
+    another one: the same blocks are read from both. web3.py reads a few of them with its formatters (the block in full, then each
+    receipt), in the same run.
     """
-    with (
-        stage() as held,
-        Chain(CHAIN_ID, "--gas-limit", str(SWAPS * GAS), "--code-size-limit", "100000") as chain,
-    ):
-        for pid in (chain.pid, os.getpid()):  # all cores: the node takes more of them than we do
-            confine(pid, held.own + held.rest)
-        first = _fill(chain, blocks)
-        collect_rarely()
-        before = _spent(chain)
-        took, spent = asyncio.run(_follow(held, chain.url, first, chain.head))
-        by_node = _spent(chain) - before
-        with _ready(chain, first) as url:
-            ready_took, ready_spent = asyncio.run(_follow(held, url, first, chain.head))
-        with held.probe(CHAIN_EVENTS.name) as probe:
-            got = probe.count()
-        web3_s, web3_cpu_s = _by_web3(chain, first)
-    rate, web3_rate = blocks / took, READ_BY_WEB3 / web3_s
+    with stage() as held:
+        # All cores, before the nodes start: each makes a thread for every one that it has then, and with one it answers one
+        # request at a time.
+        confine(os.getpid(), held.own + held.rest)
+        with Chain(CHAIN_ID, "--gas-limit", str(SWAPS * GAS), "--code-size-limit", "100000") as chain:
+            first = _fill(chain, blocks)
+            collect_rarely()
+            own = asyncio.run(_follow(held, chain, first))
+            with _fork(chain, first) as fork:
+                kept = asyncio.run(_follow(held, fork, first))
+            with held.probe(CHAIN_EVENTS.name) as probe:
+                got = probe.count()
+            web3_s, web3_cpu_s = _by_web3(chain, first)
+    rate, web3_rate, spent = blocks / own.took_s, READ_BY_WEB3 / web3_s, own.ours_s + kept.ours_s
     figures = [
         Figure("node to chain.events, confirmed", round(rate, 1), "blocks/s", "web3.py: 1-2", ">= 20", "50"),
         Figure("transactions", round(rate * SWAPS), "/s", None, None, "1000"),
-        Figure("the same from a node with its answers ready", round(blocks / ready_took, 1), "blocks/s"),
+        Figure("the same from a node that keeps signers: a fork", round(blocks / kept.took_s, 1), "blocks/s"),
         Figure("blocks in chain.events, of both", got, "blocks", None, f"= {2 * blocks}"),
-        Figure("blocks a second of our CPU", round(2 * blocks / (spent + ready_spent), 1), "blocks/s"),
-        Figure("CPU a block, ours", round(500 * (spent + ready_spent) / blocks, 1), "ms"),
-        Figure("CPU a block, anvil's", round(1000 * by_node / blocks, 1), "ms"),
+        Figure("blocks a second of our CPU", round(2 * blocks / spent, 1), "blocks/s"),
+        Figure("CPU a block, ours", round(500 * spent / blocks, 1), "ms"),
+        Figure("CPU a block, anvil's", round(1000 * own.node_s / blocks, 1), "ms"),
+        Figure("CPU a block, the fork's", round(1000 * kept.node_s / blocks, 1), "ms"),
         Figure("web3.py: block in full, each receipt", round(web3_rate, 2), "blocks/s"),
         Figure(
             "CPU a block, web3.py (nothing decoded, nothing sent)", round(1000 * web3_cpu_s / READ_BY_WEB3, 1), "ms"
@@ -131,34 +127,40 @@ def _batch(chain: Chain, requests: list[dict[str, Any]]) -> None:
     assert not failed, failed[0]
 
 
-def _spent(chain: Chain) -> float:
-    """Seconds of CPU that the node has taken so far."""
-    times = psutil.Process(chain.pid).cpu_times()
-    return float(times.user + times.system)
-
-
 @contextlib.contextmanager
-def _ready(chain: Chain, first: int) -> Iterator[str]:
-    """The address of a node that has the answers about all blocks ready."""
-    argv = [sys.executable, "-m", "console.bench.ready_node", chain.url, str(first), str(chain.head)]
-    with subprocess.Popen(argv, cwd=ROOT, stdout=subprocess.PIPE) as node:
-        assert node.stdout is not None
-        try:
-            yield f"http://{LOOPBACK}:{int(node.stdout.readline())}/"
-        finally:
-            end(node)
+def _fork(chain: Chain, first: int) -> Iterator[Chain]:
+    """A node that forks `chain`, and has read its blocks from there: it answers the same of them, from memory."""
+    options = ("--fork-url", chain.url, "--no-storage-caching", "--no-rate-limit")
+    with Chain(CHAIN_ID, *options) as fork:
+        for number in map(hex, range(first, chain.head + 1)):
+            for question in (
+                ("eth_getBlockByNumber", number, True),
+                ("eth_getBlockReceipts", chain.hash(int(number, 16))),
+            ):
+                assert fork.rpc(*question) == chain.rpc(*question), question
+        yield fork
 
 
-async def _follow(held: Stage, url: str, first: int, last: int) -> tuple[float, float]:
-    """Seconds, and seconds of CPU, until all blocks are confirmed."""
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """Seconds until all blocks were confirmed, and seconds of CPU that we and the node took."""
+
+    took_s: float
+    ours_s: float
+    node_s: float
+
+
+async def _follow(held: Stage, chain: Chain, first: int) -> _Run:
+    """Follow `chain` from block `first` to its newest."""
     done = asyncio.Event()
+    last = chain.head
 
     def told(number: int, _: int) -> None:
         if number >= last:
             done.set()
 
     async with aiohttp.ClientSession() as session:
-        nodes = Nodes([url], session, CHAIN_ID, TIMEOUT_S)
+        nodes = Nodes([chain.url], session, CHAIN_ID, TIMEOUT_S)
         await nodes.check()
         follower = Follower(
             nodes,
@@ -169,14 +171,20 @@ async def _follow(held: Stage, url: str, first: int, last: int) -> tuple[float, 
             Heads(),
             told=told,
         )
-        began, spent = time.perf_counter(), time.process_time()
+        began, ours, node = time.perf_counter(), time.process_time(), _spent(chain)
         following = asyncio.create_task(follower.run(first))
         await asyncio.wait((following, asyncio.create_task(done.wait())), return_when=asyncio.FIRST_COMPLETED)
-        times = time.perf_counter() - began, time.process_time() - spent
+        run = _Run(time.perf_counter() - began, time.process_time() - ours, _spent(chain) - node)
         following.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await following
-    return times
+    return run
+
+
+def _spent(chain: Chain) -> float:
+    """Seconds of CPU that the node has taken so far."""
+    times = psutil.Process(chain.pid).cpu_times()
+    return float(times.user + times.system)
 
 
 def _by_web3(chain: Chain, first: int) -> tuple[float, float]:

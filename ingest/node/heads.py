@@ -1,4 +1,4 @@
-"""When there may be something new: a node's subscriptions over a websocket, or the time.
+"""When there may be something new: a node's subscriptions over a websocket, or the time. Of several nodes one is listened to.
 
 What a subscription says is only a hint to look: blocks are read by `Nodes`, so that a websocket that drops, lags or lies costs time
 and nothing else. Only logs that a node takes back (`removed: true`) say something that a look might miss: the block's old hash.
@@ -9,10 +9,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator
+from collections import deque
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 from ingest.node.nodes import WrongChain
+from ingest.node.rpc import name_of
 from ingest.protocols import BY_TOPIC
 
 log = logging.getLogger("soba.ingest")
@@ -23,18 +25,19 @@ CHECK_S = 10.0
 """Between two looks with one that is silent."""
 FIRST_WAIT_S, LONGEST_WAIT_S = 0.25, 15.0
 SILENT_S = 120.0
-"""A websocket without a head for so long is opened anew."""
+"""A websocket without a head for so long is given up for the next, or opened anew."""
 
 
 class Heads:
     """What subscriptions have told since it was last asked."""
 
-    def __init__(self, url: str | None = None, chain_id: int | None = None, pending: bool = False) -> None:
+    def __init__(self, urls: Sequence[str] = (), chain_id: int | None = None, pending: bool = False) -> None:
         self.gone: set[str] = set()
         """Hashes of blocks whose logs were taken back."""
         self.pending: asyncio.Queue[str] = asyncio.Queue(maxsize=10_000)
         """Hashes of pending transactions; when it is full, newer ones are passed over."""
-        self._url = url
+        self._urls = deque(urls)
+        """The one that is listened to stands first."""
         self._chain_id = chain_id
         self._wants_pending = pending
         self._news = asyncio.Event()
@@ -47,39 +50,47 @@ class Heads:
         self._news.clear()
 
     async def listen(self) -> None:
-        """Keep the subscriptions open until cancelled; what was missed between two connections is found by looking.
+        """Keep the subscriptions of one node open until cancelled, those of the next where it fails.
+
+        What was missed between two connections is found by looking.
 
         Raises:
-            WrongChain: the websocket is on another chain.
+            WrongChain: every websocket is on another chain.
         """
-        if self._url is None:
-            await asyncio.Event().wait()
-            return
         wait = FIRST_WAIT_S
-        while True:
+        while self._urls:
+            url = self._urls[0]
             try:
-                async for _ in self._messages(self._url):
+                async for _ in self._messages(url):
                     wait = FIRST_WAIT_S
-            except WrongChain:
-                raise
+            except WrongChain as error:
+                self._urls.popleft()
+                if not self._urls:
+                    raise
+                log.error("%s; it is listened to no more", error)
+                continue
             # web3.py ends its loop with errors of its own, of websockets, and with those of answers that nobody waited for.
             except Exception as error:
-                said = str(error).replace(self._url, "its address")  # which may hold a key
-                log.warning("the websocket failed (%s: %s); opened again in %.1f s", type(error).__name__, said, wait)
+                said = str(error).replace(url, "its address")  # which may hold a key
+                self._urls.rotate(-1)
+                told = (name_of(url), type(error).__name__, said, name_of(self._urls[0]), wait)
+                log.warning("the websocket %s failed (%s: %s); %s is opened in %.1f s", *told)
             self._open = False
             self._news.set()
             await asyncio.sleep(wait)
             wait = min(wait * 2, LONGEST_WAIT_S)
+        await asyncio.Event().wait()
 
     async def _messages(self, url: str) -> AsyncIterator[None]:
         """One connection: subscribe and note what comes."""
         from web3 import AsyncWeb3, WebSocketProvider
 
-        async with AsyncWeb3(WebSocketProvider(url)) as w3:
+        # One try: of its own five, the last would come 20 s later.
+        async with AsyncWeb3(WebSocketProvider(url, max_connection_retries=1)) as w3:
             chain_id = await w3.eth.chain_id
             if self._chain_id not in (None, chain_id):
                 raise WrongChain(
-                    f"the websocket is on chain {chain_id}, not {self._chain_id}; give one of the same chain"
+                    f"the websocket {name_of(url)} is on chain {chain_id}, not {self._chain_id}; give one of the same chain"
                 )
             heads = await w3.eth.subscribe("newHeads")
             logs = await w3.eth.subscribe("logs", {"topics": [list(BY_TOPIC)]})

@@ -35,6 +35,12 @@ _UNKNOWN = re.compile(
 )
 
 
+def name_of(url: str) -> str:
+    """An address without what may be secret: keys of providers stand in the path or before an @."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.hostname}" + (f":{parts.port}" if parts.port else "")
+
+
 class NodeError(Exception):
     """A node did not answer as it should, and may later. The message says what it did, without the address."""
 
@@ -110,11 +116,10 @@ class Endpoint:
     rests_until: float = 0.0
     """By the loop's clock."""
     name: str = field(init=False)
-    """Its address without what may be secret: keys of providers stand in the path or before an @."""
+    """Its address without what may be secret."""
 
     def __post_init__(self) -> None:
-        parts = urlsplit(self.url)
-        self.name = f"{parts.scheme}://{parts.hostname}" + (f":{parts.port}" if parts.port else "")
+        self.name = name_of(self.url)
 
     async def ask(self, calls: Sequence[Call]) -> list[Any]:
         """The result of each call, in order; a `Refused` in the place of one that the node refused.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import time
 from pathlib import Path
@@ -16,7 +17,7 @@ from ingest.node.cursor import Cursor
 from tests.chain.proxies import Answer, proxied, wired
 from tests.chain.watch import Events, canonical, ingesting, logged
 from tests.conftest import wait_for
-from tests.contract.facade import child
+from tests.contract.facade import child, new_chain
 
 pytestmark = pytest.mark.pipeline
 
@@ -215,6 +216,29 @@ def test_a_websocket_that_drops_costs_no_block(
     last = chain.hash(start + 9)
     assert events.told(9) == [(status, start + 9, last) for status in ("complete", "removed", "complete")]
     assert events.standing() == canonical(chain, start, start + 9)
+
+
+def test_where_a_websocket_is_gone_the_next_one_of_the_chain_is_listened_to(
+    settings: Settings, tmp_path: Path, chain: Chain, events: Events
+) -> None:
+    start, log = chain.head, tmp_path / "log"
+    with contextlib.ExitStack() as node, Chain(new_chain()) as other, wired(chain.ws) as last:
+        first = node.enter_context(wired(chain.ws))
+        several = ("--ws", first.url, "--ws", other.ws, "--ws", last.url)
+        with ingesting(settings, log, "--rpc", chain.url, *several) as process:
+            events.upto(start)
+            wait_for(lambda: logged(log, "subscribed over the websocket") == 1)
+            assert (first.connections, last.connections) == (1, 0)
+            node.close()
+            wait_for(lambda: logged(log, "subscribed over the websocket") == 2)
+            assert logged(log, f"{other.ws} is on chain {other.chain_id}, not {chain.chain_id}")
+            chain.mine()
+            events.upto(start + 1, 9)  # sooner than a look that nothing was said for
+            last.drop()  # the others are gone, or of another chain: it is opened anew
+            wait_for(lambda: logged(log, "subscribed over the websocket") == 3)
+            assert last.connections == 2 and process.poll() is None
+        with ingesting(settings, tmp_path / "log2", "--rpc", chain.url, "--ws", other.ws) as process:
+            assert process.wait(20) == 72
 
 
 def test_a_node_that_restarts_is_waited_for(settings: Settings, tmp_path: Path, chain: Chain, events: Events) -> None:
