@@ -180,6 +180,9 @@ def test_a_bad_row_is_named(folder: Path, tmp_path: Path, change: dict[str, Any]
 def test_a_folder_without_the_files_is_told_what_it_needs(tmp_path: Path) -> None:
     with pytest.raises(LocalError, match=r"eth_labels\.csv cannot be read"):
         fraud_data.read(tmp_path, lambda text: None)
+    for command in (["fraud", "--data", str(tmp_path)], ["reference", "--data", str(tmp_path)]):
+        with pytest.raises(LocalError, match=r"eth_labels\.csv is not there; --data takes a folder"):
+            CliRunner().invoke(train_app, command, catch_exceptions=False)
 
 
 def test_what_training_sees_of_a_wallet_is_what_serving_sees(history: tuple[list[Told], dict[str, Label]]) -> None:
