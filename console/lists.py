@@ -14,7 +14,7 @@ import orjson
 import typer
 from pydantic import TypeAdapter, ValidationError
 
-from base.wording import wording
+from base.wording import counted, wording
 from console import compacted
 from console.local.errors import LocalError
 from console.running import workers
@@ -85,7 +85,7 @@ def drop(name: Name, yes: Annotated[bool, typer.Option("--yes", help="Do it with
             f"there is no list {name!r}; there are: {', '.join(_names(found)) or 'none but the public ones'}"
         )
     if not yes:
-        typer.confirm(f"take all {len(keys)} addresses off {name}?", abort=True)
+        typer.confirm(f"take {counted(len(keys), 'address', 'addresses')} off {name}?", abort=True)
     compacted.put(settings, LISTS.name, [_row(one, None) for one in keys])
     print(f"{name}: {len(keys)} taken off; the list is gone")
 

@@ -17,6 +17,7 @@ from confluent_kafka import KafkaException, Producer
 from pydantic.alias_generators import to_camel
 
 from base.settings import Settings
+from base.wording import counted
 from console import records
 from console.local.errors import LocalError
 from console.local.progress import Progress, progress
@@ -239,11 +240,11 @@ def _report(topic: Topic, sent: Sent, name: str, json: bool) -> None:
         for partition, (first, last) in sorted(sent.places.items())
     )
     print(
-        f"{topic.name}: {sent.acknowledged:,} of {sent.lines:,} lines acknowledged" + (f", at {where}" if where else "")
+        f"{topic.name}: {sent.acknowledged:,} of {counted(sent.lines, 'line')} acknowledged"
+        + (f", at {where}" if where else "")
     )
     if sent.no_json:
-        lines = "line is" if sent.no_json == 1 else "lines are"
-        text = f"{sent.no_json:,} {lines} not JSON; {name} is read as one record a line"
+        text = f"{counted(sent.no_json, 'line is', 'lines are')} not JSON; {name} is read as one record a line"
         ends = f"; they end as dead letters: bin/soba dlq show {topic.name}" if topic.dead_letters else ""
         print(f"warning: {text}{ends}", file=sys.stderr)
     if sent.keyless:
@@ -254,4 +255,4 @@ def _report(topic: Topic, sent: Sent, name: str, json: bool) -> None:
     if len(sent.failed) > NAMED:
         print(f"and {len(sent.failed) - NAMED:,} more lines failed (--json names all)", file=sys.stderr)
     if lost:
-        print(f"{lost:,} lines were not answered within {FLUSH_S} s", file=sys.stderr)
+        print(f"{counted(lost, 'line was', 'lines were')} not answered within {FLUSH_S} s", file=sys.stderr)

@@ -16,6 +16,7 @@ from agents.agent import Agent, Record
 from agents.rebuild import Ended, Rebuild, owners, tables_of
 from agents.stream import BATCH, BATCH_BYTES
 from base.settings import Settings
+from base.wording import counted
 from console import reach, records
 from console.local.errors import LocalError
 from console.local.progress import counting
@@ -175,6 +176,6 @@ def _report(done: Done, json: bool) -> None:
             print(
                 f"{row['refused']:,} records of {row['topic']} made no row of {', '.join(row['tables'])}: refused as before"
             )
-    print(f"{sum(done.records.values()):,} records read in {seconds:.1f} s")
+    print(f"{counted(sum(done.records.values()), 'record')} read in {seconds:.1f} s")
     if done.interrupted:
         print("interrupted: run it again, it is safe to repeat")

@@ -353,8 +353,8 @@ def test_too_little_history_is_told(history: tuple[list[Told], dict[str, Label]]
     same = {account: Label(label.fraud, str(label.fraud)) for account, label in labels.items()}
     now = datetime(2024, 1, 1, tzinfo=UTC)
     for moves, known, words in (
-        ([], labels, "only 0 fraud accounts"),
-        (few, labels, "only 10 fraud accounts"),
+        ([], labels, "fraud accounts with a history: only 0"),
+        (few, labels, "fraud accounts with a history: only 10"),
         (told, same, "too few campaigns, in 1 of 5"),
     ):
         with pytest.raises(training.TooLittle, match=words):
