@@ -87,6 +87,8 @@ class Result:
     answers: list[Answer] = field(default_factory=list)
     taken: Counter[str] = field(default_factory=Counter)
     """For metrics, where a record holds many elements: how many were not refused, by what became of them."""
+    older: int = 0
+    """How many records said nothing, because the row is of a newer one."""
     warned: Counter[str] = field(default_factory=Counter)
     """For metrics: warnings of what was not refused, by code."""
 

@@ -31,6 +31,7 @@ def handle(batch: Sequence[Record], rows: Rows) -> Result:
         row = rows.get((ALERTS, alert.id))
         known = held.get(alert.id, row.revision if isinstance(row, Alert) else -1)
         if known > alert.revision:
+            result.older += 1
             continue
         held[alert.id] = alert.revision
         headers = cloud_event(f"{alert.id}:{alert.revision}", AGENT.name, "soba.alert", record.headers)

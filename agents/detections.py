@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from agents.agent import Agent, Record, Result, RowName, Rows, from_nobody
 from models.mev.question import answer
-from tables.registry import MEV, MevRow
+from tables.registry import MEV, MevRow, mev_keys
 from tables.rows import Answer
 from topics.headers import REPLY_TO, REQUEST_ID
 from topics.registry import REQUESTS_CHAIN
@@ -21,9 +21,9 @@ def _numbers(question: DetectMev) -> list[int]:
 
 
 def keys(batch: Sequence[Record]) -> list[RowName]:
-    """What the mev agent said of those blocks."""
+    """What the mev agent said of those blocks, each with its neighbours."""
     asked = [record.value for record in batch]
-    return list(dict.fromkeys((MEV, f"{one.chain_id}:{number}") for one in asked for number in _numbers(one)))
+    return list(dict.fromkeys((MEV, key) for one in asked for n in _numbers(one) for key in mev_keys(one.chain_id, n)))
 
 
 def handle(batch: Sequence[Record], rows: Rows) -> Result:
@@ -37,9 +37,10 @@ def handle(batch: Sequence[Record], rows: Rows) -> Result:
         question: DetectMev = record.value
         blocks: dict[int, tuple[str, list[Finding]]] = {}
         for number in _numbers(question):
-            row = rows.get((MEV, f"{question.chain_id}:{number}"))
-            if isinstance(row, MevRow):
-                blocks[number] = row.status, [one for one in row.findings if one.status != "retracted"]
+            own, *pairs = (rows.get((MEV, key)) for key in mev_keys(question.chain_id, number))
+            if isinstance(own, MevRow):
+                found = (one for row in (own, *pairs) if isinstance(row, MevRow) for one in row.findings)
+                blocks[number] = own.status, [one for one in found if one.status != "retracted"]
         result.answers.append(Answer(request_id, record.header(REPLY_TO), answer(question, blocks)))
     return result
 

@@ -7,16 +7,15 @@ older than what is written here, and the same revision is the same row.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import NoReturn
 
 from agents.activity import Activity
-from agents.agent import Agent, Record, Result, Rows
+from agents.agent import Agent, Record, Result
 from agents.app import WORKERS
 from agents.releases import serving
 from agents.runtime import Outlet, Runner
 from base.settings import Settings
-from models.releases import Models
 from tables.registry import PROFILES, RISK, Table
 
 LEFT_OUT = (PROFILES, RISK)
@@ -50,6 +49,7 @@ class RowsOnly(Outlet):
     def give(self, agent: str, result: Result) -> list[int]:
         """Write the rows; return the places of those that are older than what is there."""
         self._tally.refused += len(result.dead_letters)
+        self._tally.newer_kept += result.older
         older = super().give(agent, Result(rows=result.rows))
         self._tally.newer_kept += len(older)
         self._tally.written += len(result.rows) - len(older)
@@ -72,7 +72,7 @@ class Rebuild:
         outlet = RowsOnly(settings, self.tally)
         if releases := serving([agent], settings, outlet):
             releases.read()
-        self._runner = Runner(replace(agent, handle=self._handle), outlet)
+        self._runner = Runner(agent, outlet)
 
     def process(self, records: Sequence[Record]) -> None:
         """Do a batch; when this returns its rows are written.
@@ -80,14 +80,6 @@ class Rebuild:
         Raises Ended when Redis fails for good or was started anew, or when the agent fails on too many records.
         """
         self._runner.process(records)
-
-    def _handle(self, batch: Sequence[Record], rows: Rows, models: Models | None = None) -> Result:
-        """The agent's handler; counts the rows that it leaves alone, which only newer ones can be."""
-        result = self.agent.call(batch, rows, models or {})
-        own = {table.name for table in self.agent.own}
-        there = {(table.name, key) for (table, key), row in rows.items() if row is not None and table.name in own}
-        self.tally.newer_kept += len(there - {(row.table.name, row.key) for row in result.rows})
-        return result
 
 
 def owners(names: Iterable[str]) -> list[Agent]:

@@ -1,4 +1,7 @@
-"""The MEV detectors on a folder of labelled blocks: recall and extras by kind, and how fast."""
+"""The MEV detectors on a folder of labelled blocks: recall and extras by kind, and how fast.
+
+Of blocks that are neighbours, what is over both is found too; labels know of nothing like that, so all of it is extra.
+"""
 
 from __future__ import annotations
 
@@ -16,8 +19,9 @@ from console.evaluate_labels import KINDS, Score, labels_of
 from console.figures import Figure
 from ingest.decode import decode
 from ingest.files import find_blocks, read
-from models.mev import detect
+from models.mev import cross_block, detect, look
 from topics.schemas.mev import Finding
+from topics.schemas.mev_trades import BlockTrades
 
 INSPECT = "mev-inspect-py: about 2"
 
@@ -32,6 +36,9 @@ class Evaluation:
     seconds: list[float] = field(default_factory=list)
     vectors: list[tuple[str, bool]] = field(default_factory=list)
     """Cases, and whether they are met."""
+    pairs: int = 0
+    """How many blocks are next to one another."""
+    over_two: list[Finding] = field(default_factory=list)
 
     def told(self) -> Iterator[str]:
         """A line for each miss and each extra finding."""
@@ -43,7 +50,7 @@ class Evaluation:
         for one in self.score.extras:
             parts = {"front": one.front, "victims": one.victims, "back": one.back, "in": one.transactions}
             named = " ".join(f"{name} {' '.join(hashes)}" for name, hashes in parts.items() if hashes)
-            yield f"extra   {one.kind}  block {one.block_number}: {named} {one.evidence}"
+            yield f"extra   {one.kind}  {one.place()}: {named} {one.evidence}"
 
     def figures(self) -> list[Figure]:
         """Recall and extras by kind, then speed."""
@@ -75,6 +82,7 @@ class Evaluation:
     def _extras(self) -> Iterator[Figure]:
         for kind in KINDS:
             yield Figure(f"without a label: {kind}", self.score.extra(kind), "findings")
+        yield Figure("sandwiches over two blocks", len(self.over_two), "findings", f"{self.pairs} pairs of neighbours")
 
     def _speed(self) -> Iterator[Figure]:
         median = sorted(self.seconds)[len(self.seconds) // 2]
@@ -90,13 +98,20 @@ def run(data: Path) -> Evaluation:
         Malformed: there are no blocks, or one is in no form that we take.
     """
     done = Evaluation()
+    kept: list[BlockTrades] = []
     for file in find_blocks(data):
         raw = read(file)
         done.seconds.append(_fastest(raw, str(file)))
         block = decode(raw, str(file)).block
-        findings = detect(block)
+        findings, trades = look(block)
+        kept.append(trades)
         done.score.add(block.number, findings, labels_of(file))
         done.lines += [orjson.dumps(line(one)) for one in findings]
+    for before, after in cross_block.pairs(kept):
+        done.pairs += 1
+        done.over_two += cross_block.detect(before, after)
+    done.score.extras += done.over_two
+    done.lines += [orjson.dumps(line(one)) for one in done.over_two]
     vectors = data.resolve().parent / "vectors"
     if vectors.is_dir():
         done.vectors = [(name, evaluate_vectors.met(call)) for name, call in evaluate_vectors.calls(vectors)]
@@ -109,6 +124,7 @@ def line(finding: Finding) -> dict[str, Any]:
     return {
         "block": finding.block_number,
         "kind": finding.kind,
+        **({"blocks": finding.blocks} if finding.blocks else {}),
         **({"transactions": finding.transactions} if finding.transactions else attacked),
         "pools": finding.pools,
         "protocols": finding.protocols,

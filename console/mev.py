@@ -1,8 +1,8 @@
-"""`soba mev inspect`: the MEV of one block file, for people or programs."""
+"""`soba mev inspect`: the MEV of block files, for people or programs."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated
@@ -18,9 +18,12 @@ from ingest.decode import Decoded, decode
 from ingest.files import read
 from ingest.raw import Malformed
 from models.alerts import amount_text
-from models.mev import detect
-from topics.schemas.chain import Block
+from models.mev import cross_block, look
 from topics.schemas.mev import Finding, Kind, TokenAmount
+from topics.schemas.mev_trades import BlockTrades
+
+Places = dict[str, tuple[int, int]]
+"""Transaction → number of its block, and its index there."""
 
 COLOURS: dict[Kind, str] = {
     "sandwich": "red",
@@ -44,27 +47,52 @@ def _mev() -> None:
 
 @app.command()
 def inspect(
-    file: Annotated[Path, typer.Argument(metavar="BLOCK.json", help="A block with its logs, .json or .json.gz.")],
+    files: Annotated[
+        list[Path], typer.Argument(metavar="BLOCK.json...", help="Blocks with their logs, .json or .json.gz.")
+    ],
     json: Annotated[bool, typer.Option("--json", help="One JSON object a finding and line, for programs.")] = False,
 ) -> None:
-    """The findings of one block file: who did what to whom, in which transactions, and what it was worth."""
-    try:
-        decoded = decode(read(file), str(file))
-    except Malformed as error:
-        typer.echo(str(error), err=True)
-        raise typer.Exit(2) from None
-    findings = detect(decoded.block)
-    if json:
-        for one in findings:
-            typer.echo(one.model_dump_json(exclude_none=True))
-        return
+    """The findings of each block: who did what to whom, in which transactions, and what it was worth.
+
+    Those over two of the blocks, where they are neighbours, come last.
+    """
     console = Console(highlight=False)
     if not console.is_terminal:
         console.width = WIDE
-    console.print(_head(decoded, len(findings)))
+    kept: list[BlockTrades] = []
+    places: Places = {}
+    for file in files:
+        try:
+            decoded = decode(read(file), str(file))
+        except Malformed as error:
+            typer.echo(str(error), err=True)
+            raise typer.Exit(2) from None
+        findings, trades = look(decoded.block)
+        kept.append(trades)
+        places |= {one.hash: (decoded.block.number, one.index) for one in decoded.block.transactions}
+        if not json:
+            console.print(*([""] if len(kept) > 1 else []), _head(decoded, len(findings)), sep="\n")
+        _show(console, findings, places, json)
+    for pair in cross_block.pairs(kept):
+        findings = cross_block.detect(*pair)
+        if not json:
+            console.print("", _over_two(pair[1].number, len(findings)), sep="\n")
+        _show(console, findings, places, json)
+
+
+def _show(console: Console, findings: Sequence[Finding], places: Places, json: bool) -> None:
     for one in findings:
-        console.print()
-        console.print(_tree(decoded.block, one))
+        if json:
+            typer.echo(one.model_dump_json(exclude_none=True))
+        else:
+            console.print()
+            console.print(_tree(one, places))
+
+
+def _over_two(second: int, count: int) -> Text:
+    """A pair of blocks in a line."""
+    text = Text(f"Blocks {second - 1} and {second} together", style="bold")
+    return text.append(f": {counted(count, 'finding')}", "bold" if count else "none")
 
 
 def _head(decoded: Decoded, count: int) -> Text:
@@ -83,35 +111,33 @@ def _head(decoded: Decoded, count: int) -> Text:
     return text
 
 
-def _tree(block: Block, finding: Finding) -> Tree:
+def _tree(finding: Finding, places: Places) -> Tree:
     """A finding as a tree of what it says."""
     title = Text(finding.kind, style=f"bold {COLOURS[finding.kind]}")
     title.append(f"  {', '.join(finding.protocols) or 'unknown protocol'}", "none")
     title.append(f"  confidence {finding.confidence:.2f}: {', '.join(finding.evidence)}", "dim")
     tree = Tree(title)
-    tree.add(_transactions(block, finding))
+    tree.add(_transactions(finding, places))
     for line in (*_parties(finding), *_steps(finding), *_gains(finding), *_victims(finding)):
         tree.add(line)
     return tree
 
 
-def _transactions(block: Block, finding: Finding) -> Table:
+def _transactions(finding: Finding, places: Places) -> Table:
     """Each transaction with its part and place."""
-    indexes = {one.hash: one.index for one in block.transactions}
     parts = (
         ("front", finding.front),
         ("victim", finding.victims),
         ("back", finding.back),
         ("", finding.transactions),
     )
-    rows = [(indexes.get(hash), part, hash) for part, hashes in parts for hash in hashes]
+    rows = [(places.get(hash), part, hash) for part, hashes in parts for hash in hashes]
     table = Table.grid(padding=(0, 2))
     for _ in range(3):
         table.add_column(overflow="fold")
-    for index, part, hash in sorted(rows, key=lambda row: (row[0] is None, row[0] or 0)):
-        table.add_row(
-            "" if index is None else str(index), part, Text(hash, style="bold" if part != "victim" else "dim")
-        )
+    for place, part, hash in sorted(rows, key=lambda row: (row[0] is None, row[0] or (0, 0))):
+        told = "" if place is None else f"{place[0]} {place[1]}" if finding.blocks else f"{place[1]}"
+        table.add_row(told, part, Text(hash, style="bold" if part != "victim" else "dim"))
     return table
 
 

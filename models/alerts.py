@@ -52,12 +52,16 @@ class Template:
     other: str
     outcomes: Mapping[tuple[bool, bool], str] = field(default_factory=dict)
     """By whether `gained` and `short` hold anything."""
+    places: Mapping[bool, str] = field(default_factory=dict)
+    """For `{place}`: by whether `earlier` holds anything."""
 
     def fill(self, args: Args) -> str:
         """The text for `args`; a list reads as its items with commas between."""
         words = {name: ", ".join(value) if isinstance(value, list) else value for name, value in args.items()}
         if self.outcomes:
             words["outcome"] = self.outcomes[bool(words["gained"]), bool(words["short"])].format(**words)
+        if self.places:
+            words["place"] = self.places[bool(words["earlier"])].format(**words)
         return (self.one if args[self.count] == 1 else self.other).format(**words)
 
 
@@ -71,10 +75,10 @@ _OUTCOMES = {
 CATALOGUE: dict[str, Template] = {
     "mev.sandwich": Template(
         count="victims",
-        one="Sandwich in block {block} on {protocols}: one trade was caught between {front} and {back}; {outcome}.",
-        other="Sandwich in block {block} on {protocols}: {victims} trades were caught between {front} and {back}; "
-        "{outcome}.",
+        one="Sandwich in {place} on {protocols}: one trade was caught between {front} and {back}; {outcome}.",
+        other="Sandwich in {place} on {protocols}: {victims} trades were caught between {front} and {back}; {outcome}.",
         outcomes=_OUTCOMES,
+        places={False: "block {block}", True: "blocks {earlier} and {block}"},
     ),
     "mev.arbitrage": Template(
         count="swaps",
@@ -127,6 +131,7 @@ def from_finding(finding: Finding) -> Alert:
     kind = f"mev.{finding.kind}"
     args: Args = {
         "block": finding.block_number,
+        "earlier": [str(number) for number in finding.blocks[:-1]],
         "victims": len(finding.victims),
         "front": finding.front,
         "back": finding.back,

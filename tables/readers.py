@@ -73,6 +73,11 @@ async def row(redis: Redis, table: Table, schema: type[T], key: str) -> T | None
     return parse(schema, cast("bytes | None", await redis.get(table.row_key(key))))
 
 
+async def rows(redis: Redis, table: Table, schema: type[T], keys: list[str]) -> list[T | None]:
+    """The rows of `keys` in one round trip, None for each that there is none of."""
+    return [parse(schema, stored) for stored in await _rows(redis, table, keys)]
+
+
 async def page(
     redis: Redis,
     index: Index,

@@ -16,6 +16,7 @@ from pydantic import BaseModel, Field
 from topics.schemas.alerts import Alert
 from topics.schemas.fields import Uint64
 from topics.schemas.mev import Finding
+from topics.schemas.mev_trades import BlockTrades
 from topics.schemas.risk import Assessment
 from topics.schemas.wallet import Exposure, Known, Level, Share, Warned
 
@@ -61,12 +62,15 @@ class GasRow(BaseModel):
 
 
 class MevRow(BaseModel):
-    """All findings of one block, so that a revision replaces them at once."""
+    """All findings of one block, or of one pair of neighbours, so that a revision replaces them at once."""
 
     chain_id: Uint64
     number: Uint64
+    """Of a pair the second's."""
     revision: Uint64
+    """Of a pair the sum of both."""
     status: Literal["complete", "partial", "removed"]
+    """Of a pair `complete` where both are, and `removed` where one is."""
     findings: list[Finding]
 
 
@@ -184,7 +188,22 @@ BLOCKS = Table("blocks", "chain_id:number", BlockRow, WEEK, ("blocks",), "Valida
 GAS = Table(
     "gas", "chain_id:day", GasRow, WEEK, ("blocks",), "What gas costs, by days of chain time, from the blocks' medians."
 )
-MEV = Table("mev", "chain_id:number", MevRow, WEEK, ("mev",), "MEV findings by block.")
+MEV = Table(
+    "mev",
+    "chain_id:number, of two blocks chain_id:number-number",
+    MevRow,
+    WEEK,
+    ("mev",),
+    "MEV findings by block, and those over two neighbouring ones.",
+)
+MEV_TRADES = Table(
+    "mev_trades",
+    "chain_id:number",
+    BlockTrades,
+    timedelta(days=1),
+    ("mev",),
+    "Trades of a block in short, by which sandwiches over it and its neighbour are found.",
+)
 ALERTS = Table("alerts", "alert id", Alert, WEEK, ("alerts", "risk_alerts"), "Alerts with their English text.")
 WORKERS = Table("workers", "app_id:instance", WorkerRow, timedelta(seconds=95), ("runtime",), "Heartbeats of workers.")
 PROFILES = Table(
@@ -204,7 +223,7 @@ DRIFT = Table(
     "A sample of the wallets scored on a day, by bins of their features.",
 )
 RISK = Table("risk", "request id", Assessment, WEEK, ("assess",), "Assessments of swap requests.")
-TABLES = (BLOCKS, GAS, MEV, PROFILES, DRIFT, ALERTS, RISK, WORKERS)
+TABLES = (BLOCKS, GAS, MEV, MEV_TRADES, PROFILES, DRIFT, ALERTS, RISK, WORKERS)
 
 BLOCKS_BY_CHAIN = Index("blocks_by_chain", "chain_id", BLOCKS, 10_000)
 MEV_BY_CHAIN = Index("mev_by_chain", "chain_id", MEV, 10_000)
@@ -226,6 +245,16 @@ INDEXES = (
     RISK_BY_WALLET,
     DRIFT_BY_MODEL,
 )
+
+
+def mev_key(chain_id: int, *numbers: int) -> str:
+    """The key of a block in `mev` and `mev_trades`, or of two neighbours in `mev`."""
+    return f"{chain_id}:{'-'.join(map(str, numbers))}"
+
+
+def mev_keys(chain_id: int, number: int) -> list[str]:
+    """The keys of all rows of `mev` that tell of a block: its own first."""
+    return [mev_key(chain_id, *numbers) for numbers in ((number,), (number - 1, number), (number, number + 1))]
 
 
 def answer_key(request_id: str) -> str:

@@ -31,7 +31,7 @@ from facade.requests import (
 )
 from facade.routes.paths import Address, BlockNumber, Hash, PoolId
 from tables import readers
-from tables.registry import MEV, MEV_BY_ADDRESS, MEV_BY_CHAIN, MEV_BY_POOL, MEV_BY_TRANSACTION, Index, MevRow
+from tables.registry import MEV, MEV_BY_ADDRESS, MEV_BY_CHAIN, MEV_BY_POOL, MEV_BY_TRANSACTION, Index, MevRow, mev_keys
 from topics.registry import REQUESTS_CHAIN
 from topics.schemas.fields import Uint64
 from topics.schemas.mev import Finding, Kind
@@ -121,14 +121,20 @@ async def of_transaction(
     "/api/mev/blocks/{number}",
     responses=looked_up(MevRow),
     openapi_extra=parameters(Lookup),
-    summary="The findings of a block",
+    summary="The findings of a block, and those over it and a neighbour",
 )
 async def of_block(
     request: Request, number: BlockNumber, told: Annotated[Lookup, Depends(query(Lookup))], here: Here
 ) -> Response:
     """An empty list when the block was looked at and nothing was found; 404 when it was not."""
-    key, missing = f"{told.chain_id}:{number}", f"block {number} of chain {told.chain_id} is not in the table"
-    found = await awaited(lambda: readers.row(here.redis, MEV, MevRow, key), told, missing)
+
+    async def read() -> MevRow | None:
+        own, *pairs = await readers.rows(here.redis, MEV, MevRow, mev_keys(told.chain_id, number))
+        if own is None:
+            return None
+        return own.model_copy(update={"findings": [one for row in (own, *pairs) if row for one in row.findings]})
+
+    found = await awaited(read, told, f"block {number} of chain {told.chain_id} is not in the table")
     return tagged(request, found.model_dump(mode="json", exclude_none=True))
 
 

@@ -1,12 +1,17 @@
-"""MEV detectors, one file a kind. Each is a pure function of a block and one line of `DETECTORS`."""
+"""MEV detectors, one file a kind. Each is a pure function of a block and one line of `DETECTORS`.
+
+What is over two blocks is found by `cross_block`, from what `look` keeps of each.
+"""
 
 from __future__ import annotations
 
 from models.mev import arbitrage, backrun, frontrun, jit, liquidation, sandwich
 from models.mev.base import Detector
+from models.mev.trades import pack
 from models.mev.view import View
 from topics.schemas.chain import Block
 from topics.schemas.mev import Finding
+from topics.schemas.mev_trades import BlockTrades
 
 DETECTORS: tuple[Detector, ...] = (
     sandwich.detect,
@@ -25,9 +30,17 @@ MAX_RELATED = 32
 
 def detect(block: Block) -> list[Finding]:
     """All findings of `block`, by kind and then in block order; none where the block is removed."""
-    if block.status == "removed":
-        return []
+    return [] if block.status == "removed" else _found(View(block))
+
+
+def look(block: Block) -> tuple[list[Finding], BlockTrades]:
+    """The same, and what is kept of the block for its neighbours."""
     view = View(block)
+    found = [] if block.status == "removed" else _found(view)
+    return found, pack(view, found)
+
+
+def _found(view: View) -> list[Finding]:
     found: list[Finding] = []
     for detector in DETECTORS:
         found += detector(view, found)

@@ -47,6 +47,8 @@ class Case:
     path: Sequence[Step] = ()
     losses: Sequence[Loss] = ()
     borrower: str | None = None
+    blocks: Sequence[int] = ()
+    """Where it is over more than one: their numbers."""
 
 
 def make(view: View, case: Case) -> Finding:
@@ -62,6 +64,7 @@ def make(view: View, case: Case) -> Finding:
         block_number=block.number,
         block_hash=block.hash,
         block_timestamp=unix_time(block),
+        blocks=list(case.blocks),
         revision=block.revision,
         status=status(block),
         kind=case.kind,

@@ -80,7 +80,7 @@ def read_legs(view: View) -> Legs:
         trades = [trade for trade in trades if trade.swap.pool is not None]
         place = view.places[hash]
         legs: dict[tuple[str, str, str], Leg] = {}
-        personal = _personal(view, hash)
+        personal = view.personal(hash)
         for trade in trades:
             key = (trade.pool, trade.token_in, trade.token_out)
             leg = legs.get(key)
@@ -104,7 +104,7 @@ def _adds(view: View) -> dict[str, list[Leg]]:
         signer = view.signer(hash)
         named = (signer, view.called(hash), event.owner, event.sender)
         actors = frozenset(one.lower() for one in named if one) - view.nobody
-        place, personal = view.places[hash], _personal(view, hash)
+        place, personal = view.places[hash], view.personal(hash)
         leg = Leg(place, hash, pool, event.protocol, NONE, signer, actors, personal=personal, added=_added(event))
         adds[pool].append(leg)
     return adds
@@ -118,16 +118,6 @@ def _added(event: Liquidity) -> frozenset[str]:
     ]
     pairs += zip(event.tokens or (), event.amounts_raw or (), strict=False)
     return frozenset(token.lower() for token, amount in pairs if token and amount is not None and int(amount) > 0)
-
-
-def _personal(view: View, hash: str) -> bool:
-    """Whether tokens went to or came from the one who signed a transaction, and not only its contract."""
-    signer = view.signer(hash)
-    if signer is None:
-        return False
-    ends = [trade.swap.recipient for trade in view.trades.get(hash, ())]
-    ends += [end for one in view.transfers(hash) for end in (one.from_address, one.to_address)]
-    return any(end is not None and end.lower() == signer for end in ends)
 
 
 def _actors(view: View, hash: str, swap: Swap) -> tuple[str | None, frozenset[str]]:

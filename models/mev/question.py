@@ -52,10 +52,11 @@ def _of_table(target: Asked, blocks: Mapping[int, tuple[str, Sequence[Finding]]]
     """What the mev agent says of the target's hash; None where it has not seen it."""
     if target.hash is None:
         return None
-    found = [one for _, findings in blocks.values() for one in findings if target.hash in _hashes(one)]
+    told = {one.id: one for _, findings in blocks.values() for one in findings if target.hash in _hashes(one)}
+    found = list(told.values())  # what is over two blocks is told of both
     if found:
         one = _likeliest(found)
-        where = f"the mev agent found it in block {one.block_number} ({one.status}), as {_words(one)}"
+        where = f"the mev agent found it in {one.place()} ({one.status}), as {_words(one)}"
         more = {
             "role": _role(one, target.hash),
             "roles": {name: list(hashes) for name, hashes in _parts(one) if hashes},

@@ -18,6 +18,9 @@ MATCH = 50
 """Amounts match when they differ by at most 1/50: fee-on-transfer tokens and packed amounts take a little."""
 MAX_OPEN = 64
 """So many open fronts are kept of one actor in one pool and direction; it bounds the work that a strange block can cause."""
+MOST_LOOKED_AT = 2**18
+"""So many legs of a block are looked at as victims, over all attackers: more than a block holds, so that one finds all its own.
+It bounds what many attackers around each other can cause, who all have the same victims."""
 
 
 @dataclass(slots=True)
@@ -31,6 +34,13 @@ class Round:
 
 
 @dataclass(slots=True)
+class _Room:
+    """How many legs of the block may still be looked at as victims."""
+
+    left: int
+
+
+@dataclass(slots=True)
 class _Open:
     """A leg that may be a front, and how much of what it bought has not been sold again (None: unknown)."""
 
@@ -41,13 +51,19 @@ class _Open:
 
 
 def find_rounds(legs: Legs) -> list[list[Round]]:
-    """Bundles in order of their first front: rounds over all pools that have a front and a back in common."""
+    """The rounds of a block as bundles, in order of their first front."""
     found: list[Round] = []
+    room = _Room(MOST_LOOKED_AT)
     for pool in sorted(legs.by_pool):
         own, adds = legs.by_pool[pool], legs.adds.get(pool, [])
         # A way in, a way out, and somebody between.
         if len(own) > 1 and len(own) + len(adds) > 2 and len({leg.direction for leg in own}) > 1:
-            found += _Pool(own, adds, legs.shared).rounds()
+            found += _Pool(own, adds, legs.shared, room).rounds()
+    return bundles(found)
+
+
+def bundles(found: Sequence[Round]) -> list[list[Round]]:
+    """Rounds over all pools that have a front and a back in common, in order of their first front."""
     return sorted(_bundled(found), key=lambda bundle: _place(bundle[0]))
 
 
@@ -68,10 +84,11 @@ def same(one: int | None, other: int | None) -> bool:
 class _Pool:
     """One pool's legs in block order."""
 
-    def __init__(self, legs: list[Leg], adds: list[Leg], shared: frozenset[str]) -> None:
+    def __init__(self, legs: list[Leg], adds: list[Leg], shared: frozenset[str], room: _Room) -> None:
         self._legs = legs
         self._adds = adds
         self._shared = shared
+        self._room = room
         self._ways: dict[Direction, list[Leg]] = defaultdict(list)
         self._places: dict[Direction, list[int]] = defaultdict(list)
         for leg in legs:
@@ -137,10 +154,15 @@ class _Pool:
         return round_
 
     def _victims(self, back: Leg, fronts: list[_Open], after: int) -> list[Leg]:
-        """The legs of others in the fronts' direction between transaction `after` and `back`."""
+        """The legs of others in the fronts' direction between transaction `after` and `back`; none where there is no room left."""
         direction = fronts[0].leg.direction
         places = self._places[direction]
-        between = self._ways[direction][bisect_right(places, after) : bisect_left(places, back.position)]
+        start, end = bisect_right(places, after), bisect_left(places, back.position)
+        looked_at = max(0, end - start) + len(self._adds)
+        if looked_at > self._room.left:
+            return []
+        self._room.left -= looked_at
+        between = self._ways[direction][start:end]
         own = [back, *(one.leg for one in fronts)]
         senders = {leg.sender for leg in own if leg.sender}
         shared = frozenset.union(*(one.leg.actors & back.actors for one in fronts)) - self._shared
@@ -189,7 +211,7 @@ def _united(held: list[Leg], more: Sequence[Leg]) -> list[Leg]:
     return [by_place[position] for position in sorted(by_place)]
 
 
-def _bundled(found: list[Round]) -> list[list[Round]]:
+def _bundled(found: Sequence[Round]) -> list[list[Round]]:
     """Group rounds that have a front and a back in common, over all pools, until no two groups have."""
     groups = [[one] for one in found]
     while True:

@@ -19,17 +19,17 @@ MODEL = "sandwich/2"
 
 def detect(view: View, found: Sequence[Finding]) -> list[Finding]:
     """The sandwiches of a block as findings, in order of their first front."""
-    return [finding(view, bundle) for bundle in find_rounds(read_legs(view))]
+    return [make(view, case_of(view, bundle)) for bundle in find_rounds(read_legs(view))]
 
 
-def finding(view: View, bundle: list[Round]) -> Finding:
-    """The finding of one bundle. Its id names chain, block, first front and last back: no other has both."""
+def case_of(view: View, bundle: list[Round]) -> Case:
+    """What is to say of one bundle. Its name is that of its first front and last back: no other has both."""
     front = _hashes(leg for one in bundle for leg in one.fronts)
     back = _hashes(leg for one in bundle for leg in one.backs)
     own = {*front, *back}
     gains = profit(bundle)
     losses = [loss for one in bundle for loss in victim_losses(view.histories[one.pool], one.pool, own, one.victims)]
-    case = Case(
+    return Case(
         kind="sandwich",
         name=f"{front[0]}:{back[-1]}",
         own=view.in_order([*front, *back]),
@@ -44,7 +44,6 @@ def finding(view: View, bundle: list[Round]) -> Finding:
         facts=judge(bundle, gains),
         model=MODEL,
     )
-    return make(view, case)
 
 
 def judge(bundle: list[Round], gains: dict[str, int]) -> list[Fact]:

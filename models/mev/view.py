@@ -57,6 +57,7 @@ class View:
         self.liquidity: list[Liquidity] = []
         self.liquidations: list[Liquidation] = []
         self._transfers: list[Transfer] = []
+        self._personal: dict[str, bool] = {}
         self._read()
 
     def _read(self) -> None:
@@ -177,6 +178,19 @@ class View:
         if called is None and (trades := self.trades.get(hash)):
             called = trades[0].swap.to_address
         return called.lower() if called else None
+
+    def personal(self, hash: str) -> bool:
+        """Whether tokens went to or came from the one who signed a transaction, and not only its contract."""
+        if hash not in self._personal:
+            self._personal[hash] = self._is_personal(hash, self.signer(hash))
+        return self._personal[hash]
+
+    def _is_personal(self, hash: str, signer: str | None) -> bool:
+        if signer is None:
+            return False
+        ends = [trade.swap.recipient for trade in self.trades.get(hash, ())]
+        ends += [end for one in self.transfers(hash) for end in (one.from_address, one.to_address)]
+        return any(end is not None and end.lower() == signer for end in ends)
 
     def in_order(self, hashes: Sequence[str]) -> list[str]:
         """The transactions once each, in block order."""

@@ -45,17 +45,38 @@ def sandwich(uniswap: Uniswap, pair: str) -> Done:
     chain, token = uniswap.chain, uniswap.tokens[0]
     attacker, victim = chain.accounts[2], chain.accounts[3]
     uniswap.approve(attacker, token, uniswap.router)
-    reserves = chain.rpc("eth_call", {"to": pair, "data": calldata("getReserves()")}, "latest")[2:]
-    first, second = int(reserves[:64], 16), int(reserves[64:128], 16)
-    ether, tokens = (first, second) if uniswap.weth < token else (second, first)
+    bought = sold_for(20 * ETHER, *reserves(uniswap, pair))
     nonce = int(chain.rpc("eth_getTransactionCount", attacker, "latest"), 16)
     chain.mining(False)
     hurt = uniswap.buy(victim, 10 * ETHER, [token], tip=2 * GWEI)
     front = uniswap.buy(attacker, 20 * ETHER, [token], tip=5 * GWEI, nonce=nonce)
-    back = uniswap.sell(attacker, sold_for(20 * ETHER, ether, tokens), token, tip=GWEI, nonce=nonce + 1)
+    back = uniswap.sell(attacker, bought, token, tip=GWEI, nonce=nonce + 1)
     chain.mine()
     chain.mining(True)
     return Done(chain.head, [front], [hurt], [back], pair)
+
+
+def held(uniswap: Uniswap, pair: str) -> Done:
+    """Buy in one block; in the next somebody else buys, and one sells behind."""
+    chain, token = uniswap.chain, uniswap.tokens[0]
+    attacker, victim = chain.accounts[6], chain.accounts[7]
+    uniswap.approve(attacker, token, uniswap.router)
+    bought = sold_for(20 * ETHER, *reserves(uniswap, pair))
+    chain.mining(False)
+    front = uniswap.buy(attacker, 20 * ETHER, [token], tip=GWEI)
+    chain.mine()
+    hurt = uniswap.buy(victim, 10 * ETHER, [token], tip=5 * GWEI)
+    back = uniswap.sell(attacker, bought, token, tip=GWEI)
+    chain.mine()
+    chain.mining(True)
+    return Done(chain.head, [front], [hurt], [back], pair)
+
+
+def reserves(uniswap: Uniswap, pair: str) -> tuple[int, int]:
+    """What a pair holds of ether and of the first token."""
+    told = uniswap.chain.rpc("eth_call", {"to": pair, "data": calldata("getReserves()")}, "latest")[2:]
+    first, second = int(told[:64], 16), int(told[64:128], 16)
+    return (first, second) if uniswap.weth < uniswap.tokens[0] else (second, first)
 
 
 def jit(uniswap: Uniswap, pool: str) -> Done:
@@ -140,11 +161,11 @@ def test_what_was_done_on_a_chain_is_found_and_taken_back_with_its_block(
         ingesting(settings, tmp_path / "log", "--rpc", chain.url, "--ws", chain.ws, "--from", str(start)),
     ):
         round_trip, provided, attack = arbitrage(uniswap), jit(uniswap, pool), sandwich(uniswap, pair)
-        chain.mine(2)
-        events.upto(attack.number + 2, 30)
-        wait_for(lambda: findings.of("sandwich"), 60)
+        over_two = held(uniswap, pair)
+        events.upto(over_two.number, 30)
+        wait_for(lambda: len(findings.of("sandwich")) == 2, 60)
         wait_for(lambda: findings.of("jit") and findings.of("arbitrage"), 10)
-        (found,) = findings.of("sandwich")
+        found, over = sorted(findings.of("sandwich"), key=lambda one: one.block_number)
         assert (found.block_number, found.front, found.victims, found.back, found.pools) == (
             attack.number, attack.front, attack.victims, attack.back, [pair],
         )  # fmt: skip
@@ -158,11 +179,22 @@ def test_what_was_done_on_a_chain_is_found_and_taken_back_with_its_block(
         assert len(cycle.pools) == 3 and round_trip.pool in cycle.pools
         gains = {one.token: int(one.amount_raw) for one in cycle.profit}
         assert gains[uniswap.weth] > 0
-        # The chain changes its mind about the sandwich's block and those behind it.
-        chain.rpc("anvil_reorg", 3, [])
+        assert (over.blocks, over.front, over.victims, over.back, over.pools) == (
+            [over_two.number - 1, over_two.number], over_two.front, over_two.victims, over_two.back, [pair],
+        )  # fmt: skip
+        assert over.block_hash == chain.hash(over_two.number) and over.confidence < found.confidence
+        assert int(over.profit[0].amount_raw) > 0 and len(over.losses) == 1 and int(over.gas_cost_wei or 0) > 0
+        # The chain changes its mind about the last block, where one sandwich ends that began in the block before.
+        chain.rpc("anvil_reorg", 1, [])
         chain.mine()
-        events.upto(attack.number + 3, 30)
+        events.upto(over_two.number + 1, 30)
         wait_for(lambda: findings.of("sandwich", "retracted"), 30)
+        assert [one.id for one in findings.of("sandwich", "retracted")] == [over.id]
+        # And about the block of the other one, and those behind it.
+        chain.rpc("anvil_reorg", over_two.number + 2 - attack.number, [])
+        chain.mine()
+        events.upto(over_two.number + 2, 30)
+        wait_for(lambda: len(findings.of("sandwich", "retracted")) == 2, 30)
     standing = {(one.kind, one.status) for one in findings.read()}
     assert standing == {("sandwich", "retracted"), ("jit", "final"), ("arbitrage", "final")}
     block = next(one for one in events.blocks if one.hash == found.block_hash)

@@ -92,6 +92,8 @@ def check_calm(calm: dict[str, Any]) -> None:
     assert len(calm["mev.findings"]) >= 10 and len(calm["alerts"]) == len(calm["mev.findings"])
     for part, mark in (("mev.findings", ""), ("alerts", "mev.")):
         assert {one["kind"] for one in calm[part].values()} == {mark + kind for kind in get_args(Kind)}
+    over_two = {tuple(one["blocks"]): one["status"] for one in calm["mev.findings"].values() if one["blocks"]}
+    assert over_two == {(1_004, 1_005): "final", (1_007, 1_008): "final", (1_008, 1_009): "final"}
     reasons = {reason for reason, _ in calm["chain.events.dlq"]}
     assert {"amount_negative", "conflicting_duplicate", "other_fork", "malformed_json"} <= reasons
     assert len(calm["table profiles"]) > 100

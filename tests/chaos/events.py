@@ -17,6 +17,10 @@ from topics.schemas.chain import Block
 SAMPLES = Path(__file__).parents[2] / "samples" / "blocks"
 WHOLE = ("11017338", "12412732", "12775690", "13234998", "13666326", "17073191", "18100000")
 IN_PIECES = ("12674514", "13323642")
+ORDER = (*WHOLE[:4], *IN_PIECES, *WHOLE[4:])
+"""As they come, numbered from 1,001 on."""
+OVER = address("over")
+"""The pool of sandwiches over two blocks."""
 FIRST_TIME = 1_700_000_000
 REMOVED = 1_003
 """The block that is removed for good. It has a finding of every kind, as all have."""
@@ -29,7 +33,7 @@ def records(chain_id: int) -> list[bytes]:
     blocks = samples()
     out: list[Any] = []
     number = 1_000
-    for name in (*WHOLE[:4], *IN_PIECES, *WHOLE[4:]):
+    for name in ORDER:
         number += 1
         block = {**blocks[name], "chain_id": chain_id, "number": number, "timestamp": FIRST_TIME + number * 1_200}
         block["hash"] = block_hash(chain_id, number, 0)
@@ -114,34 +118,48 @@ def samples() -> dict[str, Any]:
         for block in blocks
         if str(block.number) in (*WHOLE, *IN_PIECES)
     }
-    more = orjson.loads(of_every_kind().model_dump_json(exclude_none=True))
-    for block in found.values():
-        block["events"] += more["events"]
-        block["transactions"] += more["transactions"]
+    for place, name in enumerate(ORDER):
+        for more in (of_every_kind(place), held(place)):
+            told = orjson.loads(more.model_dump_json(exclude_none=True))
+            found[name]["events"] += told["events"]
+            found[name]["transactions"] += told["transactions"]
     return found
 
 
-def of_every_kind() -> Block:
+def held(place: int) -> Block:
+    """Legs of sandwiches over two blocks in the block of this place: the back of one, the front of another, and a victim."""
+    here, there = (("odd", "c5"), ("even", "c6"))[:: 1 if place % 2 else -1]
+    before, size = (1 + one // 2 % 2 for one in (place - 1, place))
+    legs = [
+        swap(f"ended {place}", 900, Y, X, 1_000_000 * before, 110_000 * before, pool=OVER),
+        swap(f"opened {place}", 920, X, Y, 100_000 * size, 1_000_000 * size, pool=OVER),
+        swap(f"drawn {place}", 921, X, Y, 5_000, 40_000, pool=OVER),
+    ]
+    senders: dict[str, tuple[str, str | None]] = {"ended": there, "opened": here, "drawn": ("holder", None)}
+    return made(*legs, senders={f"{name} {place}": who for name, who in senders.items()})
+
+
+def of_every_kind(place: int) -> Block:
     """A block by hand with a finding of each kind, behind the transactions of any real one."""
     sandwich, cycle, other, late = POOL, address("cycle"), address("other"), address("late")
     legs = [
-        swap("front", 901, X, Y, 100_000, 1_000_000, pool=sandwich),
-        swap("caught", 902, X, Y, 5_000, 40_000, pool=sandwich),
-        swap("back", 903, Y, X, 1_000_000, 110_000, pool=sandwich),
+        swap(f"front {place}", 901, X, Y, 100_000, 1_000_000, pool=sandwich),
+        swap(f"caught {place}", 902, X, Y, 5_000, 40_000, pool=sandwich),
+        swap(f"back {place}", 903, Y, X, 1_000_000, 110_000, pool=sandwich),
         # Somebody trades, a cycle follows against the price that it left, and another is too late for the same.
-        swap("moved", 904, X, Z, 200_000, 1_600_000, pool=cycle),
-        swap("first", 905, X, Z, 100_000, 1_000_000, pool=other, log_index=9050),
-        swap("first", 905, Z, X, 1_000_000, 110_000, pool=cycle, log_index=9051),
-        swap("late", 909, X, Z, 100_000, 1_000_000, pool=other, log_index=9090),
-        swap("late", 909, Z, X, 1_000_000, 104_000, pool=cycle, log_index=9091),
-        mint("added", 911, pool=late),
-        swap("served", 912, X, Y, 50, 400, tick=5, pool=late, protocol="uniswap_v3"),
-        burn("removed", 913, pool=late, amount0_raw="550", amount1_raw="110"),
-        liquidation("closed", 914),
+        swap(f"moved {place}", 904, X, Z, 200_000, 1_600_000, pool=cycle),
+        swap(f"first {place}", 905, X, Z, 100_000, 1_000_000, pool=other, log_index=9050),
+        swap(f"first {place}", 905, Z, X, 1_000_000, 110_000, pool=cycle, log_index=9051),
+        swap(f"late {place}", 909, X, Z, 100_000, 1_000_000, pool=other, log_index=9090),
+        swap(f"late {place}", 909, Z, X, 1_000_000, 104_000, pool=cycle, log_index=9091),
+        mint(f"added {place}", 911, pool=late),
+        swap(f"served {place}", 912, X, Y, 50, 400, tick=5, pool=late, protocol="uniswap_v3"),
+        burn(f"removed {place}", 913, pool=late, amount0_raw="550", amount1_raw="110"),
+        liquidation(f"closed {place}", 914),
     ]
     people: dict[str, tuple[str, str | None]] = {
         "front": ("bot", "c1"), "caught": ("victim", None), "back": ("bot", "c1"), "moved": ("trader", None),
         "first": ("second", "c2"), "late": ("third", "c3"), "added": ("giver", "c4"), "served": ("taker", None),
         "removed": ("giver", "c4"), "closed": ("boss", "keeper"),
     }  # fmt: skip
-    return made(*legs, senders=people)
+    return made(*legs, senders={f"{name} {place}": who for name, who in people.items()})

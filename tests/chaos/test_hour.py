@@ -17,6 +17,7 @@ from console.local.servers import LocalServers
 from ingest.files import read_blocks
 from models.mev import detect
 from tests.chaos.crew import NAMES, Crew, prepare
+from tests.chaos.events import held
 from tests.chaos.witness import TABLES, Witness
 from tests.conftest import wait_for
 from topics import codecs
@@ -55,6 +56,9 @@ def hour(chain_id: int) -> list[bytes]:
             "hash": f"0x{number:064x}",
         }
         block["parent_hash"] = f"0x{number - 1:064x}"
+        over = orjson.loads(codecs.encode(held(index)))
+        block["events"] += over["events"]
+        block["transactions"] += over["transactions"]
         if index % IN_PIECES:
             out.append(orjson.dumps(block))
         else:
@@ -145,7 +149,10 @@ def test_an_hour_told_three_times_is_the_hour_told_once(place: tuple[Settings, C
         wait_for(lambda: through(settings), 60, every=0.2)
         state, table_rows = witness.state(first), rows(settings)
         assert len(state["chain.blocks"]) == BLOCKS and not state["chain.events.dlq"]
-        assert len(state["table mev"]) == BLOCKS - BLOCKS // 3
+        # Every third sample has no finding. Who signed single events is not known, so nothing is over those blocks.
+        pairs = sum(bool(one % IN_PIECES and (one + 1) % IN_PIECES) for one in range(BLOCKS - 1))
+        assert len(state["table mev"]) == BLOCKS - BLOCKS // 3 + pairs
+        assert sum(bool(one["blocks"]) for one in state["mev.findings"].values()) == pairs
         assert len(state["alerts"]) == len(state["mev.findings"]) >= BLOCKS // 2
         assert len({block["status"] for block in state["chain.blocks"].values()}) == 2
         for seed in (1, 2):
@@ -155,7 +162,8 @@ def test_an_hour_told_three_times_is_the_hour_told_once(place: tuple[Settings, C
         assert rows(settings) == table_rows
         chain = witness.chain(first)
         assert not chain.contradictions and not chain.falls
-        # Told in no order from the beginning, it ends as the one told in order.
+        # Told in no order from the beginning, it ends as told in order, but for the gas of blocks that come too late for it.
+        del state["table gas"]
         produce(settings, second, shuffled(hour(second), 3))
         wait_for(lambda: witness.shows(second, state), 60, every=0.2)
     finally:

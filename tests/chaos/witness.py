@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zlib
+from collections import Counter
 from collections.abc import Iterable
 from typing import Any, cast
 
@@ -13,12 +14,12 @@ from confluent_kafka import OFFSET_BEGINNING, Consumer, Message, TopicPartition
 from base.settings import Settings
 from models.fraud.packed import pack
 from models.fraud.wallet import current
-from tables.registry import ALERTS, BLOCKS, MEV, PROFILES, RISK, ProfileRow
+from tables.registry import ALERTS, BLOCKS, GAS, MEV, MEV_TRADES, PROFILES, RISK, GasRow, ProfileRow
 from topics.clients import consumer
 
 DEAD_LETTERS = "chain.events.dlq"
 TOPICS = ("chain.blocks", "pair.trades", "wallet.activity", "mev.findings", "alerts", "risk.scores", DEAD_LETTERS)
-TABLES = {f"table {table.name}": table.name for table in (BLOCKS, MEV, ALERTS, PROFILES, RISK)}
+TABLES = {f"table {table.name}": table.name for table in (BLOCKS, GAS, MEV, MEV_TRADES, ALERTS, PROFILES, RISK)}
 DROPPED = ("revision", "processed_at", "latency_ms", "at")
 """Not part of a state: numbering, times, and what stood when something changed."""
 
@@ -153,7 +154,7 @@ class Witness:
             if stored is not None and (key not in known or known[key][0] != hash(stored)):
                 body = orjson.loads(stored[20:])
                 silent = body.get("status") == "retracted" or not body.get("findings", True) or body.get("moves") == 0
-                said = _profiled(body) if table == PROFILES.name and not silent else body
+                said = SAID[table](body) if table in SAID and not silent else body
                 state = None if silent else _pack(clean(said, body["chain_id"]))
                 known[key] = hash(stored), body["chain_id"], state
         for key in known.keys() - set(keys):
@@ -166,6 +167,17 @@ def _profiled(body: Any) -> Any:
     profile = current(row)
     judged = {name: body.get(name) for name in ("level", "probability", "anomaly", "model", "moves")}
     return {**judged, "profile": None if profile is None else pack(profile)}
+
+
+def _gas(body: Any) -> Any:
+    """What a row says of a day's gas: which of its blocks are folded already depends on what came meanwhile."""
+    row = GasRow.model_validate(body)
+    kept = Counter(price for _, _, price in row.kept if price is not None)
+    return {"chain_id": row.chain_id, "day": row.day, "bins": sorted((Counter(row.bins) + kept).items())}
+
+
+SAID = {PROFILES.name: _profiled, GAS.name: _gas}
+"""Tables whose rows say more than what counts."""
 
 
 def _pack(state: Any) -> bytes:

@@ -12,12 +12,14 @@ import httpx
 import pytest
 import redis
 
+from agents import mev
 from base.health import STUCK_S
 from facade.middleware import PROBES
 from models.alerts import from_finding
 from tables.readers import WORKERS_SEEN
 from tables.registry import ALERTS, ALERTS_BY_CHAIN, BLOCKS, MEV, VERSION_DIGITS
 from tables.rows import Pointer, Row
+from tests.chaos.events import held
 from tests.contract.facade import (
     ATTACKER,
     POOL,
@@ -30,7 +32,8 @@ from tests.contract.facade import (
     new_chain,
     write,
 )
-from topics.schemas.mev import Kind
+from tests.unit.handled import Runtime, records
+from topics.schemas.mev import Finding, Kind
 
 pytestmark = pytest.mark.pipeline
 
@@ -238,6 +241,26 @@ def test_findings_of_every_kind_are_looked_up(http: httpx.Client, store: redis.R
     assert found("/api/mev", address="0x" + "dd" * 20) == []  # the builder
     listed = http.get("/api/alerts", params={"chainId": chain, "kind": f"mev.{kind}"}).json()["data"]["alerts"]
     assert [(told["id"], told["text"]) for told in listed] == [(alert.id, alert.text)]
+
+
+def test_what_is_over_two_blocks_is_found_by_either(http: httpx.Client, store: redis.Redis) -> None:
+    chain = new_chain()
+    told = {"chain_id": chain, "revision": 1}
+    blocks = [held(place).model_copy(update={**told, "number": 6 + place}) for place in range(3)]
+    result = Runtime(mev.AGENT).run(records(blocks))
+    write(store, *result.rows)
+    first, second = (Finding.model_validate_json(output.value) for output in result.outputs)
+
+    def found(path: str, **filters: str) -> list[str]:
+        data = http.get(path, params={"chainId": chain, **filters}).json()["data"]
+        return [one["id"] for one in data["findings"]]
+
+    by_block = [found(f"/api/mev/blocks/{number}") for number in (6, 7, 8)]
+    assert by_block == [[first.id], [first.id, second.id], [second.id]]
+    for one in (first, second):
+        assert all(found(f"/api/mev/transactions/{hash}") == [one.id] for hash in one.named())
+        assert found("/api/mev", address=one.attackers[0]) == [one.id]
+    assert found("/api/mev") == found("/api/mev", pool=first.pools[0]) == [second.id, first.id]
 
 
 def test_a_row_that_an_older_schema_wrote_counts_as_absent(http: httpx.Client, store: redis.Redis) -> None:

@@ -18,23 +18,28 @@ import typer
 from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]
 
+from agents import mev
+from agents.agent import Agent, Record
 from agents.rebuild import Rebuild, RowsOnly
 from base.settings import ROOT, Settings, get_settings
 from console import records
 from ingest.files import read_blocks
 from models.mev import detect
-from tables.registry import ALERTS, BLOCKS, INDEXES, MEV, BlockRow, MevRow
+from tables.registry import ALERTS, BLOCKS, INDEXES, MEV, MEV_TRADES, BlockRow, MevRow
 from tables.rows import Row, parse, stage
+from tests.chaos.events import held
 from tests.conftest import wait_for
 from tests.contract.facade import new_chain
 from tests.pipeline.conftest import Soba
 from topics.admin import create
 from topics.clients import common, producer
 from topics.schemas.alerts import Alert
+from topics.schemas.chain import Block
+from topics.schemas.mev_trades import BlockTrades
 
 pytestmark = pytest.mark.pipeline
 DATABASE = 5
-TOLD = (BLOCKS, MEV, ALERTS)
+TOLD = (BLOCKS, MEV, MEV_TRADES, ALERTS)
 """Tables that the workers of these tests fill."""
 REMOVED = 1_000
 """Revisions of removals begin here; the first of each block is its place in the sample."""
@@ -51,9 +56,18 @@ def chain(settings: Settings) -> int:
         if place % 3 == 0:
             gone = block.model_copy(update={"revision": REMOVED + place, "status": "removed", "events": []})
             client.produce("chain.blocks", gone.model_dump_json(exclude_none=True), str(chain).encode())
+    for block in neighbours(chain):
+        client.produce("chain.blocks", block.model_dump_json(exclude_none=True), str(chain).encode())
     client.produce("chain.blocks", b'{"hello": 1}', str(chain).encode())
     assert client.flush(30) == 0
     return chain
+
+
+def neighbours(chain: int) -> list[Block]:
+    """Two blocks with a sandwich over both."""
+    return [
+        held(place).model_copy(update={"chain_id": chain, "number": place, "revision": 500 + place}) for place in (0, 1)
+    ]
 
 
 @cache
@@ -62,7 +76,7 @@ def findings() -> int:
     blocks = (
         found.block.model_copy(update={"chain_id": new_chain()}) for found in read_blocks(ROOT / "samples" / "blocks")
     )
-    return sum(len(detect(block)) for block in blocks)
+    return sum(len(detect(block)) for block in blocks) + 1  # over two blocks
 
 
 @pytest.fixture(scope="module")
@@ -136,14 +150,14 @@ def indexes(client: Any, chain: int) -> dict[str, list[tuple[bytes, float]]]:
 
 def settled(client: redis.Redis, chain: int) -> bool:
     """Whether the workers have done all of the chain."""
-    by_table: dict[str, list[Any]] = {"blocks": [], "mev": [], "alerts": []}
+    by_table: dict[str, list[Any]] = {"blocks": [], "mev": [], "mev_trades": [], "alerts": []}
     for name, stored in rows(client, chain).items():
         table = name.partition(":")[0]
-        schema: Any = {"blocks": BlockRow, "mev": MevRow, "alerts": Alert}[table]
+        schema: Any = {"blocks": BlockRow, "mev": MevRow, "mev_trades": BlockTrades, "alerts": Alert}[table]
         by_table[table].append(parse(schema, stored))
     final = {finding.id for row in by_table["mev"] for finding in row.findings}
     return (
-        [len(by_table[table]) for table in ("blocks", "mev")] == [30, 30]
+        [len(by_table[table]) for table in ("blocks", "mev")] == [32, 33]
         and all(sum(row.status == "removed" for row in by_table[table]) == 10 for table in ("blocks", "mev"))
         and len(by_table["alerts"]) == findings()
         and {alert.source for alert in by_table["alerts"] if alert.status != "retracted"} == final
@@ -189,7 +203,7 @@ def test_what_redis_lost_comes_back_while_the_workers_run(
         assert given(settings, chain) == topics  # rows and nothing else
         # Others have put blocks there too.
         assert (
-            told["blocks"]["written"] >= 30 and told["mev"]["written"] >= 30 and told["alerts"]["written"] >= findings()
+            told["blocks"]["written"] >= 32 and told["mev"]["written"] >= 65 and told["alerts"]["written"] >= findings()
         )
         assert told["blocks"]["refused"] >= 1 and told["mev"]["refused"] >= 1
         assert str(told["alerts"]["topic"]) == "mev.findings"
@@ -235,6 +249,24 @@ def test_newer_rows_are_kept_and_counted(soba_there: Soba, chain: int, there: re
     told = written(soba_there("tables", "rebuild", "blocks", "mev", "--json"))
     assert told["blocks"]["newer_kept"] >= 1 and told["mev"]["newer_kept"] >= 1
     assert {table: there.get(table.row_key(name)) for table in mine} == held
+
+
+def test_neighbours_that_are_read_are_no_newer_rows(
+    soba_there: Soba, settings: Settings, chain: int, there: redis.Redis
+) -> None:
+    there.flushdb()
+    first, second = (
+        Record("chain.blocks", 0, place, b"", [], of.model_dump_json().encode(), None)
+        for place, of in enumerate(neighbours(chain))
+    )
+    rebuild = Rebuild(mev.AGENT, settings.model_copy(update={"redis_url": url(settings)}))
+    rebuild.process([first, second])
+    assert (rebuild.tally.written, rebuild.tally.newer_kept) == (5, 0)
+    rebuild.process([first])
+    assert (rebuild.tally.written, rebuild.tally.newer_kept) == (8, 0)
+    older = first._replace(raw=neighbours(chain)[0].model_copy(update={"revision": 1}).model_dump_json().encode())
+    rebuild.process([older])
+    assert (rebuild.tally.written, rebuild.tally.newer_kept) == (8, 1)
 
 
 def test_flush_empties_the_named_tables_alone(
@@ -327,7 +359,7 @@ def test_an_agent_that_fails_ends_it_without_dead_letters(
     def fail(*_: Any) -> Any:
         raise RuntimeError("odd")
 
-    monkeypatch.setattr(Rebuild, "_handle", fail)
+    monkeypatch.setattr(Agent, "call", fail)
     code, _, err = soba_there("tables", "rebuild", "blocks")
     assert code == 1 and "blocks: too many records fail in our own code, the last with RuntimeError: odd" in err
     assert given(settings, chain) == before
@@ -336,4 +368,7 @@ def test_an_agent_that_fails_ends_it_without_dead_letters(
 def test_mistakes_are_told(soba_there: Soba) -> None:
     for name in ("block", "workers", "profiles", "risk"):
         code, _, err = soba_there("tables", "rebuild", name)
-        assert code == 1 and f"no table {name} is made from topics; these are: mev, blocks, gas, alerts\n" in err
+        assert (
+            code == 1
+            and f"no table {name} is made from topics; these are: mev, mev_trades, blocks, gas, alerts\n" in err
+        )

@@ -163,5 +163,5 @@ def test_the_agent_writes_what_it_says_and_follows_revisions() -> None:
     assert [(one.index.name, one.key, one.score) for one in row.pointers] == [("alerts_by_chain", "1", 7)], (
         "a block without a time is older than any with"
     )
-    assert run(first, held={(ALERTS, told[1].id): told[1]}) == Result()
+    assert run(first, held={(ALERTS, told[1].id): told[1]}) == Result(older=1)
     assert run(back, held={(ALERTS, told[1].id): told[1]}).rows == result.rows

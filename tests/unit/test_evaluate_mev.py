@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import shutil
 from pathlib import Path
@@ -152,6 +153,43 @@ def test_inspect_prints_findings_for_people_and_for_programs() -> None:
     lines = CliRunner().invoke(mev, ["inspect", block, "--json"]).output.splitlines()
     (decoded,) = read_blocks(Path(block))
     assert [Finding.model_validate_json(line) for line in lines] == detect(decoded.block)
+
+
+def cut(to: Path) -> list[Path]:
+    """The block, cut in two behind its sandwich's front (transaction 2)."""
+    whole = json.loads(gzip.decompress((BLOCK / "block.json.gz").read_bytes()))
+    files = []
+    for place, within in enumerate((range(3), range(3, 999))):
+        half = {**whole, "number": whole["number"] + place}
+        half["transactions"] = [one for one in whole["transactions"] if one["index"] in within]
+        half["logs"] = [
+            {**log, "blockNumber": hex(half["number"])}
+            for log in whole["logs"]
+            if int(log["transactionIndex"], 16) in within
+        ]
+        file = to / f"{half['number']}" / "block.json"
+        file.parent.mkdir()
+        file.write_text(json.dumps(half))
+        file.with_name("expected.json").write_text("{}")
+        files.append(file)
+    return files
+
+
+def test_what_is_over_two_blocks_is_found_where_both_are_there(tmp_path: Path) -> None:
+    first, second = map(str, cut(tmp_path))
+    shown = CliRunner().invoke(mev, ["inspect", second, first])
+    for part in ("\nBlocks 12775690 and 12775691 together: 1 finding", "12775690 2  front   0x91a3abe5",
+                 "12775691 7  back    0xc300d1ff", "confidence 0.70"):  # fmt: skip
+        assert part in shown.output, shown.output
+    assert "together" not in CliRunner().invoke(mev, ["inspect", first, first]).output
+    (line,) = CliRunner().invoke(mev, ["inspect", first, second, "--json"]).output.splitlines()
+    assert Finding.model_validate_json(line).blocks == [12775690, 12775691]
+    done = run(tmp_path)
+    rows = {figure.name: figure for figure in done.figures()}
+    assert (rows["sandwiches over two blocks"].value, done.pairs) == (1, 1)
+    assert rows["without a label: sandwich"].value == 1
+    assert any("extra   sandwich  blocks 12775690 and 12775691: front 0x91a3abe5" in line for line in done.told())
+    assert json.loads(done.lines[-1])["blocks"] == [12775690, 12775691]
 
 
 def test_inspect_says_what_is_wrong_with_a_file(tmp_path: Path) -> None:

@@ -255,7 +255,7 @@ def test_the_agent_reads_the_rows_and_answers_to_who_asked() -> None:
     question = asked({"hash": hash_of(7000), "blockNumber": 3}, known_blocks=[7, 7])
     header = [("request_id", b"q1"), ("reply_to", b"replies:a")]
     record = Record("requests.chain", 0, 0, b"k", header, b"{}", question)
-    assert keys([record, record]) == [(MEV, "1:3"), (MEV, "1:7")]
+    assert keys([record, record]) == [(MEV, f"1:{key}") for key in ("3", "2-3", "3-4", "7", "6-7", "7-8")]
     row = MevRow(chain_id=1, number=7, revision=1, status="complete", findings=[finding(1, 7)])
     (one,) = handle([record], {(MEV, "1:7"): row, (MEV, "1:3"): None}).answers
     assert (one.request_id, one.reply_to) == ("q1", "replies:a")

@@ -13,6 +13,7 @@ from base.settings import ROOT
 from ingest.decode import decode
 from ingest.files import find_blocks, read, read_blocks
 from models import mev
+from models.mev import rounds
 from models.mev.routers import ROUTERS
 from tests.unit.by_hand import POOL, X, Y, Z, address, block, hash_of, swap
 from topics.schemas.chain import Block
@@ -92,7 +93,7 @@ def test_a_finding_says_all_that_is_known() -> None:
         "attackers": [address("bot"), address("c")], "pools": [POOL], "protocols": ["uniswap_v2"],
         "profit": [{"token": X, "amount_raw": "10"}], "losses": [], "confidence": 1.0,
         "evidence": ["same_sender", "position_closed", "profit_in_every_token"], "model": "sandwich/2",
-        "transactions": [], "path": [], "prices": [], "related": [],
+        "transactions": [], "blocks": [], "path": [], "prices": [], "related": [],
         "roles": [{"address": address(name), "role": role} for name, role in
                   (("bot", "searcher"), ("c", "contract"), ("victim", "victim"))],
     }  # fmt: skip
@@ -175,6 +176,23 @@ def test_without_senders_the_swaps_own_parties_tell() -> None:
     assert only(block(*legs)).evidence[0] == "same_contract"
     by_router = [leg | {"sender": router, "recipient": router} for leg in legs]
     assert detect(block(*by_router)) == []
+
+
+def test_many_attackers_around_each_other_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each has all victims of those inside it: named in sum, they would grow with the square of the block."""
+    many = 100
+    legs = [swap("v", many, X, Y, 50, 400)]
+    senders: dict[str, tuple[str, str | None]] = {"v": ("victim", None)}
+    for at in range(many):
+        legs += [swap(f"f{at}", at, X, Y, 100, 1000), swap(f"b{at}", 2 * many - at, Y, X, 1000, 110)]
+        senders |= {f"f{at}": (f"bot{at}", f"c{at}"), f"b{at}": (f"bot{at}", f"c{at}")}
+    crowded = block(*legs, senders=senders)
+    told = detect(crowded)
+    assert len(told) == many and sum(len(one.victims) for one in told) == many * (many + 1) // 2
+    monkeypatch.setattr(rounds, "MOST_LOOKED_AT", 1_000)
+    told = detect(crowded)
+    # The inner ones: 1 + 2 + ... + 44 victims.
+    assert [len(one.victims) for one in told] == list(range(44, 0, -1))
 
 
 def test_many_of_each_and_several_pools_are_one_bundle() -> None:

@@ -67,18 +67,22 @@ class Price(BaseModel, use_attribute_docstrings=True):
 
 
 class Finding(BaseModel, use_attribute_docstrings=True):
-    """One MEV bundle in one block: a value of mev.findings.
+    """One MEV bundle in one block, or of a sandwich in two neighbouring ones: a value of mev.findings.
 
     `id` is the same in every revision of the block, so the newest `revision` of an id is its state. `provisional` comes from a
-    partial block, `final` from a complete one, and `retracted` takes an earlier one back.
+    partial block, `final` from a complete one (of two, from two), and `retracted` takes an earlier one back.
     """
 
     id: str
     chain_id: Uint64
     block_number: Uint64
+    """The block; of two the second, as in what else is said of the block."""
     block_hash: Hash | None = None
     block_timestamp: Uint64 | None = None
+    blocks: list[Uint64] = []
+    """Where front and back are in two blocks: both; else none."""
     revision: Uint64
+    """The block's; of two the sum of theirs, which rises whichever of them changes."""
     status: Literal["provisional", "final", "retracted"]
     kind: Kind
     front: list[Hash] = []
@@ -118,6 +122,10 @@ class Finding(BaseModel, use_attribute_docstrings=True):
     def named(self) -> list[str]:
         """Every transaction of the finding, whatever its part in it, once each."""
         return list(dict.fromkeys((*self.transactions, *self.front, *self.victims, *self.back)))
+
+    def place(self) -> str:
+        """Where it is, in words."""
+        return f"blocks {' and '.join(map(str, self.blocks))}" if self.blocks else f"block {self.block_number}"
 
     def parties(self) -> list[str]:
         """Every address that had a part in it, attackers first, once each; not the builder, who is paid in most blocks."""
