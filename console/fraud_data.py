@@ -7,7 +7,7 @@ once for each. They come out as moves of wallet.activity, so that training and e
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -98,6 +98,19 @@ class _Label(BaseModel):
     """Published lists hold some that are none: no history names those."""
     label: Literal["0", "1"]
     group: Annotated[str, Field(min_length=1)]
+
+
+def there(folder: Path, names: Sequence[str] = (LABELS, TRANSACTIONS, TRANSFERS)) -> None:
+    """Look for files of the history, before anything long begins.
+
+    Raises:
+        LocalError: one is missing.
+    """
+    for name in names:
+        if not (folder / name).is_file():
+            raise LocalError(
+                f"{folder / name} is not there; --data takes a folder laid out as docs/models/fraud.md says (Training)"
+            )
 
 
 def read(folder: Path, say: Callable[[str], None]) -> tuple[list[Told], dict[str, Label]]:

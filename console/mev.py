@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 from rich.tree import Tree
 
+from base.wording import counted
 from ingest.decode import Decoded, decode
 from ingest.files import find_blocks, read
 from ingest.raw import Malformed
@@ -100,11 +101,7 @@ def _show(console: Console, findings: Sequence[Finding], places: Places, json: b
 def _over_two(second: int, count: int) -> Text:
     """A pair of blocks in a line."""
     text = Text(f"Blocks {second - 1} and {second} together", style="bold")
-    return text.append(f": {_counted(count)}", "bold" if count else "none")
-
-
-def _counted(count: int) -> str:
-    return f"{count} {'finding' if count == 1 else 'findings'}"
+    return text.append(f": {counted(count, 'finding')}", "bold" if count else "none")
 
 
 def _head(decoded: Decoded, count: int) -> Text:
@@ -112,9 +109,11 @@ def _head(decoded: Decoded, count: int) -> Text:
     block = decoded.block
     text = Text(f"Block {block.number}", style="bold")
     text.append(
-        f" of chain {block.chain_id}: {len(block.transactions)} transactions, {len(block.events)} events", "none"
+        f" of chain {block.chain_id}: {counted(len(block.transactions), 'transaction')},"
+        f" {counted(len(block.events), 'event')}",
+        "none",
     )
-    text.append(f"\n{_counted(count)}", "bold" if count else "none")
+    text.append(f"\n{counted(count, 'finding')}", "bold" if count else "none")
     if left := decoded.undecoded.total():
         told = ", ".join(f"{reason} {many}" for reason, many in decoded.undecoded.most_common())
         text.append(f"; {left} logs became no event: {told}", "dim")

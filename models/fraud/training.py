@@ -143,7 +143,7 @@ def _missing(history: Iterable[Told], labels: Labels) -> str:
         word = "fraud" if kind else "ordinary"
         accounts = {account for account, *_ in history if labels[account].fraud == kind}
         if len(accounts) < LEAST:
-            return f"only {len(accounts)} {word} accounts with a history; label at least {LEAST}"
+            return f"{word} accounts with a history: only {len(accounts)}; label at least {LEAST}"
         folds = {fold_of(labels[account].group) for account in accounts}
         if len(folds) < SPREAD:
             return f"{word} accounts are of too few campaigns, in {len(folds)} of {FOLDS} folds; label some of more campaigns"

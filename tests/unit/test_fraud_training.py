@@ -180,6 +180,9 @@ def test_a_bad_row_is_named(folder: Path, tmp_path: Path, change: dict[str, Any]
 def test_a_folder_without_the_files_is_told_what_it_needs(tmp_path: Path) -> None:
     with pytest.raises(LocalError, match=r"eth_labels\.csv cannot be read"):
         fraud_data.read(tmp_path, lambda text: None)
+    for command in (["fraud", "--data", str(tmp_path)], ["reference", "--data", str(tmp_path)]):
+        with pytest.raises(LocalError, match=r"eth_labels\.csv is not there; --data takes a folder"):
+            CliRunner().invoke(train_app, command, catch_exceptions=False)
 
 
 def test_what_training_sees_of_a_wallet_is_what_serving_sees(history: tuple[list[Told], dict[str, Label]]) -> None:
@@ -356,8 +359,8 @@ def test_too_little_history_is_told(history: tuple[list[Told], dict[str, Label]]
     same = {account: Label(label.fraud, str(label.fraud)) for account, label in labels.items()}
     now = datetime(2024, 1, 1, tzinfo=UTC)
     for moves, known, words in (
-        ([], labels, "only 0 fraud accounts"),
-        (few, labels, "only 10 fraud accounts"),
+        ([], labels, "fraud accounts with a history: only 0"),
+        (few, labels, "fraud accounts with a history: only 10"),
         (told, same, "too few campaigns, in 1 of 5"),
     ):
         with pytest.raises(training.TooLittle, match=words):
