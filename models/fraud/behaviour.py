@@ -38,7 +38,8 @@ PLAIN = {
     "token_fame": "how well known its token peers are",
     "coin_fame": "how well known its tokens are", "token_peers": "token peers", "in_share": "share of moves that come in",
     "created": "contracts made", "bursts": "moves within two minutes", "quick": "passing on within ten minutes",
-    "drains": "emptying of the wallet", "left": "what is left of the most it had", "turnover": "what goes out of what came in", "delay": "time until it passes on",
+    "drains": "emptying of the wallet", "left": "what is left of the most it had", "turnover": "what goes out of what came in",
+    "delay": "time until it passes on",
     "span": "time from the first move to the last", "hours": "hours of the day", "days": "active days",
     "days_share": "share of active days", "both_ways": "peers that give and take", "hour_focus": "one time of day",
 }  # fmt: skip
