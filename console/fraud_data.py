@@ -45,6 +45,11 @@ class _Row(BaseModel):
         return self.from_ if self.direction == "in" else self.to
 
     @property
+    def way(self) -> Literal["in", "out", "self"]:
+        """As wallet.activity says it: what a wallet sent to itself neither came nor went."""
+        return "self" if self.from_ == self.to else self.direction
+
+    @property
     def hash(self) -> str:
         """As much as there is of it."""
         return self.tx_hash8 + "0" * 48
@@ -65,7 +70,7 @@ class _Transaction(_Row):
             self.account,
             self.ts,
             WalletMove(
-                kind="transaction", direction=self.direction, transaction_hash=self.hash, transaction_index=self.tx_index,
+                kind="transaction", direction=self.way, transaction_hash=self.hash, transaction_index=self.tx_index,
                 peer=self.peer, value_wei=self.value_wei, gas_limit=self.gas, gas_used=self.gas_used,
                 gas_price_wei=self.gas_price_wei, selector=self.method_id, status=1 - self.is_error,
             ),
@@ -82,7 +87,7 @@ class _Transfer(_Row):
             self.account,
             self.ts,
             WalletMove(
-                kind="transfer", direction=self.direction, transaction_hash=self.hash, peer=self.peer, token=self.token,
+                kind="transfer", direction=self.way, transaction_hash=self.hash, peer=self.peer, token=self.token,
                 amount_raw=self.value_raw,
             ),
         )  # fmt: skip
