@@ -181,10 +181,10 @@ def line_of(finding: Finding, room: int | None = None) -> str:
 
 
 def gained(finding: Finding) -> str:
-    """What the attacker gained, else the pool: one transaction may hold several findings, alike but for that."""
+    """What was gained, or what that is worth, else the pool: one transaction may hold several findings, alike but for that."""
     gains = from_finding(finding).args["gained"]
     if isinstance(gains, list) and gains:
-        return "+" + ", ".join(gains)
+        return "+" + ", ".join(gain.removeprefix("tokens worth ") for gain in gains)
     return f"in {finding.pools[0]}" if finding.pools else ""
 
 

@@ -159,7 +159,7 @@ def _likeliest(found: Iterable[Finding]) -> Finding:
 def _words(one: Finding) -> str:
     """A finding in a few words."""
     facts = ", ".join(fact.replace("_", " ") for fact in one.evidence)
-    return f"{one.kind} ({one.model}, {one.confidence:g}: {facts})" if facts else f"{one.kind} ({one.model})"
+    return f"{one.kind} (rules {one.model}, confidence {one.confidence:g})" + (f", from: {facts}" if facts else "")
 
 
 def _parts(one: Finding) -> list[tuple[str, list[str]]]:

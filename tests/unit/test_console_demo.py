@@ -195,7 +195,7 @@ def test_findings_of_one_transaction_are_told_apart(room: int | None) -> None:
         for one in detect(decoded.block)
     ]
     assert len(set(told)) == len(told)
-    assert any(one.startswith("liquidation") and one.endswith("+0.008995 ETH") for one in told)
+    assert any(one.startswith("liquidation") and one.endswith("+0.00043 ETH") for one in told)
 
 
 def test_the_samples_are_whole() -> None:
