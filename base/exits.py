@@ -13,7 +13,7 @@ EXIT_FAILING = 70
 EXIT_DEAD_LETTERS = 71
 """Our own code refuses too much: starting again would not help."""
 EXIT_MISFIT = 72
-"""What lies in Kafka does not fit together, and only an operator can mend it: starting again would not help."""
+"""What lies in Kafka, or what nodes tell, does not fit, and only an operator can mend it: starting again would not help."""
 
 GRACE_S = 4.0
 """How long a process that is told to stop may take to finish what it has in hand."""
@@ -31,15 +31,15 @@ def end_now(code: int) -> NoReturn:
     os._exit(code)
 
 
-def end_within(seconds: float, log: logging.Logger) -> None:
-    """End this process with code 0 in `seconds` at the latest, should it not have ended by itself.
+def end_within(seconds: float, log: logging.Logger, code: int = 0) -> None:
+    """End this process with `code` in `seconds` at the latest, should it not have ended by itself.
 
     What was confirmed stands; what a worker has not acknowledged is read again, what a facade has not answered was not accepted.
     """
 
     def end() -> None:
         log.warning("stopped without waiting longer; what is not acknowledged is done again")
-        end_now(0)
+        end_now(code)
 
     timer = threading.Timer(seconds, end)
     timer.daemon = True

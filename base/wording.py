@@ -106,6 +106,11 @@ _MEMBERS = ("int", "constrained-int", "str", "constrained-str", "float", "dateti
 """What pydantic adds to the path of a value that may be one of several types: its name for the type."""
 
 
+def counted(count: int, noun: str, plural: str = "") -> str:
+    """`1 move`, `1,200 moves`; `plural` where that is not the noun with an s."""
+    return f"{count:,} {noun if count == 1 else plural or noun + 's'}"
+
+
 def wordings(errors: Iterable[Mapping[str, Any]]) -> list[Wording]:
     """`ValidationError.errors()` in words; a value that may be of several types has one fault: that of the last, widest type."""
     return [wording(error) for error in distinct(errors)]

@@ -85,7 +85,8 @@ def show(text: str, every: bool) -> None:
 def install(lock: Path, venv: Path, held: int) -> None:
     """Run pip on the lock with visible progress; explain the failures that users can do something about."""
     total = len(re.findall(r"^[A-Za-z0-9_.-]+(?:\[[^]]*\])?==", lock.read_text(), re.M))
-    print(f"soba: installing {total} packages of {lock.name}", flush=True)
+    rest = "what is missing of " if list(venv.glob(".stamp-*")) else ""
+    print(f"soba: installing {rest}{total} packages of {lock.name}", flush=True)
     command = [venv / "bin" / "python", "-m", "pip", "install", "--require-hashes", "--only-binary", ":all:"]
     command += ["--no-deps", "--no-input", "--retries", "2", "--progress-bar", "off"]
     command += ["--disable-pip-version-check", "-r", lock]

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
+from base.wording import counted
 from console import records
 from console.local.errors import LocalError
 
@@ -86,7 +87,7 @@ class Search:
         wanted = " ".join(f"--filter {'.'.join(path)}={text}" for path, text in self.filters)
         absent = [name for path, _ in self.filters if (name := ".".join(path)) not in self.there]
         why = f" (none has a field {', '.join(absent)}; --json shows the fields)" if absent else ""
-        count = f"{self.read:,} record{'' if self.read == 1 else 's'}"
+        count = counted(self.read, "record")
         return f"{count} of {self.topic} read, none matches {wanted}{why}"
 
 

@@ -17,6 +17,7 @@ from confluent_kafka import KafkaException, Producer
 from redis import Redis, RedisError
 
 from base.settings import Settings
+from base.wording import counted
 from console import records
 from console.demo_view import KEY_VARIABLE, Screen, summary
 from console.demo_watch import BROKEN, Sample, Tally, Watch, load
@@ -164,7 +165,7 @@ def _replay(running: System, sample: Sample, pace: float, began: float) -> list[
     print(summary(screen, running.http, keyed, first, stored), flush=True)
     for name, count in running.launcher.restarts.items():
         if count:
-            print(f"{name} ended and was started again ({count} {'time' if count == 1 else 'times'})", flush=True)
+            print(f"{name} ended and was started again ({counted(count, 'time')})", flush=True)
     gone = [f"{name} ended for good" for name in running.launcher.given_up]
     problems = [*run.unsent, *failures(tally), *gone, *_lookup(running.http, settings, tally, keyed)]
     for problem in problems:
@@ -197,9 +198,9 @@ def _announce(run: _Run, stored: bool) -> None:
     else:
         print(f"\nReplaying {len(sample.blocks)} real Ethereum blocks into {CHAIN_EVENTS.name}.")
     if run.requests:
-        print(f"{len(run.requests)} swap requests, made of real transactions, are assessed meanwhile.")
+        print(f"{counted(len(run.requests), 'swap request')}, made of real transactions, to be assessed meanwhile.")
     if run.broken:
-        print(f"{len(run.broken)} broken events go between them, on purpose (examples/{BROKEN.name}).")
+        print(f"{counted(len(run.broken), 'broken event')} between them, on purpose (examples/{BROKEN.name}).")
     print(flush=True)
 
 
@@ -233,15 +234,16 @@ def failures(tally: Tally) -> list[str]:
     if missing := [id for id in sample.blocks if id not in tally.blocks]:
         out.append(f"blocks not validated: {', '.join(missing)}")
     if silent := len(sample.broken) - len(tally.broken):
-        out.append(f"{silent} of the broken events were not rejected")
+        out.append(f"broken events that were not rejected: {silent}")
     out += [f"labelled sandwich not found in block {id}: {front} {back}" for id, front, back in tally.missing_labels]
     if unjudged := len(sample.requests) - len(tally.assessed):
-        out.append(f"{unjudged} swap requests were not assessed")
+        out.append(f"{counted(unjudged, 'swap request was', 'swap requests were')} not assessed")
     out += [f"no alert for finding {finding.id}" for finding in tally.quiet_findings]
+    out += [f"no alert for swap request {id}" for id in tally.quiet_requests]
     if refused := tally.rejected.total() - len(tally.broken):
-        out.append(f"{refused} elements of the real blocks were refused (bin/soba dlq list)")
+        out.append(f"{counted(refused, 'element')} of the real blocks refused (bin/soba dlq list)")
     if tally.lost and not missing and not silent:
-        out.append(f"{tally.lost} events are neither valid nor rejected")
+        out.append(f"{counted(tally.lost, 'event is', 'events are')} neither valid nor rejected")
     return out
 
 

@@ -8,12 +8,14 @@ import sys
 import textwrap
 import time
 from collections import Counter, deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, get_args
 
+from base.wording import counted
 from console.demo_watch import News, Refused, Tally
+from models.alerts import from_finding
 from topics.registry import CHAIN_EVENTS
 from topics.schemas.alerts import Alert
 from topics.schemas.mev import Finding, Kind
@@ -109,7 +111,7 @@ class Screen:
         table.add_row("events", f"{self.sent_events:,} sent, {tally.valid:,} valid, {rate:,.0f} a second")
         table.add_row("rejected", reasons(tally.rejected) or "none yet")
         table.add_row("findings", kinds(tally.found))
-        table.add_row("alerts", str(len(tally.standing_alerts)))
+        table.add_row("alerts", alerts(tally))
         table.add_row("requests", f"{len(tally.assessed)} of {len(tally.sample.requests)} assessed: {levels(tally)}")
         if self.away:
             table.add_row("waiting", f"for {' and '.join(self.away)} to come back")
@@ -140,6 +142,12 @@ def kinds(found: list[Finding]) -> str:
     return ", ".join(f"{counts[kind]} {name}" for kind, name in PLURALS.items() if counts[kind]) or "none yet"
 
 
+def alerts(tally: Tally) -> str:
+    """`100: 67 of findings, 33 of swap requests`."""
+    count, of_requests = len(tally.standing_alerts), tally.alerts_of_requests
+    return f"{count}: {count - of_requests} of findings, {of_requests} of swap requests"
+
+
 def levels(tally: Tally) -> str:
     """`97 low, 2 medium, 1 critical`."""
     counts: Counter[str] = Counter(one.risk_level for one in tally.assessed.values())
@@ -153,8 +161,8 @@ def risk_of(one: Assessment) -> str:
 
 
 def line_of(finding: Finding, room: int | None = None) -> str:
-    """A finding in one line: its transactions in full where there is room for them, else their ends."""
-    victims = f"{len(finding.victims)} victim" + ("s" if len(finding.victims) != 1 else "") if finding.victims else ""
+    """A finding in one line: its transactions in full where there is room for them, else their ends; and what it gained."""
+    victims = counted(len(finding.victims), "victim") if finding.victims else ""
 
     def ends(hashes: list[str], head: int) -> str:
         return ", ".join(_ends(hash, head) for hash in hashes)
@@ -164,11 +172,20 @@ def line_of(finding: Finding, room: int | None = None) -> str:
         parts = [f"front {front}" if front else "", victims, f"back {back}" if back else "", alone]
         return "  ".join(part for part in (finding.kind, f"block {finding.block_number}", *parts) if part)
 
-    for told in (line(len(finding.named()[0])), line(10)):
-        if room is None or len(told) <= room:
-            return told
     parts = [ends(hashes, 6) for hashes in (finding.front, finding.back, finding.transactions) if hashes]
-    return f"{finding.kind} {finding.block_number}: {' → '.join(parts)}" + (f", {victims}" if victims else "")
+    short = f"{finding.kind} {finding.block_number}: {' → '.join(parts)}" + (f", {victims}" if victims else "")
+    gain = gained(finding)
+    told = [line(len(finding.named()[0])), line(10)]
+    fitting = [*(f"{one}  {gain}".rstrip() for one in told), told[1], f"{short}, {gain}".removesuffix(", ")]
+    return next((one for one in fitting if room is None or len(one) <= room), short)
+
+
+def gained(finding: Finding) -> str:
+    """What was gained, or what that is worth, else the pool: one transaction may hold several findings, alike but for that."""
+    gains = from_finding(finding).args["gained"]
+    if isinstance(gains, list) and gains:
+        return "+" + ", ".join(gain.removeprefix("tokens worth ") for gain in gains)
+    return f"in {finding.pools[0]}" if finding.pools else ""
 
 
 def _ends(hash: str, head: int) -> str:
@@ -194,18 +211,20 @@ def summary(screen: Screen, http: str, keyed: bool, first_finding_s: tuple[float
     room = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
     # The long list first: what scrolls away is what can be looked up.
     lines = ["", *(line_of(finding, room) for finding in found), "", title]
-    above = sum(level != "low" for level in tally.risky.values())
     rows += [
-        ("alerts", str(len(tally.standing_alerts))),
-        ("requests", f"{len(tally.assessed)} swap requests assessed: {levels(tally)}"),
-        ("wallets", f"{above} of those in the blocks score medium or higher, as 5 % of ordinary ones do"),
+        ("alerts", alerts(tally)),
+        ("requests", f"{counted(len(tally.assessed), 'swap request')} assessed: {levels(tally)}"),
+        (
+            "wallets",
+            f"{tally.risky:,} of {len(tally.wallets):,} in the blocks score medium or higher (5 % of ordinary ones do)",
+        ),
     ]
     for name, text in rows:
         lines += _row(name, text, room)
     if first_finding_s is not None:
         replaying, starting = first_finding_s
         lines.append(f"  time to first finding: {replaying:.1f} s, after {starting:.1f} s of set-up and start")
-    return "\n".join([*lines, *_where(http, keyed, found)])
+    return "\n".join([*lines, *_where(http, keyed, found, tally.assessed.values())])
 
 
 def _row(name: str, text: str, room: int | None) -> list[str]:
@@ -217,7 +236,7 @@ def _row(name: str, text: str, room: int | None) -> list[str]:
     return textwrap.wrap(text, wide, initial_indent=first, subsequent_indent=" " * len(first), break_on_hyphens=False)
 
 
-def _where(http: str, keyed: bool, found: list[Finding]) -> list[str]:
+def _where(http: str, keyed: bool, found: list[Finding], assessed: Iterable[Assessment]) -> list[str]:
     # Never broken over lines: a terminal that wraps a line copies it whole.
     curl = "curl -s" + (f' -H "Authorization: Bearer ${KEY_VARIABLE}"' if keyed else "")
     lines = ["", "Where to look"]
@@ -226,6 +245,8 @@ def _where(http: str, keyed: bool, found: list[Finding]) -> list[str]:
     if found:
         lines.append(f"  {curl} {http}/api/mev/transactions/{found[-1].named()[0]}")
         lines.append(f"  {curl} {http}/api/blocks/{found[-1].block_number}")
+    if (worst := max(assessed, key=lambda one: one.risk_score, default=None)) is not None:
+        lines.append(f"  {curl} {http}/api/risk/wallets/{worst.from_address}")
     return [
         *lines,
         f"  {curl} '{http}/api/mev?limit=3'",
@@ -234,4 +255,5 @@ def _where(http: str, keyed: bool, found: list[Finding]) -> list[str]:
         "  bin/soba topics list",
         "  bin/soba consume mev.findings --from earliest --timeout 2",
         f"  bin/soba dlq show {CHAIN_EVENTS.name} -n 2",
+        "  bin/soba lists show",
     ]

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import orjson
 from confluent_kafka import Consumer, KafkaError, TopicPartition
@@ -20,7 +21,7 @@ from ingest.files import find_blocks, read_blocks
 from topics import clients
 from topics.codecs import encode
 from topics.headers import HANDLED_TYPE
-from topics.registry import ALERTS, CHAIN_BLOCKS, CHAIN_EVENTS, MEV_FINDINGS, RISK_SCORES
+from topics.registry import ALERTS, CHAIN_BLOCKS, CHAIN_EVENTS, MEV_FINDINGS, RISK_SCORES, WALLET_ACTIVITY
 from topics.schemas.alerts import Alert
 from topics.schemas.mev import Finding
 from topics.schemas.risk import Assessment, Risk
@@ -30,7 +31,14 @@ BROKEN = ROOT / "examples" / "broken.jsonl"
 REQUESTS = ROOT / "samples" / "fraud" / "requests.jsonl"
 EVERY = 5
 """So many of the sample's swap requests are left out for each that is sent."""
-WATCHED = (CHAIN_BLOCKS.name, MEV_FINDINGS.name, ALERTS.name, RISK_SCORES.name, CHAIN_EVENTS.dlq)
+WATCHED = (
+    CHAIN_BLOCKS.name,
+    WALLET_ACTIVITY.name,
+    MEV_FINDINGS.name,
+    ALERTS.name,
+    RISK_SCORES.name,
+    CHAIN_EVENTS.dlq,
+)
 _RISK: TypeAdapter[Risk] = TypeAdapter(Risk)
 Pair = tuple[str, str, str]
 """A labelled sandwich: block, front and back transaction."""
@@ -126,8 +134,15 @@ class Tally:
     first_finding_at: float | None = None
     assessed: dict[str, Assessment] = field(default_factory=dict)
     """Of the sample's swap requests, by id."""
-    risky: dict[str, str] = field(default_factory=dict)
-    """Wallets whose level is above low, and which it is."""
+    wallets: set[str] = field(default_factory=set)
+    """Those that a sample block names, as `chain_id:address`."""
+    levels: dict[str, str] = field(default_factory=dict)
+    """The level of each wallet for which it has changed."""
+
+    @property
+    def risky(self) -> int:
+        """Wallets of the sample blocks above low."""
+        return sum(self.levels.get(one, "low") != "low" for one in self.wallets)
 
     @property
     def valid(self) -> int:
@@ -173,10 +188,21 @@ class Tally:
         return [alert for alert in self.alerts.values() if alert.status != "retracted"]
 
     @property
+    def alerts_of_requests(self) -> int:
+        """How many of the standing alerts are of the sample's swap requests."""
+        return sum(alert.source in self.sample.requests for alert in self.standing_alerts)
+
+    @property
     def quiet_findings(self) -> list[Finding]:
         """Findings that no alert was made of."""
         told = {alert.source for alert in self.standing_alerts}
         return [finding for finding in self.found if finding.id not in told]
+
+    @property
+    def quiet_requests(self) -> list[str]:
+        """Suspicious requests that no alert was made of."""
+        told = {alert.source for alert in self.standing_alerts}
+        return [id for id, one in self.assessed.items() if one.is_suspicious and id not in told]
 
     def take(self, record: records.Seen) -> News | None:
         """Note one record; what it tells of the sample, when that is new. What fits no schema is not of the sample."""
@@ -188,6 +214,9 @@ class Tally:
     def _take(self, record: records.Seen) -> News | None:
         if record.topic == CHAIN_BLOCKS.name:
             return self._block(record)
+        if record.topic == WALLET_ACTIVITY.name:
+            self._activity(orjson.loads(record.value))
+            return None
         if record.topic == MEV_FINDINGS.name:
             return self._finding(record.value)
         if record.topic == ALERTS.name:
@@ -207,6 +236,10 @@ class Tally:
         self.blocks[id] = seen = Validated(place, len(block["events"]), source)
         return seen if before is None else None
 
+    def _activity(self, view: Any) -> None:
+        if f"{view['chain_id']}:{view['number']}" in self.sample.blocks:
+            self.wallets.update(name for name, moves in view["wallets"].items() if moves)
+
     def _finding(self, value: bytes) -> Finding | None:
         finding = Finding.model_validate_json(value)
         before = self.findings.get(finding.id)
@@ -222,14 +255,17 @@ class Tally:
     def _alert(self, value: bytes) -> Alert | None:
         alert = Alert.model_validate_json(value)
         before = self.alerts.get(alert.id)
-        if not self._of_sample(alert.chain_id, alert.block_number, alert.revision, before):
+        if alert.source not in self.sample.requests and not self._of_sample(
+            alert.chain_id, alert.block_number, alert.revision, before
+        ):
             return None
         self.alerts[alert.id] = alert
-        return alert if before is None else None
+        # That of a request says what its assessment has said.
+        return alert if before is None and alert.block_number is not None else None
 
     def _risk(self, risk: Risk) -> Assessment | None:
         if not isinstance(risk, Assessment):
-            self.risky[risk.id] = risk.risk_level
+            self.levels[risk.id] = risk.risk_level
             return None
         if risk.id not in self.sample.requests:
             return None

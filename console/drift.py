@@ -11,6 +11,7 @@ import orjson
 import typer
 
 from base.settings import get_settings
+from base.wording import counted
 from console import releases
 from console.local.errors import LocalError
 from models.releases import Model
@@ -54,7 +55,9 @@ def drift(
         print(orjson.dumps({**told, "psi": {name: round(index, 4) for name, index in shifts}}).decode())
     else:
         between = f", {_day(min(rows, key=_by_day))} to {_day(max(rows, key=_by_day))}" if rows else ""
-        print(f"{model.id}: {wallets:,} wallets counted{between}; one in 64 is, once a day")
+        print(
+            f"{model.id}: {counted(wallets, 'wallet')} counted{between} (a sample: one of 64, each at most once a day)"
+        )
         if wallets < ENOUGH:
             print(f"too few to tell anything: {ENOUGH} are needed")
         else:

@@ -59,8 +59,10 @@ def drift(
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line.")] = False,
 ) -> None:
     """How far the newest quarters of labelled history are from those before, as the fraud models see them."""
-    from console import evaluate_drift, evaluate_fraud, fraud_data
+    from console import evaluate_drift, evaluate_fraud, fraud_data, needs
 
+    fraud_data.there(data)
+    needs.training()
     with Console(stderr=True).status("reading") as status:
         history, labels = fraud_data.read(data, status.update)
         status.update("replaying")
@@ -75,8 +77,10 @@ def fraud(
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line.")] = False,
 ) -> None:
     """Scores of labelled account-quarters by models that have not seen them, behaviour only."""
-    from console import evaluate_fraud, evaluate_rules, fraud_data
+    from console import evaluate_fraud, evaluate_rules, fraud_data, needs
 
+    fraud_data.there(data)
+    needs.training()
     with Console(stderr=True).status("reading") as status:
         history, labels = fraud_data.read(data, status.update)
         status.update("replaying")

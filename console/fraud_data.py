@@ -7,7 +7,7 @@ once for each. They come out as moves of wallet.activity, so that training and e
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -45,6 +45,11 @@ class _Row(BaseModel):
         return self.from_ if self.direction == "in" else self.to
 
     @property
+    def way(self) -> Literal["in", "out", "self"]:
+        """As wallet.activity says it: what a wallet sent to itself neither came nor went."""
+        return "self" if self.from_ == self.to else self.direction
+
+    @property
     def hash(self) -> str:
         """As much as there is of it."""
         return self.tx_hash8 + "0" * 48
@@ -65,7 +70,7 @@ class _Transaction(_Row):
             self.account,
             self.ts,
             WalletMove(
-                kind="transaction", direction=self.direction, transaction_hash=self.hash, transaction_index=self.tx_index,
+                kind="transaction", direction=self.way, transaction_hash=self.hash, transaction_index=self.tx_index,
                 peer=self.peer, value_wei=self.value_wei, gas_limit=self.gas, gas_used=self.gas_used,
                 gas_price_wei=self.gas_price_wei, selector=self.method_id, status=1 - self.is_error,
             ),
@@ -82,7 +87,7 @@ class _Transfer(_Row):
             self.account,
             self.ts,
             WalletMove(
-                kind="transfer", direction=self.direction, transaction_hash=self.hash, peer=self.peer, token=self.token,
+                kind="transfer", direction=self.way, transaction_hash=self.hash, peer=self.peer, token=self.token,
                 amount_raw=self.value_raw,
             ),
         )  # fmt: skip
@@ -93,6 +98,19 @@ class _Label(BaseModel):
     """Published lists hold some that are none: no history names those."""
     label: Literal["0", "1"]
     group: Annotated[str, Field(min_length=1)]
+
+
+def there(folder: Path, names: Sequence[str] = (LABELS, TRANSACTIONS, TRANSFERS)) -> None:
+    """Look for files of the history, before anything long begins.
+
+    Raises:
+        LocalError: one is missing.
+    """
+    for name in names:
+        if not (folder / name).is_file():
+            raise LocalError(
+                f"{folder / name} is not there; --data takes a folder laid out as docs/models/fraud.md says (Training)"
+            )
 
 
 def read(folder: Path, say: Callable[[str], None]) -> tuple[list[Told], dict[str, Label]]:

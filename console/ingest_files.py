@@ -81,9 +81,13 @@ def files(
     except Malformed as error:
         raise LocalError(str(error)) from None
     if not found.blocks:
-        raise LocalError(
-            f"no block in {' '.join(map(str, paths))}; files with something else: {len(found.passed_over):,}"
+        others = len(found.passed_over)
+        why = (
+            f"{others:,} {_files(others)} with something else"
+            if others
+            else "no .json or .jsonl file, nor one with .gz"
         )
+        raise LocalError(f"no block in {' '.join(map(str, paths))}: {why}")
     settings, there = records.connected()
     records.known(CHAIN_EVENTS.name, there)
     outcome = Outcome(len(found.passed_over))
@@ -163,8 +167,12 @@ def _report(outcome: Outcome, json: bool) -> None:
         }
         print(orjson.dumps(row).decode())
         return
-    statuses = ", ".join(f"{count:,} {status}" for status, count in outcome.statuses.most_common())
-    print(f"{CHAIN_EVENTS.name}: {outcome.blocks:,} blocks acknowledged ({statuses}), {outcome.events:,} events")
+    if outcome.blocks:
+        statuses = ", ".join(f"{count:,} {status}" for status, count in outcome.statuses.most_common())
+        print(f"{CHAIN_EVENTS.name}: {outcome.blocks:,} blocks acknowledged ({statuses}), {outcome.events:,} events")
+    else:
+        why = "every block was refused" if outcome.refused else "interrupted before the first block"
+        print(f"{CHAIN_EVENTS.name}: nothing was sent: {why}")
     if outcome.undecoded:
         print(f"logs that became no event: {outcome.undecoded.total():,}")
         for reason, count in outcome.undecoded.most_common():
@@ -174,10 +182,15 @@ def _report(outcome: Outcome, json: bool) -> None:
             f"{outcome.unknown_pools:,} times a pool or market was met that only a node could tell of (soba ingest node asks)"
         )
     if outcome.files_passed_over:
-        print(f"files with nothing of a block in them: {outcome.files_passed_over:,}")
+        many = outcome.files_passed_over
+        print(f"{many:,} {_files(many)} with nothing of a block")
     for told in outcome.refused[:NAMED]:
         print(f"refused: {told}", file=sys.stderr)
     if len(outcome.refused) > NAMED:
         print(f"and {len(outcome.refused) - NAMED:,} more are refused (--json names all)", file=sys.stderr)
     if outcome.interrupted:
         print("interrupted: run it again for the rest")
+
+
+def _files(count: int) -> str:
+    return "file" if count == 1 else "files"

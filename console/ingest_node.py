@@ -8,20 +8,25 @@ import logging
 import signal
 import sys
 import time
+from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
 import aiohttp
 import typer
 from prometheus_client import start_http_server
+from pydantic import TypeAdapter, ValidationError
 
-from base.exits import EXIT_FAILING, EXIT_MISFIT
+from base.exits import EXIT_FAILING, EXIT_MISFIT, GRACE_S, end_within
 from base.garbage import collect_rarely
 from base.logs import setup_logging
 from base.settings import Settings
+from base.wording import wording
 from console import records
 from console.local.progress import TELL_EVERY_S, Progress, counting
 from ingest.node import cursor
+from ingest.node.addresses import HttpAddress, WebsocketAddress
 from ingest.node.envelopes import Envelopes
 from ingest.node.follow import Follower, NoAncestor
 from ingest.node.heads import Heads
@@ -38,6 +43,7 @@ FINISH_S = 3.0
 """How long what was handed to Kafka is waited for when it is told to stop; the rest is sent again by the next start."""
 BAR_FROM = 100
 """Blocks to catch up with from which on there is a progress bar."""
+_HTTP, _WEBSOCKETS = TypeAdapter(list[HttpAddress]), TypeAdapter(list[WebsocketAddress])
 
 
 def _start(value: str) -> int | None:
@@ -72,18 +78,42 @@ def node(
     first = _start(start)
     if pending and not ws:
         raise typer.BadParameter("--pending takes --ws: pending transactions are heard of over a websocket")
+    rpc, ws = _checked(_HTTP, rpc, "--rpc"), _checked(_WEBSOCKETS, ws or [], "--ws")
     settings, there = records.connected()
     records.known(CHAIN_EVENTS.name, there)
     _log(settings)
     collect_rarely()
+    following = partial(_follow, settings, rpc, ws, first, confirmations, chain_id, pending, timeout)
+    if code := asyncio.run(_ended(following)):
+        raise typer.Exit(code)
+
+
+def _checked(schema: TypeAdapter[list[str]], urls: list[str], option: str) -> list[str]:
+    """Addresses that can be ones; a wrong one is not shown, as it may hold a key."""
     try:
-        asyncio.run(_follow(settings, rpc, ws or [], first, confirmations, chain_id, pending, timeout))
-    except (WrongChain, NoAncestor, cursor.Unusable) as error:
-        log.error("%s", error)
-        raise typer.Exit(EXIT_MISFIT) from None
-    except KafkaGone as error:
-        log.error("%s", error)
-        raise typer.Exit(EXIT_FAILING) from None
+        return schema.validate_python(urls)
+    except ValidationError as error:
+        said = wording(error.errors(include_input=False, include_url=False)[0]).said
+        raise typer.BadParameter(said, param_hint=option) from None
+
+
+async def _ended(following: Callable[[contextlib.AsyncExitStack], Awaitable[None]]) -> int:
+    """Follow until it ends, say at once why, and then clean up, for `GRACE_S` at most: the exit code."""
+    async with contextlib.AsyncExitStack() as stack:
+        try:
+            await following(stack)
+            code = 0
+        except (WrongChain, NoAncestor, cursor.Unusable) as error:
+            log.error("%s", error)
+            code = EXIT_MISFIT
+        except KafkaGone as error:
+            log.error("%s", error)
+            code = EXIT_FAILING
+        except Exception:
+            log.exception("something unforeseen ended it")
+            code = EXIT_FAILING
+        end_within(GRACE_S, log, code)
+    return code
 
 
 async def _follow(
@@ -95,45 +125,46 @@ async def _follow(
     chain_id: int | None,
     pending: bool,
     timeout: float,
+    stack: contextlib.AsyncExitStack,
 ) -> None:
+    """Follow until told to stop; `stack` then stops what was begun."""
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stopping.set)
-    async with aiohttp.ClientSession() as session:
-        nodes = Nodes(urls, session, chain_id, timeout)
-        checking = asyncio.create_task(nodes.check())
-        if not await _until(stopping, checking):
-            checking.cancel()
-            return
-        path = settings.data_dir / "ingest" / f"{await asyncio.to_thread(cluster_id, settings)}-{nodes.chain_id}.json"
-        with cursor.held(path), contextlib.ExitStack() as stack:
-            held = cursor.load(path, nodes.chain_id)
-            known = bool(held.blocks)
-            _tell(settings, nodes.chain_id, f"goes on behind block {held.confirmed}" if known else "begins", path)
-            heads = Heads(ws, nodes.chain_id, pending)
-            envelopes = Envelopes(nodes.chain_id)
-            follower = Follower(
-                nodes,
-                envelopes,
-                Outlet(settings),
-                held,
-                path,
-                heads,
-                confirmations=confirmations,
-                told=_Progress(stack),
-            )
-            work = [asyncio.create_task(follower.run(first)), asyncio.create_task(heads.listen())]
-            if pending:
-                work.append(asyncio.create_task(Watch(nodes, heads, envelopes, Outlet(settings)).run()))
-            try:
-                await _until(stopping, *work)
-            finally:
-                for task in work:
-                    task.cancel()
-                await asyncio.gather(*work, return_exceptions=True)
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(follower.finish(), FINISH_S)
+    session = await stack.enter_async_context(aiohttp.ClientSession())
+    nodes = Nodes(urls, session, chain_id, timeout)
+    checking = asyncio.create_task(nodes.check())
+    stack.push_async_callback(_stop, checking)
+    if not await _until(stopping, checking):
+        return
+    path = settings.data_dir / "ingest" / f"{await asyncio.to_thread(cluster_id, settings)}-{nodes.chain_id}.json"
+    stack.enter_context(cursor.held(path))
+    held = cursor.load(path, nodes.chain_id)
+    known = bool(held.blocks)
+    _tell(settings, nodes.chain_id, f"goes on behind block {held.confirmed}" if known else "begins", path)
+    heads = Heads(ws, nodes.chain_id, pending)
+    envelopes = Envelopes(nodes.chain_id)
+    told = _Progress(stack.enter_context(contextlib.ExitStack()))
+    follower = Follower(nodes, envelopes, Outlet(settings), held, path, heads, confirmations=confirmations, told=told)
+    work = [asyncio.create_task(follower.run(first)), asyncio.create_task(heads.listen())]
+    if pending:
+        work.append(asyncio.create_task(Watch(nodes, heads, envelopes, Outlet(settings)).run()))
+    stack.push_async_callback(_finish, follower)
+    stack.push_async_callback(_stop, *work)
+    await _until(stopping, *work)
+
+
+async def _stop(*work: asyncio.Task[Any]) -> None:
+    for task in work:
+        task.cancel()
+    await asyncio.gather(*work, return_exceptions=True)
+
+
+async def _finish(follower: Follower) -> None:
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(FINISH_S):
+            await follower.finish()
 
 
 async def _until(stopping: asyncio.Event, *work: asyncio.Task[Any]) -> bool:

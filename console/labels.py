@@ -13,7 +13,7 @@ import typer
 from pydantic import ValidationError
 
 from base.settings import Settings
-from base.wording import wording
+from base.wording import counted, wording
 from console import compacted, label_file, priors
 from console.local.errors import LocalError
 from models.chain.rules import lower_address
@@ -84,7 +84,7 @@ def show(
         return
     _table(chosen[:count] if not addresses else chosen)
     if not addresses:
-        print(f"{len(chosen):,} label{'' if len(chosen) == 1 else 's'}")
+        print(counted(len(chosen), "label"))
         _outcomes(chosen)
 
 

@@ -14,10 +14,11 @@ import orjson
 import typer
 from pydantic import TypeAdapter, ValidationError
 
-from base.wording import wording
+from base.wording import counted, wording
 from console import compacted
+from console.asking import sure
 from console.local.errors import LocalError
-from console.running import workers
+from console.running import as_of, workers
 from models.chain.rules import lower_address
 from models.fraud.lists import NAMES, Lists
 from topics.entries import NoEntry, entry
@@ -84,10 +85,9 @@ def drop(name: Name, yes: Annotated[bool, typer.Option("--yes", help="Do it with
         raise LocalError(
             f"there is no list {name!r}; there are: {', '.join(_names(found)) or 'none but the public ones'}"
         )
-    if not yes:
-        typer.confirm(f"take all {len(keys)} addresses off {name}?", abort=True)
+    sure(f"this takes {counted(len(keys), 'address', 'addresses')} off {name}, and with them the list", yes)
     compacted.put(settings, LISTS.name, [_row(one, None) for one in keys])
-    print(f"{name}: {len(keys)} taken off; the list is gone")
+    print(f"{name}: {len(keys):,} taken off; the list is gone")
 
 
 @app.command()
@@ -123,7 +123,10 @@ def show(
         print(f"{own:<24}{count:>8,}  {', '.join(sorted({entry.severity for entry in entries if entry.list == own}))}")
     for public, count in lists.public().items():
         print(f"{public:<24}{count:>8,}  critical, comes with Soba")
-    who = "" if knowing is None else f", known to {sum(knowing)} of {len(knowing)} workers that ask for lists"
+    who = ""
+    if running is not None and knowing is not None:
+        asking = [row for row in running if row.lists]
+        who = f"; workers that know it: {sum(knowing)} of {len(knowing)}{as_of(asking)}"
     print(f"version {lists.version}{who}")
 
 

@@ -13,8 +13,9 @@ from rich.table import Table
 from rich.text import Text
 from rich.tree import Tree
 
+from base.wording import counted
 from ingest.decode import Decoded, decode
-from ingest.files import read
+from ingest.files import find_blocks, read
 from ingest.raw import Malformed
 from models.alerts import amount_text
 from models.mev import cross_block, look
@@ -46,8 +47,12 @@ def _mev() -> None:
 
 @app.command()
 def inspect(
-    files: Annotated[
-        list[Path], typer.Argument(metavar="BLOCK.json...", help="Blocks with their logs, .json or .json.gz.")
+    paths: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="BLOCK...",
+            help="Files of blocks with their logs, .json or .json.gz, and folders laid out as samples/blocks.",
+        ),
     ],
     json: Annotated[bool, typer.Option("--json", help="One JSON object a finding and line, for programs.")] = False,
 ) -> None:
@@ -60,12 +65,7 @@ def inspect(
         console.width = WIDE
     kept: list[BlockTrades] = []
     places: Places = {}
-    for file in files:
-        try:
-            decoded = decode(read(file), str(file))
-        except Malformed as error:
-            typer.echo(str(error), err=True)
-            raise typer.Exit(2) from None
+    for decoded in _decoded(paths):
         findings, trades = look(decoded.block)
         kept.append(trades)
         places |= {one.hash: (decoded.block.number, one.index) for one in decoded.block.transactions}
@@ -77,6 +77,16 @@ def inspect(
         if not json:
             console.print("", _over_two(pair[1].number, len(findings)), sep="\n")
         _show(console, findings, places, json)
+
+
+def _decoded(paths: Sequence[Path]) -> Iterator[Decoded]:
+    """The blocks of files and folders, in the order given; a fault ends the command with 2."""
+    try:
+        for file in [file for path in paths for file in find_blocks(path)]:
+            yield decode(read(file), str(file))
+    except Malformed as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(2) from None
 
 
 def _show(console: Console, findings: Sequence[Finding], places: Places, json: bool) -> None:
@@ -91,11 +101,7 @@ def _show(console: Console, findings: Sequence[Finding], places: Places, json: b
 def _over_two(second: int, count: int) -> Text:
     """A pair of blocks in a line."""
     text = Text(f"Blocks {second - 1} and {second} together", style="bold")
-    return text.append(f": {_counted(count)}", "bold" if count else "none")
-
-
-def _counted(count: int) -> str:
-    return f"{count} {'finding' if count == 1 else 'findings'}"
+    return text.append(f": {counted(count, 'finding')}", "bold" if count else "none")
 
 
 def _head(decoded: Decoded, count: int) -> Text:
@@ -103,9 +109,11 @@ def _head(decoded: Decoded, count: int) -> Text:
     block = decoded.block
     text = Text(f"Block {block.number}", style="bold")
     text.append(
-        f" of chain {block.chain_id}: {len(block.transactions)} transactions, {len(block.events)} events", "none"
+        f" of chain {block.chain_id}: {counted(len(block.transactions), 'transaction')},"
+        f" {counted(len(block.events), 'event')}",
+        "none",
     )
-    text.append(f"\n{_counted(count)}", "bold" if count else "none")
+    text.append(f"\n{counted(count, 'finding')}", "bold" if count else "none")
     if left := decoded.undecoded.total():
         told = ", ".join(f"{reason} {many}" for reason, many in decoded.undecoded.most_common())
         text.append(f"; {left} logs became no event: {told}", "dim")

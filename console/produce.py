@@ -14,13 +14,16 @@ from typing import Annotated, Any, BinaryIO
 import orjson
 import typer
 from confluent_kafka import KafkaException, Producer
+from pydantic.alias_generators import to_camel
 
 from base.settings import Settings
+from base.wording import counted
 from console import records
 from console.local.errors import LocalError
 from console.local.progress import Progress, progress
 from topics import clients
-from topics.registry import TOPICS, Topic
+from topics.headers import REQUEST_ID, Headers
+from topics.registry import SWAP_REQUESTS, TOPICS, Topic
 
 app = typer.Typer(help="Send JSON lines to a topic.")
 FLUSH_S = 45
@@ -42,6 +45,14 @@ class Sent:
     no_json: int = 0
     failed: dict[int, str] = field(default_factory=dict)
     """Line number → why."""
+    places: dict[int, tuple[int, int]] = field(default_factory=dict)
+    """Partition → offsets of the first and the last line there."""
+
+    def lies(self, partition: int, offset: int) -> None:
+        """Note where Kafka has put a line."""
+        self.acknowledged += 1
+        first, _ = self.places.get(partition, (offset, offset))
+        self.places[partition] = first, offset
 
 
 def key_of(topic: Topic, line: bytes) -> bytes | None:
@@ -56,7 +67,8 @@ def key_of(topic: Topic, line: bytes) -> bytes | None:
 
 
 def _part(value: dict[str, Any], name: str) -> str | None:
-    part = value.get(name, 1 if name == "chain_id" else None)
+    camel = to_camel(name)  # as callers of HTTP write it
+    part = value[name] if name in value else value.get(camel, 1 if name == "chain_id" else None)
     if isinstance(part, bool) or not isinstance(part, (int, str)) or part == "":
         return None
     return str(part)
@@ -70,14 +82,25 @@ def lines_of(source: BinaryIO) -> Iterator[tuple[int, bytes]]:
             yield number, line
 
 
-def send(settings: Settings, topic: Topic, source: BinaryIO, bar: Progress) -> Sent:
-    """Send every line; on Ctrl-C what was handed over is still waited for."""
+def header_of(text: str) -> tuple[str, bytes]:
+    """`request_id=mine-1` as a header.
+
+    Raises LocalError when it is not NAME=VALUE.
+    """
+    name, equals, value = text.partition("=")
+    if not equals or not name:
+        raise LocalError(f"--header takes NAME=VALUE, such as {REQUEST_ID}=mine-1, not {text!r}")
+    return name, value.encode()
+
+
+def send(settings: Settings, topic: Topic, source: BinaryIO, headers: Headers, bar: Progress) -> Sent:
+    """Send every line under `headers`; on Ctrl-C what was handed over is still waited for."""
     producer = Producer({**clients.producer(settings), **records.QUIET})
     sent = Sent()
 
-    def delivered(number: int, error: Any, _: Any) -> None:
+    def delivered(number: int, error: Any, message: Any) -> None:
         if error is None:
-            sent.acknowledged += 1
+            sent.lies(message.partition(), message.offset())
         else:
             sent.failed[number] = error.str()
 
@@ -94,18 +117,18 @@ def send(settings: Settings, topic: Topic, source: BinaryIO, bar: Progress) -> S
                 sent.no_json += no_json
                 sent.keyless += not no_json
                 key = FALLBACK_KEY
-            _hand_over(producer, topic.name, key, line, partial(delivered, number))
+            _hand_over(producer, topic.name, key, line, headers, partial(delivered, number))
     except KeyboardInterrupt:
         print("interrupted: waiting for what was sent", file=sys.stderr)
     producer.flush(FLUSH_S)
     return sent
 
 
-def _hand_over(producer: Any, topic: str, key: bytes, line: bytes, done: Any) -> None:
+def _hand_over(producer: Any, topic: str, key: bytes, line: bytes, headers: Headers, done: Any) -> None:
     """Queue one line; a full queue is waited for, and a refusal goes to `done` like any other failure."""
     while True:
         try:
-            producer.produce(topic, key=key, value=line, on_delivery=done)
+            producer.produce(topic, key=key, value=line, headers=headers, on_delivery=done)
             producer.poll(0)
             return
         except BufferError:
@@ -119,20 +142,34 @@ def _hand_over(producer: Any, topic: str, key: bytes, line: bytes, done: Any) ->
 def produce(
     topic: Annotated[str, typer.Argument(help="A topic of soba topics list.")],
     file: Annotated[Path | None, typer.Argument(help="JSON lines; left out or -: standard input.")] = None,
+    header: Annotated[
+        list[str],
+        typer.Option(
+            "--header",
+            metavar="NAME=VALUE",
+            help="A header of each record, such as request_id=mine-1; repeatable. docs/topics.md says which mean something.",
+        ),
+    ] = [],  # noqa: B006 (Typer reads it as a default and never keeps it)
     json: Annotated[bool, typer.Option("--json", help="The result as one JSON object.")] = False,
 ) -> None:
-    """Send each line of FILE as one record, byte for byte; exit code 1 unless Kafka acknowledged them all.
+    """Send each line of FILE as one record, byte for byte, and say where it lies; exit code 1 unless Kafka acknowledged all.
 
-    Nothing is validated here: what is wrong with a line is for the pipeline to say (see soba dlq).
+    The key is made from the line by the topic's rule (docs/topics.md). Nothing is validated here: what is wrong with a line is
+    for the pipeline to say (see soba dlq).
     """
     if topic not in TOPICS:
         raise LocalError(f"there is no topic {topic}; the topics are: {', '.join(TOPICS)}")
+    headers = [header_of(text) for text in header]
     settings, there = records.connected()
     records.known(topic, there)
     if warning := _of_agents(TOPICS[topic]):
         print(f"warning: {warning}", file=sys.stderr)
     with _source(file) as source, _bar(source, topic) as bar:
-        sent = send(settings, TOPICS[topic], source, bar)
+        sent = send(settings, TOPICS[topic], source, headers, bar)
+    named = next((value.decode() for name, value in headers if name == REQUEST_ID), None)
+    if topic == SWAP_REQUESTS.name and named is not None and sent.lines > 1:
+        text = f"{sent.lines} lines are one request, {named}: the first is assessed; send one a call, or an array in one line"
+        print(f"warning: {text}", file=sys.stderr)
     _report(TOPICS[topic], sent, "standard input" if str(file or "-") == "-" else str(file), json)
     if sent.failed or sent.acknowledged < sent.lines:
         raise typer.Exit(1)
@@ -187,6 +224,10 @@ def _report(topic: Topic, sent: Sent, name: str, json: bool) -> None:
             "topic": topic.name,
             "lines": sent.lines,
             "acknowledged": sent.acknowledged,
+            "places": [
+                {"partition": partition, "first": first, "last": last}
+                for partition, (first, last) in sorted(sent.places.items())
+            ],
             "without_key": sent.keyless + sent.no_json,
             "not_json": sent.no_json,
             "failed": [{"line": number, "error": why} for number, why in sorted(sent.failed.items())],
@@ -194,18 +235,24 @@ def _report(topic: Topic, sent: Sent, name: str, json: bool) -> None:
         }
         print(orjson.dumps(row).decode())
         return
-    print(f"{topic.name}: {sent.acknowledged:,} of {sent.lines:,} lines acknowledged")
+    where = ", ".join(
+        f"{topic.name}/{partition}/{first}" + (f" to {last}" if last > first else "")
+        for partition, (first, last) in sorted(sent.places.items())
+    )
+    print(
+        f"{topic.name}: {sent.acknowledged:,} of {counted(sent.lines, 'line')} acknowledged"
+        + (f", at {where}" if where else "")
+    )
     if sent.no_json:
-        lines = "line is" if sent.no_json == 1 else "lines are"
-        text = f"{sent.no_json:,} {lines} not JSON; {name} is read as one record a line"
+        text = f"{counted(sent.no_json, 'line is', 'lines are')} not JSON; {name} is read as one record a line"
         ends = f"; they end as dead letters: bin/soba dlq show {topic.name}" if topic.dead_letters else ""
         print(f"warning: {text}{ends}", file=sys.stderr)
     if sent.keyless:
-        text = f"{sent.keyless} without a usable {topic.key}: sent with key {FALLBACK_KEY.decode()}"
+        text = f"{sent.keyless:,} without a usable {topic.key}: sent with key {FALLBACK_KEY.decode()}"
         print(f"warning: {text}", file=sys.stderr)
     for number, why in sorted(sent.failed.items())[:NAMED]:
         print(f"line {number}: {why}", file=sys.stderr)
     if len(sent.failed) > NAMED:
         print(f"and {len(sent.failed) - NAMED:,} more lines failed (--json names all)", file=sys.stderr)
     if lost:
-        print(f"{lost:,} lines were not answered within {FLUSH_S} s", file=sys.stderr)
+        print(f"{counted(lost, 'line was', 'lines were')} not answered within {FLUSH_S} s", file=sys.stderr)

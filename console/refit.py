@@ -17,16 +17,26 @@ Source = Literal["data", "topic", "both"]
 Say = Callable[[str], None]
 
 
-def gather(
-    data: Path | None, labels: Source | None, history: Source | None, say: Say
-) -> tuple[list[Told], dict[str, Label]]:
+def sources(data: Path | None, labels: Source | None, history: Source | None) -> tuple[Source, Source]:
+    """Where labels and moves are from, said or by default.
+
+    Raises:
+        LocalError: files are asked for without a folder, or are not in it.
+    """
+    told: tuple[Source, Source] = labels or ("data" if data else "topic"), history or ("data" if data else "topic")
+    files = [fraud_data.LABELS] if told[0] != "topic" else []
+    files += [fraud_data.TRANSACTIONS, fraud_data.TRANSFERS] if told[1] != "topic" else []
+    if files:
+        fraud_data.there(_folder(data), files)
+    return told
+
+
+def gather(data: Path | None, labels: Source, history: Source, say: Say) -> tuple[list[Told], dict[str, Label]]:
     """History in order of time, and the labels of its accounts; what nobody labels is left out.
 
     Raises:
         LocalError: files are asked for without a folder, or cannot be used; or no Kafka answers.
     """
-    labels = labels or ("data" if data else "topic")
-    history = history or ("data" if data else "topic")
     known = _labels(data, labels)
     told = (
         [one for one in fraud_data.history_of(_folder(data), say) if one.account in known] if history != "topic" else []

@@ -19,6 +19,7 @@ import typer
 from confluent_kafka import KafkaException, Producer
 
 from base.settings import Settings
+from base.wording import counted
 from console import letters, records
 from console.alone import CannotSend, needs_source, standing_alone
 from console.letters import Noted, Sources, Spot, State, Survey, Wanted
@@ -326,7 +327,7 @@ def _nothing(topic: str, found: Survey) -> str:
 
 
 def _letters(count: int) -> str:
-    return f"{count:,} letter{'' if count == 1 else 's'}"
+    return counted(count, "letter")
 
 
 def _print_reasons(reasons: dict[str, int], again: Mapping[tuple[str, str], int] = {}) -> None:

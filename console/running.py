@@ -5,10 +5,18 @@ from __future__ import annotations
 import asyncio
 import sys
 import time
+from collections.abc import Sequence
 
 from base.health import CHECK_S
 from base.settings import get_settings
 from tables.registry import WorkerRow
+
+
+def as_of(rows: Sequence[WorkerRow]) -> str:
+    """How long ago the first of these workers said so, as they do every few seconds; empty without any."""
+    if not rows:
+        return ""
+    return f", as of {max(0.0, time.time() - min(row.beat_at for row in rows)):.0f} s ago"
 
 
 def workers() -> list[WorkerRow] | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -16,7 +15,9 @@ from agents.agent import Agent, Record
 from agents.rebuild import Ended, Rebuild, owners, tables_of
 from agents.stream import BATCH, BATCH_BYTES
 from base.settings import Settings
+from base.wording import counted
 from console import reach, records
+from console.asking import sure
 from console.local.errors import LocalError
 from console.local.progress import counting
 from console.records import Seen, Spans
@@ -98,11 +99,8 @@ def _flush(settings: Settings, agents: list[Agent], yes: bool) -> int:
     Raises LocalError when nobody can be asked.
     """
     names = ", ".join(table.name for table in tables_of(agents))
-    if not yes:
-        if not sys.stdin.isatty():
-            raise LocalError(f"--flush empties {names} before it fills them again: add --yes to do that unasked")
-        where = reach.masked(settings.redis_url)
-        typer.confirm(f"Empty {names} in {where}? Until they are full again look-ups find less", abort=True, err=True)
+    where = reach.masked(settings.redis_url)
+    sure(f"--flush empties {names} in {where}; until they are full again look-ups find less", yes)
     with Redis.from_url(settings.redis_url) as client:
         return empty(client, tables_of(agents))
 
@@ -175,6 +173,6 @@ def _report(done: Done, json: bool) -> None:
             print(
                 f"{row['refused']:,} records of {row['topic']} made no row of {', '.join(row['tables'])}: refused as before"
             )
-    print(f"{sum(done.records.values()):,} records read in {seconds:.1f} s")
+    print(f"{counted(sum(done.records.values()), 'record')} read in {seconds:.1f} s")
     if done.interrupted:
         print("interrupted: run it again, it is safe to repeat")

@@ -56,9 +56,11 @@ def fraud(
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line.")] = False,
 ) -> None:
     """The fraud model: boosted trees and an isolation forest over wallet profiles, with figures by campaigns it has not seen."""
-    from console import champion, models, refit
+    from console import champion, models, needs, refit
     from models.fraud.training import TooLittle, train
 
+    sources = refit.sources(data, labels, history)
+    needs.training()
     now = datetime.now(UTC).replace(microsecond=0)
     called = name or f"{now:%Y-%m-%d.%H%M}"
     kept = get_settings().data_dir / "models"
@@ -69,7 +71,7 @@ def fraud(
             status.update(text)
             _err.print(f"{datetime.now(UTC):%H:%M:%S} {text}", style="dim", highlight=False)
 
-        moves, known = refit.gather(data, labels, history, say)
+        moves, known = refit.gather(data, *sources, say)
         try:
             trained = train(moves, known, called, f"soba {version()}", now, say)
         except TooLittle as error:
@@ -116,11 +118,13 @@ def reference(
 
     The trees and what they say stay as they are.
     """
-    from console import evaluate_fraud, fraud_data
+    from console import evaluate_fraud, fraud_data, needs
     from models.fraud import drift, first_contact
     from models.fraud.training import hash_of
     from models.releases import amended
 
+    fraud_data.there(data)
+    needs.training()
     file = out / "fraud.release"
     by = evaluate_fraud.judges(past=False, folder=out)
     release = unpack(file.read_bytes())

@@ -21,6 +21,7 @@ import typer
 
 from base.settings import ROOT, Settings, get_settings, meaningless, origins
 from console import reach
+from console.asking import sure
 from console.local import ports, runfile
 from console.local.errors import LocalError
 from console.local.launcher import FACADE, KAFKA, REDIS, WORKER, Launcher
@@ -98,7 +99,8 @@ def begin_anew(settings: Settings, yes: bool) -> None:
     runs = runfile.running(launcher)
     holds = any((settings.data_dir / name).exists() for name in ("kafka", "redis"))
     if not yes and (runs or (holds and not before.get("sample_only"))):
-        _ask(settings.data_dir, launcher["pid"] if runs else None)
+        stops = f"stops the system that runs there (pid {launcher['pid']}) and " if runs else ""
+        sure(f"--fresh {stops}deletes all data in {settings.data_dir}, API keys too", yes)
     if runs:
         print(f"stopping what runs (pid {launcher['pid']})", flush=True)
         try:
@@ -114,17 +116,6 @@ def begin_anew(settings: Settings, yes: bool) -> None:
     for name in ("kafka", "redis"):
         shutil.rmtree(settings.data_dir / name, ignore_errors=True)
     run.release()
-
-
-def _ask(data_dir: Path, pid: int | None) -> None:
-    """Raises LocalError when nobody is there to ask, typer.Abort when the answer is no."""
-    stops = f"stops the system that runs there (pid {pid}) and " if pid else ""
-    if not sys.stdin.isatty():
-        raise LocalError(
-            f"--fresh {stops}deletes all data in {data_dir}, API keys too: nothing done.",
-            "Add --yes to do that unasked, or leave --fresh out.",
-        )
-    typer.confirm(f"--fresh {stops}deletes all data in {data_dir}, API keys too. Go on?", abort=True, err=True)
 
 
 @contextmanager

@@ -25,7 +25,7 @@ def find_blocks(path: Path) -> list[Path]:
     found = [file for name in NAMES for file in (*path.glob(name), *path.glob(f"*/{name}"))]
     if not found:
         names = " or ".join(NAMES)
-        raise Malformed(f"{path}: no block here; give a file, or a folder of folders that each hold {names}")
+        raise Malformed(f"{path}: no block here; give a file, a folder that holds {names}, or a folder of such folders")
     return sorted(found, key=_order)
 
 

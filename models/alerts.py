@@ -66,32 +66,35 @@ class Template:
         return (self.one if args[self.count] == 1 else self.other).format(**words)
 
 
-_OUTCOMES = {
-    (True, False): "the attacker gained {gained}, before gas",
-    (True, True): "the attacker gained {gained} and is short of {short}, before gas",
-    (False, True): "the attacker is short of {short}, before gas",
-    (False, False): "what the attacker gained is in tokens without a known price",
-}
+def _outcomes(who: str) -> dict[tuple[bool, bool], str]:
+    """What `who` was left with."""
+    return {
+        (True, False): f"the {who} gained {{gained}}, before gas",
+        (True, True): f"the {who} gained {{gained}} and is short of {{short}}, before gas",
+        (False, True): f"the {who} is short of {{short}}, before gas",
+        (False, False): f"what the {who} gained is in tokens without a known price",
+    }
+
 
 CATALOGUE: dict[str, Template] = {
     "mev.sandwich": Template(
         count="victims",
         one="Sandwich in {place} on {protocols}: one trade was caught between {front} and {back}; {outcome}.",
         other="Sandwich in {place} on {protocols}: {victims} trades were caught between {front} and {back}; {outcome}.",
-        outcomes=_OUTCOMES,
+        outcomes=_outcomes("attacker"),
         places={False: "block {block}", True: "blocks {earlier} and {block}"},
     ),
     "mev.arbitrage": Template(
         count="swaps",
         one="Arbitrage in block {block} on {protocols}: {transactions} closed a cycle in one swap; {outcome}.",
         other="Arbitrage in block {block} on {protocols}: {transactions} closed a cycle of {swaps} swaps; {outcome}.",
-        outcomes=_OUTCOMES,
+        outcomes=_outcomes("arbitrageur"),
     ),
     "mev.liquidation": Template(
         count="swaps",
         one="Liquidation in block {block} on {protocols}: {transactions} closed a loan; {outcome}.",
         other="Liquidation in block {block} on {protocols}: {transactions} closed {swaps} loans; {outcome}.",
-        outcomes=_OUTCOMES,
+        outcomes=_outcomes("liquidator"),
     ),
     "mev.jit": Template(
         count="victims",
@@ -99,20 +102,20 @@ CATALOGUE: dict[str, Template] = {
         "{outcome}.",
         other="Just-in-time liquidity in block {block} on {protocols}: added in {front} for {victims} trades, removed in "
         "{back}; {outcome}.",
-        outcomes=_OUTCOMES,
+        outcomes=_outcomes("attacker"),
     ),
     "mev.backrun": Template(
         count="victims",
         one="Back-run in block {block} on {protocols}: {back} traded right behind another's trade; {outcome}.",
         other="Back-run in block {block} on {protocols}: {back} traded right behind {victims} trades; {outcome}.",
-        outcomes=_OUTCOMES,
+        outcomes=_outcomes("searcher"),
     ),
     "mev.frontrun": Template(
         count="victims",
         one="Front-run in block {block} on {protocols}: {front} did first what another was about to do; {outcome}.",
         other="Front-run in block {block} on {protocols}: {front} did first what {victims} others were about to do; "
         "{outcome}.",
-        outcomes=_OUTCOMES,
+        outcomes=_outcomes("attacker"),
     ),
     RISK: Template(
         count="reasons",
@@ -149,8 +152,8 @@ def from_finding(finding: Finding) -> Alert:
         "pools": finding.pools,
         "protocols": finding.protocols or [UNKNOWN],
         "profit": [amount_text(finding.chain_id, one) for one in finding.profit] or [UNKNOWN],
-        "gained": _quoted(finding, 1),
-        "short": _quoted(finding, -1),
+        "gained": _told(finding, 1),
+        "short": _told(finding, -1),
     }
     text = CATALOGUE[kind].fill(args)
     retracted = finding.status == "retracted"
@@ -202,12 +205,13 @@ def from_assessment(one: Assessment) -> Alert:
 
 
 def severity(finding: Finding) -> Severity:
-    """By what the gain is worth, else by the largest gain in a quote token (low where none is known).
+    """By what the gain is worth, else by the largest gain in a quote token, low where none is known or something was paid for it.
 
     One level more for `MANY_VICTIMS`.
     """
     worth = _worth(finding)
-    gains = finding.profit if worth is None else [worth]
+    paid = any(one.amount_raw.startswith("-") for one in finding.profit)
+    gains = [worth] if worth is not None else [] if paid else finding.profit
     level = max((_level(finding.chain_id, one) for one in gains), default=0)
     if len(finding.victims) >= MANY_VICTIMS:
         level += 1
@@ -228,13 +232,18 @@ def _worth(finding: Finding) -> TokenAmount | None:
     return TokenAmount(token=ZERO, amount_raw=finding.profit_wei)
 
 
-def _quoted(finding: Finding, sign: int) -> list[str]:
-    """What was gained (1) or lost (-1) in quote tokens; base units of others say nothing to a reader, what all is worth does."""
-    quoted = [one for one in finding.profit if (finding.chain_id, one.token.lower()) in QUOTES]
-    if not quoted and (worth := _worth(finding)) is not None:
+def _told(finding: Finding, sign: int) -> list[str]:
+    """What was gained (1) or is short (-1), never some of it alone: one quote token, else what all is worth, else every token.
+
+    Base units of unknown tokens alone say nothing to a reader: none are told then.
+    """
+    amounts = [one for one in finding.profit if int(one.amount_raw)]
+    quoted = [one for one in amounts if (finding.chain_id, one.token.lower()) in QUOTES]
+    if len(amounts) > len(quoted[:1]) and (worth := _worth(finding)) is not None:
         told = _signed(worth, sign)
-        return [f"tokens worth {amount_text(finding.chain_id, told)}"] if int(told.amount_raw) > 0 else []
-    signed = [_signed(one, sign) for one in quoted]
+        nothing = sign > 0 and not int(worth.amount_raw)
+        return [f"tokens worth {amount_text(finding.chain_id, told)}"] if nothing or int(told.amount_raw) > 0 else []
+    signed = [_signed(one, sign) for one in amounts if quoted]
     return [amount_text(finding.chain_id, one) for one in signed if int(one.amount_raw) > 0]
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import faulthandler
-import importlib.util
 import json
 import time
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from console.local.errors import LocalError
+from console import needs
 
 app = typer.Typer()
 
@@ -33,10 +32,7 @@ def fuzz(
     a dead letter with its bytes and a reason, the good events beside it unharmed. The first defect ends it, made as small as
     possible.
     """
-    if importlib.util.find_spec("hypothesis") is None:
-        raise LocalError(
-            "fuzz needs the environment for development, which has hypothesis:", "run bin/soba fuzz of a checkout"
-        )
+    needs.hypothesis()
     from console.figures import Figure, show
     from console.fuzz.judge import LIMIT_S
     from console.fuzz.run import in_process

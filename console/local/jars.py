@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from base.wording import counted
 from console.local.errors import LocalError
 from console.local.progress import Progress, progress
 
@@ -139,7 +140,7 @@ def _download(jars: Sequence[Jar], folder: Path) -> None:
     address = repository()
     total = sum(jar.bytes for jar in jars)
     names = {"Redis" if jar.artifact == REDIS else "Kafka" for jar in jars}
-    title = f"fetching {' and '.join(sorted(names))} (once, {len(jars)} jar{'s'[: len(jars) > 1]})"
+    title = f"fetching {' and '.join(sorted(names))} (once, {counted(len(jars), 'jar')})"
     with progress(title, total) as bar, ThreadPoolExecutor(PARALLEL) as pool:
         # The largest first, so that no long one is left alone at the end.
         ordered = sorted(jars, key=lambda jar: -jar.bytes)

@@ -26,6 +26,8 @@ MOST_AT_ONCE = 64
 """Blocks in a read; fewer where they are large."""
 LARGE, SMALL = 4 << 20, 1 << 20
 """Bytes of a read's envelopes above which the next ones are for half as many blocks, and below which for twice as many."""
+TELL_SHORTER_S = 30.0
+"""Between two words that the nodes' chain is shorter than what was sent."""
 
 
 class NoAncestor(Exception):
@@ -54,6 +56,7 @@ class Follower:
         self._told = told
         self._at_once = 8
         self._target_number = -1
+        self._told_shorter_at = -TELL_SHORTER_S
         self._sending: int | None = None
         """The number of the newest block of those that Kafka was handed and did not confirm yet."""
 
@@ -75,10 +78,26 @@ class Follower:
                 if self._cursor.confirmed < target:
                     await self._forward(target)
                 else:
+                    if target < self._cursor.confirmed:
+                        self._tell_shorter()
                     await self._heads.wait()
                 await self._heed_the_gone()
         finally:
             log.info("stopped; the last block that Kafka confirmed is %d", self._cursor.confirmed)
+
+    def _tell_shorter(self) -> None:
+        """Say, now and then, that the nodes' chain does not reach up to what was sent, and what it may be."""
+        now = asyncio.get_running_loop().time()
+        if now < self._told_shorter_at + TELL_SHORTER_S:
+            return
+        self._told_shorter_at = now
+        log.warning(
+            "the nodes' newest block is %d, and block %d was sent already: it waits for block %d; should their chain have begun "
+            "anew, end this and see docs/ingest.md, A chain that began anew",
+            self._target_number + self._confirmations,
+            self._cursor.confirmed,
+            self._cursor.confirmed + 1 + self._confirmations,
+        )
 
     async def _target(self) -> int:
         """The newest block that is to be sent."""
@@ -201,8 +220,10 @@ class Follower:
         if kept is None:
             raise NoAncestor(
                 f"none of the blocks {blocks[0].number} to {blocks[-1].number} that were sent is on the nodes' chain: it is "
-                f"another of the same id, or was reorganised deeper than {len(blocks)} blocks; to take it as it is now, delete "
-                f"{self._path} and say by --from where to begin"
+                f"another of the same id, or was reorganised deeper than {len(blocks)} blocks. A test chain that began anew: give "
+                "it another id (anvil --chain-id), or drop all that was made of the old one (bin/soba up --fresh). To go on over "
+                f"the old blocks instead, delete {self._path} and say by --from where to begin: blocks below the 512 newest that "
+                "were sent are refused (too_late), and what was found in them stays"
             )
         gone = blocks[kept:]
         if gone:

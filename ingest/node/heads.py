@@ -13,8 +13,8 @@ from collections import deque
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
+from ingest.node.addresses import name_of
 from ingest.node.nodes import WrongChain
-from ingest.node.rpc import name_of
 from ingest.protocols import BY_TOPIC
 
 log = logging.getLogger("soba.ingest")
@@ -23,6 +23,8 @@ POLL_S = 1.0
 """Between two looks without a websocket."""
 CHECK_S = 10.0
 """Between two looks with one that is silent."""
+CLOSE_S = 1.0
+"""How long a node's goodbye is waited for."""
 FIRST_WAIT_S, LONGEST_WAIT_S = 0.25, 15.0
 SILENT_S = 120.0
 """A websocket without a head for so long is given up for the next, or opened anew."""
@@ -46,7 +48,8 @@ class Heads:
     async def wait(self) -> None:
         """Until a subscription says something, or it is time to look again."""
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._news.wait(), CHECK_S if self._open else POLL_S)
+            async with asyncio.timeout(CHECK_S if self._open else POLL_S):
+                await self._news.wait()
         self._news.clear()
 
     async def listen(self) -> None:
@@ -71,7 +74,7 @@ class Heads:
                 continue
             # web3.py ends its loop with errors of its own, of websockets, and with those of answers that nobody waited for.
             except Exception as error:
-                said = str(error).replace(url, "its address")  # which may hold a key
+                said = str(error).replace(url, name_of(url))
                 self._urls.rotate(-1)
                 told = (name_of(url), type(error).__name__, said, name_of(self._urls[0]), wait)
                 log.warning("the websocket %s failed (%s: %s); %s is opened in %.1f s", *told)
@@ -85,8 +88,9 @@ class Heads:
         """One connection: subscribe and note what comes."""
         from web3 import AsyncWeb3, WebSocketProvider
 
-        # One try: of its own five, the last would come 20 s later.
-        async with AsyncWeb3(WebSocketProvider(url, max_connection_retries=1)) as w3:
+        # One try: of its own five, the last would come 20 s later. A node that still talks is not listened to while it is left.
+        provider = WebSocketProvider(url, {"close_timeout": CLOSE_S}, max_connection_retries=1)
+        async with AsyncWeb3(provider) as w3:
             chain_id = await w3.eth.chain_id
             if self._chain_id not in (None, chain_id):
                 raise WrongChain(
@@ -100,7 +104,9 @@ class Heads:
             log.info("subscribed over the websocket")
             messages = aiter(w3.socket.process_subscriptions())
             while True:
-                message: Any = await asyncio.wait_for(anext(messages), SILENT_S)
+                # Not wait_for: where a message comes with it, that of Python 3.11 loses the cancellation.
+                async with asyncio.timeout(SILENT_S):
+                    message: Any = await anext(messages)
                 self._note(message, heads, logs, pending)
                 yield
 

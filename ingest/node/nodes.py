@@ -54,6 +54,8 @@ class Nodes:
             else:
                 self._compare(endpoint)
         if self._chain_id is None:
+            names = ", ".join(endpoint.name for endpoint in self.endpoints)
+            log.error("no node answers yet; one must run at %s, or give another by --rpc: asked until one does", names)
             await self.use(self._nothing)
         return self.chain_id
 

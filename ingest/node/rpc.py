@@ -11,10 +11,11 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
-from urllib.parse import urlsplit
 
 import aiohttp
 import orjson
+
+from ingest.node.addresses import name_of
 
 log = logging.getLogger("soba.ingest")
 
@@ -33,12 +34,6 @@ _UNKNOWN = re.compile(
     r"method.{0,60}(not|unknown|unsupported)|unknown method|unsupported method|not (supported|available|whitelisted)",
     re.I,
 )
-
-
-def name_of(url: str) -> str:
-    """An address without what may be secret: keys of providers stand in the path or before an @."""
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.hostname}" + (f":{parts.port}" if parts.port else "")
 
 
 class NodeError(Exception):
@@ -184,6 +179,8 @@ class Endpoint:
                     raise TooLarge("HTTP 413")
         except TimeoutError:
             raise Slow(f"no answer within {self.timeout_s:g} s") from None
+        except aiohttp.ClientConnectorError as error:
+            raise NodeError(f"nothing answers there ({error.strerror or 'connection failed'})") from None
         except (aiohttp.ClientError, OSError) as error:
             raise NodeError(
                 f"{type(error).__name__}: {getattr(error, 'strerror', None) or 'connection failed'}"

@@ -190,7 +190,10 @@ def _of_party(name: str, side: Judging, party: Party) -> list[Warned]:
         by = "; ".join(
             in_words(one.feature) + ("" if one.value is None else f" {one.value:.4g}") for one in party.reasons
         )
-        said = f"the {name} moves as frauds do, probability {party.probability:.3f} on {party.evidence} moves; foremost {by}"
+        on = "1 move" if party.evidence == 1 else f"{party.evidence:,} moves"
+        said = (
+            f"the {name} moves as frauds do, probability {party.probability:.3f} by {on}; what speaks most for it: {by}"
+        )
         found.append(Warned(code=f"{name}_behaviour", severity=side.level, message=said, value=party.probability))
     return found
 

@@ -27,31 +27,41 @@ SAID = 3
 """Features that describe a cluster."""
 
 PLAIN = {
-    "moves": "transactions", "failed": "failed ones", "zero": "transactions without value", "calls": "contract calls",
+    "moves": "transactions", "failed": "failed transactions", "zero": "transactions without value", "calls": "contract calls",
     "plain": "plain payments", "round_limit": "round gas limits", "sent_tokens": "token payments", "approvals": "approvals",
     "known": "known peers", "famous": "peers that many deal with", "tenths": "round values", "hundredths": "fairly round values",
-    "again": "the same value again", "fresh": "new peers", "total": "ether", "largest": "one payment's share of all",
-    "value": "values", "digits": "digits of values", "gap": "time between", "gas_limit": "gas limits",
-    "gas_share": "share of the gas used", "gas_price": "gas prices against the market's", "price_digits": "digits of gas prices",
-    "fame": "fame of peers", "peers": "peers", "peers_share": "peers for each transaction", "selectors": "kinds of calls",
-    "tokens": "token transfers", "empty_tokens": "empty token transfers", "token_fame": "fame of token peers",
-    "coin_fame": "fame of tokens", "token_peers": "token peers", "in_share": "share of what comes in", "created": "contracts made",
-    "bursts": "moves within two minutes", "quick": "passing on within ten minutes", "drains": "emptying of the wallet",
-    "left": "what is left of the most it had", "turnover": "what goes out of what came in", "delay": "time until it passes on",
-    "span": "time between first and last", "hours": "hours of the day", "days": "days", "days_share": "share of days",
-    "both_ways": "peers that give and take", "hour_focus": "one time of day",
+    "again": "repeated values", "fresh": "new peers", "total": "ether", "largest": "the largest payment's share of all",
+    "value": "values", "digits": "digits of values", "gap": "time between moves", "gas_limit": "gas limits",
+    "gas_share": "share of the gas used", "gas_price": "gas price against the market's", "price_digits": "digits of gas prices",
+    "fame": "how well known its peers are", "peers": "peers", "peers_share": "peers for each transaction",
+    "selectors": "kinds of calls", "tokens": "token transfers", "empty_tokens": "empty token transfers",
+    "token_fame": "how well known its token peers are",
+    "coin_fame": "how well known its tokens are", "token_peers": "token peers", "in_share": "share of moves that come in",
+    "created": "contracts made", "bursts": "moves within two minutes", "quick": "passing on within ten minutes",
+    "drains": "emptying of the wallet", "left": "what is left of the most it had", "turnover": "what goes out of what came in",
+    "delay": "time until it passes on",
+    "span": "time from the first move to the last", "hours": "hours of the day", "days": "active days",
+    "days_share": "share of active days", "both_ways": "peers that give and take", "hour_focus": "one time of day",
 }  # fmt: skip
 """Features in words."""
+_ASIDES = {
+    "in": "incoming",
+    "out": "outgoing",
+    "mean": "average",
+    "spread": "spread",
+    "low": "lowest",
+    "high": "highest",
+}
 
 
 def in_words(feature: str) -> str:
-    """A feature's name as people say it: `in_gap_mean` is `time between (in, mean)`."""
+    """A feature's name as people say it: `in_gap_mean` is `time between moves (incoming, average)`."""
     side, _, rest = feature.partition("_")
     name, asides = (rest, [side]) if side in ("in", "out") and rest != "share" else (feature, [])
     stem, _, how = name.rpartition("_")
     if name not in PLAIN and how in ("mean", "spread", "low", "high"):
         name, asides = stem, [*asides, how]
-    return PLAIN[name] + (f" ({', '.join(asides)})" if asides else "")
+    return PLAIN[name] + (f" ({', '.join(_ASIDES[aside] for aside in asides)})" if asides else "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,8 +144,10 @@ class Behaviours:
         """A cluster in words; `columns` are the model's features among `FEATURES`."""
         if cluster == NONE:
             return "like no known kind of wallet"
-        told = [(in_words(FEATURES[columns[abs(int(mark)) - 1]]), mark > 0) for mark in self.marks[cluster]]
-        return ", ".join(f"{'much' if high else 'little'}: {words}" for words, high in told)
+        told = [(in_words(FEATURES[columns[abs(int(mark)) - 1]]), bool(mark > 0)) for mark in self.marks[cluster]]
+        sides = (("more than usual", True), ("less than usual", False))
+        named = [(side, [words for words, high in told if high == wanted]) for side, wanted in sides]
+        return "; ".join(f"{side}: {', '.join(words)}" for side, words in named if words)
 
 
 def project(rows: Floats, middle: Floats, spread: Floats, axes: Floats) -> Floats:

@@ -11,8 +11,9 @@ import numpy as np
 
 from models.fraud import layout
 from models.fraud.bitmaps import DISTINCT
+from models.fraud.half import Half
 from models.fraud.layout import MOVES, OWN_SEEN, SEEN, TOKENS
-from models.fraud.profile import DAY_S, Half, Profile, Side
+from models.fraud.profile import DAY_S, Profile, Side
 from models.fraud.walk import Floats
 
 _TOLD = ("mean", "spread", "low", "high")

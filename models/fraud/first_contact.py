@@ -19,8 +19,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.fraud.features import numbers, of_all, place
+from models.fraud.half import digits, mark
 from models.fraud.layout import MOVES, TOKENS
-from models.fraud.profile import CALLED, DAY_S, IN, OUT, WEI, Move, Profile, Side, digits, hand_of_clock, mark
+from models.fraud.profile import CALLED, DAY_S, IN, OUT, WEI, Move, Profile, Side, hand_of_clock
 from models.fraud.walk import Floats
 
 BUDGETS = (0.05, 0.01, 0.001)

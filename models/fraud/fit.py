@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from models.fraud.seen import Seen
+from models.fraud.lessons import Lesson
 from models.fraud.trees import LEAF, Trees
 from models.fraud.walk import Floats
 
-EARLY_WEIGHT = 0.3
 ISOLATION_TREES = 100
 ODDS = 12.0
 """Log-odds beyond this are not told apart."""
@@ -21,7 +19,7 @@ SEED = 7
 
 BOOSTING = {
     "objective": "binary",
-    "learning_rate": 0.04,
+    "learning_rate": 0.06,
     "num_leaves": 31,
     "max_depth": 7,
     "min_child_samples": 20,
@@ -38,24 +36,14 @@ BOOSTING = {
 """LightGBM's parameters. Chosen by folds of the visible data."""
 
 
-def boost(seen: Seen, rows: NDArray[np.bool_], rounds: int, early: Iterable[int]) -> dict[str, NDArray[Any]]:
-    """Boosted trees (LightGBM) trained on some units, also as they looked after `early` transactions, as arrays.
-
-    A campaign counts by the root of its account-quarters: the largest, of a thousand accounts, would else be what is learnt.
-    """
+def boost(lessons: Sequence[Lesson], rounds: int) -> dict[str, NDArray[Any]]:
+    """Boosted trees (LightGBM) trained on some lessons, as arrays."""
     import lightgbm
 
-    sizes = Counter(seen.groups)
-    weights = np.array([sizes[group] ** -0.5 for group in seen.groups])
-    parts, labels, heavy = [seen.vectors[rows]], [seen.fraud[rows]], [weights[rows]]
-    for mark in early:
-        there = rows & (seen.transactions >= mark)
-        parts.append(seen.early[mark][there])
-        labels.append(seen.fraud[there])
-        heavy.append(EARLY_WEIGHT * weights[there])
-    data = lightgbm.Dataset(np.vstack(parts), np.concatenate(labels).astype(float), weight=np.concatenate(heavy))
-    trained = lightgbm.train(BOOSTING, data, rounds)
-    return _boosted(trained.dump_model())
+    fraud = np.concatenate([lesson.fraud for lesson in lessons]).astype(float)
+    weights = np.concatenate([lesson.weights for lesson in lessons])
+    data = lightgbm.Dataset(np.vstack([lesson.vectors for lesson in lessons]), fraud, weight=weights)
+    return _boosted(lightgbm.train(BOOSTING, data, rounds).dump_model())
 
 
 def _boosted(model: dict[str, Any]) -> dict[str, NDArray[Any]]:

@@ -13,8 +13,9 @@ from struct import Struct
 from zlib import crc32
 
 from models.fraud.bitmaps import BITS
+from models.fraud.half import Dealt, Half
 from models.fraud.layout import HALF, OWN, OWN_SEEN, SEEN
-from models.fraud.profile import Dealt, Half, Move, Profile, TokenMove
+from models.fraud.profile import Move, Profile, TokenMove
 
 LAYOUT = crc32(repr([2, HALF, OWN, SEEN, OWN_SEEN, BITS, Dealt.__slots__, Move._fields, TokenMove._fields]).encode())
 """Tells rows of other versions of Soba, whose profiles have other fields: those mean nothing here."""

@@ -13,6 +13,7 @@ from math import log2, log10
 from typing import Literal, NamedTuple
 
 from models.fraud.bitmaps import HOURS, Distinct, bit, day
+from models.fraud.half import Half, count, digits, mark
 from models.fraud.layout import (
     AGAIN,
     APPROVALS,
@@ -35,7 +36,6 @@ from models.fraud.layout import (
     GAS_LIMIT,
     GAS_PRICE,
     GAS_SHARE,
-    HALF,
     HUNDREDTHS,
     KNOWN,
     LAST,
@@ -112,81 +112,7 @@ class TokenMove(NamedTuple):
     listed: str = ""
 
 
-@dataclass(slots=True)
-class Dealt:
-    """What was dealt with listed addresses, as the lists were at the time. No model sees it."""
-
-    moves: int = 0
-    """Transactions that did not fail,"""
-    wei: int = 0
-    """and what they moved."""
-    tokens: int = 0
-    """ERC-20 transfers that moved something."""
-    last: int = 0
-    peer: str = ""
-    """The one of the last,"""
-    lists: str = ""
-    """and the lists that name it."""
-
-
-def count(numbers: list[float], at: int, value: float) -> None:
-    """Count one value of the moments that lie `at` a place of some numbers (`layout.PARTS`)."""
-    many = numbers[at] + 1.0
-    numbers[at] = many
-    if many == 1.0:
-        numbers[at + 1] = numbers[at + 3] = numbers[at + 4] = value
-        return
-    if value < numbers[at + 3]:
-        numbers[at + 3] = value
-    elif value > numbers[at + 4]:
-        numbers[at + 4] = value
-    mean = numbers[at + 1]
-    step = value - mean
-    mean += step / many
-    numbers[at + 1] = mean
-    numbers[at + 2] += step * (value - mean)
-
-
-_NO_HALF, _NONE_OWN = [0.0] * len(HALF), [0.0] * len(OWN)
-
-
-@dataclass(slots=True)
-class Half:
-    """What is known of one side: what came in, or what went out."""
-
-    numbers: list[float] = field(default_factory=_NO_HALF.copy)
-    """By `layout.HALF`."""
-    peers: Distinct = 0
-    selectors: Distinct = 0
-    token_peers: Distinct = 0
-    listed: Dealt | None = None
-    """None: with none."""
-
-    @property
-    def moves(self) -> int:
-        """Transactions."""
-        return int(self.numbers[MOVES])
-
-    @property
-    def tokens(self) -> int:
-        """ERC-20 transfers."""
-        return int(self.numbers[TOKENS])
-
-    @property
-    def paid(self) -> int:
-        """Transactions that moved some ether."""
-        return int(self.numbers[VALUE])
-
-    @property
-    def total(self) -> float:
-        """Ether."""
-        return self.numbers[TOTAL]
-
-    def deal(self, move: Move | TokenMove) -> Dealt:
-        """Count a dealing with a listed peer, but for what it moved."""
-        dealt = self.listed = self.listed or Dealt()
-        dealt.last, dealt.peer, dealt.lists = move.time, move.peer or "", move.listed
-        return dealt
+_NOTHING = [0.0] * len(OWN)
 
 
 @dataclass(slots=True)
@@ -195,7 +121,7 @@ class Profile:
 
     came: Half = field(default_factory=Half)
     went: Half = field(default_factory=Half)
-    own: list[float] = field(default_factory=_NONE_OWN.copy)
+    own: list[float] = field(default_factory=_NOTHING.copy)
     """Of both halves together, by `layout.OWN`."""
     hours: Distinct = 0
     days: Distinct = 0
@@ -278,7 +204,7 @@ class Profile:
         self._value(value, side, time, told)
         told[LAST] = float(time)
         if listed and not failed:
-            dealt = half.deal(move)
+            dealt = half.deal(time, peer, listed)
             dealt.moves += 1
             dealt.wei += value
 
@@ -333,7 +259,7 @@ class Profile:
             count(told, TOKEN_FAME, log10(1.0 + fame) if fame else 0.0)
         # Bait moves nothing, and anybody may have a listed address seem to send it.
         if listed and not nothing:
-            half.deal(move).tokens += 1
+            half.deal(time, peer, listed).tokens += 1
 
 
 @lru_cache(maxsize=1024)
@@ -347,17 +273,3 @@ def hand_of_clock(second: int) -> tuple[float, float]:
     """Sine and cosine of a time of day."""
     angle = second * (2 * math.pi / DAY_S)
     return math.sin(angle), math.cos(angle)
-
-
-def digits(number: int) -> int:
-    """Significant decimal digits of a number above 0: 2 of 1200000."""
-    return len(str(number).rstrip("0"))
-
-
-_PRIME = 9_007_199_254_740_881
-"""The largest below 2**53."""
-
-
-def mark(value: int) -> float:
-    """A number of up to 256 bits as a float that no other is likely to have; never 0."""
-    return float(value % _PRIME + 1)

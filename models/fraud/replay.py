@@ -15,10 +15,11 @@ from typing import NamedTuple
 
 from models.fraud.features import numbers
 from models.fraud.first_contact import only_side
-from models.fraud.profile import Move, Profile, Side
+from models.fraud.profile import DAY_S, Move, Profile, Side
 from models.fraud.said import Listed, moves_of, on_no_list
 from topics.schemas.chain import WalletMove
 
+HALF_QUARTER_S = 45 * DAY_S
 MARKET_STEP = 0.05
 """How far, in powers of two, one transaction moves the market price."""
 
@@ -46,6 +47,11 @@ def quarter(time: int) -> str:
     return f"{day.year}Q{(day.month + 2) // 3}"
 
 
+def across(time: int) -> str:
+    """The same of windows that lie across quarters: each begins half a quarter later than the one that it is named after."""
+    return quarter(time - HALF_QUARTER_S)
+
+
 @dataclass(slots=True)
 class Replayed:
     """What was replayed of one account-quarter."""
@@ -64,17 +70,21 @@ Fame = Callable[[str], float]
 
 
 def replay(
-    history: Iterable[Told], fame_of: Callable[[str], Fame], early: Iterable[int] = (1,), listed: Listed = on_no_list
+    history: Iterable[Told],
+    fame_of: Callable[[str], Fame],
+    early: Iterable[int] = (1,),
+    listed: Listed = on_no_list,
+    window: Callable[[int], str] = quarter,
 ) -> dict[AccountQuarter, Replayed]:
     """Profiles of every account-quarter, which begin with the quarter. `fame_of` is what an account's model knows of addresses.
 
-    What `listed` says of peers is for rules; no feature tells it.
+    What `listed` says of peers is for rules; no feature tells it. `window` names windows other than quarters by a time in them.
     """
     marks = frozenset(early)
     found: dict[AccountQuarter, Replayed] = {}
     fames: dict[str, Fame] = {}
     for account, time, move, market in _with_market(history):
-        here = found.setdefault(AccountQuarter(account, quarter(time)), Replayed())
+        here = found.setdefault(AccountQuarter(account, window(time)), Replayed())
         if account not in fames:
             fames[account] = fame_of(account)
         counted = moves_of(move, time, market, fames[account], listed)

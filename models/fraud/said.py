@@ -6,7 +6,8 @@ from collections.abc import Callable, Sequence
 from decimal import Decimal
 from typing import NamedTuple
 
-from models.fraud.profile import CALLED, IN, OUT, PLAIN_GAS, Move, TokenMove, digits
+from models.fraud.half import digits
+from models.fraud.profile import CALLED, IN, OUT, PLAIN_GAS, Move, TokenMove
 from topics.schemas.chain import WalletActivity, WalletMove
 
 MOST = 16

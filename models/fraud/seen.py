@@ -26,7 +26,7 @@ class Seen:
     units: list[AccountQuarter]
     vectors: Floats
     early: dict[int, Floats]
-    """Vectors after so many transactions; NaN where there were fewer."""
+    """Vectors after so many transactions, as far as they were replayed; NaN where there were fewer."""
     asked: dict[Side, Floats]
     """Vectors of the first move on each side, as a request for it would tell; NaN where there was none."""
     alone: NDArray[np.int64]
@@ -39,10 +39,11 @@ class Seen:
     def of(cls, replayed: Mapping[AccountQuarter, Replayed], labels: Labels) -> Seen:
         """All account-quarters with a transaction."""
         units = sorted(unit for unit, one in replayed.items() if one.transactions)
+        marks = [mark for mark in EARLY if any(mark in one.early for one in replayed.values())]
         return cls(
             units,
             of_all(numbers(replayed[unit].profile) for unit in units),
-            {mark: of_all(replayed[unit].early.get(mark) for unit in units) for mark in EARLY},
+            {mark: of_all(replayed[unit].early.get(mark) for unit in units) for mark in marks},
             {side: first_contact.vectors([replayed[unit].first.get(side) for unit in units]) for side in (IN, OUT)},
             np.array([-1 if (side := replayed[unit].alone) is None else side for unit in units], np.int64),
             np.array([replayed[unit].transactions for unit in units], np.int64),

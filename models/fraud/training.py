@@ -6,7 +6,6 @@ kind, trained without that account's fold, say of it; calibration and cuts come 
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -22,13 +21,15 @@ from models.fraud import behaviour, drift, first_contact
 from models.fraud.campaigns import FOLDS, Labels, fold_of
 from models.fraud.features import FEATURES
 from models.fraud.fit import SEED, boost, calibrate, cuts, isolate
+from models.fraud.lessons import early, shifted, whole
 from models.fraud.measure import ece, figures_of
 from models.fraud.popularity import Popularity, dealings
-from models.fraud.replay import Told, quarter, replay
+from models.fraud.replay import Told, across, quarter, replay
 from models.fraud.scorer import FRAUD
 from models.fraud.seen import EARLY, Seen
 from models.fraud.trees import Trees
 from models.fraud.walk import Floats
+from models.fraud.weights import once
 from topics.schemas.models import Decides, Feature, Manifest, Release, Window
 
 PAST_ENDS = "2020Q1"
@@ -37,7 +38,7 @@ LEAST = 40
 """Accounts of each kind from which on a model can be made of them,"""
 SPREAD = 3
 """if their campaigns are in so many folds, so that what is left without one has both kinds."""
-ROUNDS, PAST_ROUNDS = 450, 300
+ROUNDS, PAST_ROUNDS = 300, 200
 LIFE = timedelta(days=365)
 
 Say = Callable[[str], None]
@@ -82,18 +83,27 @@ def train(history: Sequence[Told], labels: Labels, version: str, made_by: str, n
         among = [group for group in groups if fold_of(group) != left_out]
         popularity = Popularity(dealt, labels, among)
         seen = seen_by[name] = Seen.of(replay(history, popularity.of, EARLY), labels)
-        rows = np.array([fold_of(group) != left_out for group in seen.groups])
+        rows = _without(seen.groups, left_out)
         if past:
             rows &= seen.quarters < past_ends
+        lessons = [whole(seen, rows)]
+        if not past:
+            between = Seen.of(replay(history, popularity.of, (), window=across), labels)
+            lessons += [*early(seen, rows), shifted(between, _without(between.groups, left_out))]
         say(f"{name}: trees from {rows.sum():,} account-quarters")
         made[name] = {
-            **(boost(seen, rows, PAST_ROUNDS, ()) if past else boost(seen, rows, ROUNDS, EARLY)),
+            **boost(lessons, PAST_ROUNDS if past else ROUNDS),
             **isolate(seen.vectors[rows & ~seen.fraud]),
             **behaviour.fit(seen.vectors[rows], seen.fraud[rows], SEED),
             **popularity.arrays(),
             "groups": np.array([crc32(group.encode()) for group in among], np.uint32),
         }
     return _finish(made, seen_by, _Facts(version, made_by, now, data_hash, window, past_ends), say)
+
+
+def _without(groups: Iterable[str], fold: int) -> NDArray[np.bool_]:
+    """Which are of campaigns in other folds."""
+    return np.array([fold_of(group) != fold for group in groups], np.bool_)
 
 
 def hash_of(history: Iterable[Told], labels: Labels) -> str:
@@ -133,7 +143,7 @@ def _missing(history: Iterable[Told], labels: Labels) -> str:
         word = "fraud" if kind else "ordinary"
         accounts = {account for account, *_ in history if labels[account].fraud == kind}
         if len(accounts) < LEAST:
-            return f"only {len(accounts)} {word} accounts with a history; label at least {LEAST}"
+            return f"{word} accounts with a history: only {len(accounts)}; label at least {LEAST}"
         folds = {fold_of(labels[account].group) for account in accounts}
         if len(folds) < SPREAD:
             return f"{word} accounts are of too few campaigns, in {len(folds)} of {FOLDS} folds; label some of more campaigns"
@@ -152,8 +162,7 @@ def _finish(made: dict[str, dict[str, NDArray[Any]]], seen_by: dict[str, Seen], 
     """Calibrate every model by what models say of accounts they have not seen, and measure."""
     seen = seen_by["fraud"]
     folds = np.array([fold_of(group) for group in seen.groups])
-    sizes = Counter(seen.groups)
-    weights = np.array([sizes[group] ** -0.5 for group in seen.groups])
+    weights = once(seen.groups)
     done = Trained()
     say("calibration and figures")
     for kind, name in (("fold", "fraud"), *([("past", "past")] if facts.past_ends else [])):

@@ -11,9 +11,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 
 from models.fraud.bitmaps import distinct
+from models.fraud.half import Dealt, Half
 from models.fraud.layout import DRAINS, MOVES, PEAK, QUICK, TENTHS, TOKENS
 from models.fraud.lists import Hits
-from models.fraud.profile import DAY_S, WEI, Dealt, Half, Profile
+from models.fraud.profile import DAY_S, WEI, Profile
 from topics.schemas.wallet import LEVELS, Dealings, Exposure, Level, Warned
 
 FEW_DRAINS, MOSTLY = 20, 0.9

@@ -24,7 +24,7 @@ RANK: tuple[Source, ...] = ("reserves", "sqrt_price", "swap")
 """From what tells most to what tells least."""
 Q96 = 2**96
 DIGITS = Context(prec=18)
-MAX_EXPONENT = 75
+MAX_EXPONENT = 65
 """A price beyond 10 to the power of this has no place on the wire, and no meaning."""
 
 
@@ -152,4 +152,5 @@ def _price(token: str, worth: Worth) -> Price | None:
     wei = DIGITS.divide(Decimal(worth.wei), Decimal(worth.units))
     if abs(wei.adjusted()) > MAX_EXPONENT:
         return None
-    return Price(token=token, wei=f"{wei:.12e}", pools=list(worth.pools), source=worth.source)
+    plain = f"{Decimal(f'{wei:.12e}').normalize():f}"  # 13 digits, as people read numbers
+    return Price(token=token, wei=plain, pools=list(worth.pools), source=worth.source)

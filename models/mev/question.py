@@ -115,7 +115,7 @@ def _of_patterns(asked: Sequence[Asked]) -> MevAnswer:
         return _said(NOTHING_TOLD, [said], "nothing", MODEL)
     found = best(asked)
     if found is None:
-        said = f"no pattern fits it among {len(asked) - 1} transactions around it, as far as they are told"
+        said = f"no pattern fits it and what stands around it ({len(asked) - 1}), as far as that is told"
         return _said(NONE_FITS, [said], "pattern", MODEL)
     by_role = ", ".join(f"{role} {one.name}" for role, one in found.roles.items())
     if found.confidence < IS_MEV:
@@ -159,7 +159,7 @@ def _likeliest(found: Iterable[Finding]) -> Finding:
 def _words(one: Finding) -> str:
     """A finding in a few words."""
     facts = ", ".join(fact.replace("_", " ") for fact in one.evidence)
-    return f"{one.kind} ({one.model}, {one.confidence:g}: {facts})" if facts else f"{one.kind} ({one.model})"
+    return f"{one.kind} (rules {one.model}, confidence {one.confidence:g})" + (f", from: {facts}" if facts else "")
 
 
 def _parts(one: Finding) -> list[tuple[str, list[str]]]:

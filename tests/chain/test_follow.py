@@ -251,18 +251,3 @@ def test_a_node_that_restarts_is_waited_for(settings: Settings, tmp_path: Path, 
         chain.mine(5)
         events.upto(10, 30)
     assert events.told() == [("complete", number, chain.hash(number)) for number in range(1, 11)]
-
-
-@pytest.mark.parametrize("length", [2, 5], ids=["shorter", "longer"])
-def test_another_chain_of_the_same_id_ends_it(
-    settings: Settings, tmp_path: Path, chain: Chain, events: Events, length: int
-) -> None:
-    chain.mine(3)
-    with ingesting(settings, tmp_path / "log", "--rpc", chain.url, "--from", "1"):
-        events.upto(3)
-    with Chain(chain.chain_id, "--timestamp", "1700000000") as other:
-        other.mine(length)
-        with ingesting(settings, tmp_path / "log2", "--rpc", other.url) as process:
-            assert process.wait(20) == 72
-    assert logged(tmp_path / "log2", "delete")
-    assert len(events.read()) == 3

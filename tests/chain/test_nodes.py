@@ -158,3 +158,15 @@ def test_nodes_of_two_chains_are_refused(settings: Settings, tmp_path: Path, cha
         assert process.wait(20) == 72
     assert logged(tmp_path / "log", f"is on chain {chain.chain_id}, not 5")
     assert events.read() == []
+
+
+def test_where_no_node_is_it_says_so_once_and_waits_for_one(
+    settings: Settings, tmp_path: Path, chain: Chain, events: Events
+) -> None:
+    chain.stop()
+    log = tmp_path / "log"
+    with ingesting(settings, log, "--rpc", chain.url, "--from", "0"):
+        wait_for(lambda: logged(log, f"{chain.url}: nothing answers there") >= 2, 20)
+        assert logged(log, f"no node answers yet; one must run at {chain.url}") == 1
+        chain.start()
+        events.upto(0)

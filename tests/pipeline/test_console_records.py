@@ -65,7 +65,9 @@ def test_lines_arrive_byte_for_byte_under_their_key(soba: Soba, tmp_path: Path, 
     lines = [f'{{"entity":  "{entity}", "n": {n}, "big": 123456789012345678901234567890}}' for n in range(3)]
     file.write_text("\n\n".join(lines))
     code, out, _ = soba("produce", "alerts", file)
-    assert (code, out) == (0, "alerts: 3 of 3 lines acknowledged\n")
+    assert code == 0
+    told = re.fullmatch(r"alerts: 3 of 3 lines acknowledged, at alerts/(\d+)/(\d+) to (\d+)\n", out)
+    assert told is not None
 
     read = ("consume", "alerts", "--from", "earliest", "--filter", f"entity={entity}", "--json")
     code, out, _ = soba(*read, "-n", "3")
@@ -73,6 +75,7 @@ def test_lines_arrive_byte_for_byte_under_their_key(soba: Soba, tmp_path: Path, 
     assert [line.split('"value":')[1] for line in out.splitlines()] == [line + "}" for line in lines]
     assert {row["key"] for row in rows(out)} == {entity}
     last = rows(out)[-1]
+    assert [int(part) for part in told.groups()] == [last["partition"], last["offset"] - 2, last["offset"]]
 
     # One key is one partition: reading on from an offset gives what follows it.
     found = soba(*read[:3], str(last["offset"]), *read[4:], "-n", "1")
@@ -102,13 +105,27 @@ def test_a_search_without_a_find_says_so_and_prints_no_json(
         assert "none matches" in waiting.stderr.read() and waiting.wait(10) == 130
 
 
+def test_headers_are_sent_with_each_line(soba: Soba, tmp_path: Path, entity: str) -> None:
+    file = tmp_path / "lines"
+    file.write_text(f'{{"entity": "{entity}"}}\n')
+    code, out, _ = soba("produce", "alerts", file, "--header", "request_id=mine=1", "--header", "note=", "--json")
+    (place,) = rows(out)[0]["places"]
+    assert code == 0 and place["first"] == place["last"]
+    (seen,) = rows(
+        soba("consume", "alerts", "--from", "earliest", "--filter", f"entity={entity}", "-n", "1", "--json")[1]
+    )
+    assert seen["headers"] == {"request_id": "mine=1", "note": ""}
+    assert (seen["partition"], seen["offset"]) == (place["partition"], place["first"])
+    assert "--header takes NAME=VALUE" in soba("produce", "alerts", file, "--header", "request_id")[2]
+
+
 def test_failures_are_named_by_line(soba: Soba, tmp_path: Path, entity: str) -> None:
     file = tmp_path / "lines"
     large = json.dumps({"entity": entity, "text": "x" * ALERTS.max_bytes})
     file.write_text(f'{{"entity": "{entity}"}}\n{large}\n{entity}, not json\n')
     code, out, err = soba("produce", "alerts", file)
     assert code == 1
-    assert out == "alerts: 2 of 3 lines acknowledged\n"
+    assert out.startswith("alerts: 2 of 3 lines acknowledged, at alerts/")
     assert "line 2: too large" in err
     assert f"warning: 1 line is not JSON; {file} is read as one record a line\n" in err
     assert (

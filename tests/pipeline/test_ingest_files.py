@@ -64,4 +64,11 @@ def test_what_is_no_block_is_refused_before_anything_is_sent(soba: Soba, tmp_pat
     code, out, err = soba("ingest", "files", tmp_path / "a.json")
     assert (code, out) == (1, "") and "a.json: nothing of a block is in it; give mev-blocks" in err
     code, out, err = soba("ingest", "files", tmp_path)
-    assert (code, out) == (1, "") and "; files with something else: 1" in err
+    assert (code, out) == (1, "") and ": 1 file with something else" in err
+    (tmp_path / "a.json").unlink()
+    code, out, err = soba("ingest", "files", tmp_path)
+    assert (code, out) == (1, "") and ": no .json or .jsonl file" in err
+    (tmp_path / "a.json").write_text(json.dumps(rpc(block(31))))
+    code, out, err = soba("ingest", "files", tmp_path)
+    assert (code, out) == (1, "chain.events: nothing was sent: every block was refused\n")
+    assert "block 31 came without receipts and logs" in err

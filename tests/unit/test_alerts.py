@@ -8,7 +8,10 @@ import pytest
 
 from agents import alerts
 from agents.agent import Record, Result
+from base.settings import ROOT
+from ingest.files import read_blocks
 from models.alerts import CATALOGUE, QUOTES, Template, amount_text, from_finding
+from models.mev import detect
 from tables.registry import ALERTS
 from tests.unit.by_hand import X, address, hash_of
 from tests.unit.wire import TRACE
@@ -16,6 +19,8 @@ from topics.headers import get
 from topics.schemas.alerts import Alert
 from topics.schemas.mev import Finding, Kind, TokenAmount
 
+YFI = "0x0bc529c00c6401aef6d220be8c6ea1667f6ad93e"
+YFI_LOAN = "0x93690c02fc4d58734225d898ea4091df104040450c0f204b6bf6f6850ac4602f"
 WETH = "0xc02aaa39b223fe8d0a0e5c4f27ead9083c756cc2"
 USDC = "0xa0b86991c6218b36c1d19d4a2e9eb0ce3606eb48"
 
@@ -55,19 +60,43 @@ def test_an_alert_says_what_the_finding_says() -> None:
 
 
 @pytest.mark.parametrize(
-    ("profit", "told"),
+    ("profit", "worth", "told"),
     [
-        ({X: -39743588601639732, WETH: 10**17}, "the attacker gained 0.1 WETH, before gas."),
-        ({USDC: -5 * 10**6, X: 7, WETH: 10**17}, "gained 0.1 WETH and is short of 5 USDC, before gas."),
-        ({USDC: -5 * 10**6, WETH: 0}, "the attacker is short of 5 USDC, before gas."),
-        ({X: 7}, "what the attacker gained is in tokens without a known price."),
+        ({USDC: 5 * 10**6}, 10**15, "the attacker gained 5 USDC, before gas."),
+        ({USDC: -5 * 10**6, WETH: 0}, -(10**15), "the attacker is short of 5 USDC, before gas."),
+        ({X: -39743588601639732, WETH: 10**17}, 9 * 10**16, "the attacker gained tokens worth 0.09 ETH, before gas."),
+        ({X: 39743588601639732, WETH: -(10**17)}, -1, "is short of tokens worth 0.000000000000000001 ETH, before gas."),
+        ({USDC: -5 * 10**6, WETH: 10**17}, 10**16, "the attacker gained tokens worth 0.01 ETH, before gas."),
+        ({USDC: -5 * 10**6, WETH: 10**17}, 0, "the attacker gained tokens worth 0 ETH, before gas."),
+        # Where not all have a price, all of them.
+        ({USDC: -5 * 10**6, WETH: 10**17}, None, "gained 0.1 WETH and is short of 5 USDC, before gas."),
+        ({X: -39, WETH: 10**17}, None, f"gained 0.1 WETH and is short of 39 base units of {X}, before gas."),
+        ({USDC: 5 * 10**6, X: 7}, None, f"the attacker gained 5 USDC, 7 base units of {X}, before gas."),
+        ({X: 7}, None, "what the attacker gained is in tokens without a known price."),
     ],
 )
-def test_gains_come_first_and_what_has_no_known_decimals_is_left_to_the_data(profit: dict[str, int], told: str) -> None:
+def test_a_gain_is_told_of_all_tokens_or_by_what_they_are_worth_together(
+    profit: dict[str, int], worth: int | None, told: str
+) -> None:
     amounts = [{"token": token, "amount_raw": str(raw)} for token, raw in profit.items()]
-    alert = from_finding(finding(profit=amounts))
+    alert = from_finding(finding(profit=amounts, profit_wei=None if worth is None else str(worth)))
     assert alert.text.endswith(told)
     assert len(alert.args["profit"]) == len(amounts)  # type: ignore[arg-type]
+
+
+def test_a_liquidator_has_paid_the_debt_that_it_closed() -> None:
+    (decoded,) = read_blocks(ROOT / "samples" / "blocks" / "ethereum-11017338")
+    (loan,) = [one for one in detect(decoded.block) if one.transactions == [YFI_LOAN] and one.kind == "liquidation"]
+    assert [int(one.amount_raw) > 0 for one in loan.profit] == [True, False]
+    assert from_finding(loan).text.endswith(
+        f"{YFI_LOAN} closed a loan; the liquidator gained tokens worth 12.454007 ETH, before gas."
+    )
+    unpriced = from_finding(loan.model_copy(update={"profit_wei": None}))
+    assert (
+        f"the liquidator gained 292.262556 ETH and is short of 5722594594602333796 base units of {YFI},"
+        in unpriced.text
+    )
+    assert unpriced.severity == "low"
 
 
 @pytest.mark.parametrize(
@@ -100,7 +129,8 @@ def test_every_finding_kind_has_a_text(kind: str, more: dict[str, Any], told: st
     one = finding(kind=kind, path=[step] * more.get("path", 0), **none | parts, profit=[{"token": X, "amount_raw": "5"}],
                   profit_wei="31200000000000000")  # fmt: skip
     text = told.format(**{name: hash_of(name) for name in "afbv"})
-    assert from_finding(one).text == f"{text} the attacker gained tokens worth 0.0312 ETH, before gas."
+    who = {"arbitrage": "arbitrageur", "liquidation": "liquidator", "backrun": "searcher"}.get(kind, "attacker")
+    assert from_finding(one).text == f"{text} the {who} gained tokens worth 0.0312 ETH, before gas."
     assert from_finding(one.model_copy(update={"status": "retracted"})).text.startswith("Taken back")
     lost = one.model_copy(update={"profit_wei": "-1"})
     assert from_finding(lost).text.endswith("is short of tokens worth 0.000000000000000001 ETH, before gas.")
@@ -126,6 +156,9 @@ def test_a_text_says_only_what_arguments_hold() -> None:
         (gain(USDC, 2_000 * 10**6), "high"),
         (gain(WETH, -(10**20)), "low"),
         (gain(X, 10**30), "low"),
+        # What was paid for it has no price: nobody knows whether it is a gain.
+        ({"profit": [*gain(WETH, 10**20)["profit"], *gain(X, -5)["profit"]]}, "low"),
+        ({"profit": [*gain(WETH, 10**18)["profit"], *gain(X, 5)["profit"]]}, "high"),
         ({**gain(WETH, 10**18), "chain_id": 56}, "low"),
         ({**gain(X, 1), "victims": [hash_of(str(i)) for i in range(5)]}, "medium"),
         ({**gain(WETH, 10**19), "victims": [hash_of(str(i)) for i in range(5)]}, "critical"),

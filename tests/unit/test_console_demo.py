@@ -16,7 +16,7 @@ import typer
 
 from base.settings import ROOT, Settings
 from console import demo
-from console.demo_view import Screen, reasons, summary
+from console.demo_view import Screen, alerts, line_of, reasons, summary
 from console.demo_watch import BLOCKS, Refused, Sample, Sent, Tally, load
 from console.local.errors import LocalError
 from console.local.process import created_at
@@ -66,12 +66,23 @@ def alert(status: str = "final", revision: int = 5) -> Seen:
     return record("alerts", value)
 
 
+def alert_of(request: str) -> Seen:
+    value: dict[str, Any] = {"id": request, "kind": "risk.request", "args": {}, "severity": "high", "entity": "1:0x1"}
+    value |= {"text": "t", "chain_id": 1, "processed_at": 5.0, "revision": 4, "status": "final", "source": request}
+    return record("alerts", value)
+
+
 def assessment(id: str = "demo-0", level: str = "critical") -> Seen:
     value: dict[str, Any] = {"kind": "request", "id": id, "revision": 4, "status": "final", "chain_id": 1, "model": "m"}
     value |= {"from_address": "0x1", "amount": "1.5", "risk_score": 0.97, "risk_level": level, "is_suspicious": True}
     value |= {"alerts": [], "evidence": 1, "unknown": {}, "warnings": [], "processed_at": 5.0}
     value["sender"] = {"address": "0x1", "known": "first_contact", "evidence": 1, "level": level}
     return record("risk.scores", value)
+
+
+def activity(*wallets: str, number: int | None = 17) -> Seen:
+    moves: dict[str, list[Any]] = {"1:0xgone": [], **{one: [{}] for one in wallets}}
+    return record("wallet.activity", {"chain_id": 1, "number": number, "wallets": moves})
 
 
 def wallet(level: str) -> Seen:
@@ -105,8 +116,10 @@ def test_nothing_fails_once_everything_came_out(tally: Tally) -> None:
     assert len(demo.failures(tally)) == 4  # the block, the broken event, the label, the request
     for one in (block(), finding(), alert(), letter(BROKEN), assessment()):
         assert tally.take(one) is not None
+    assert demo.failures(tally) == ["no alert for swap request demo-0"]
+    assert tally.take(alert_of("demo-0")) is None  # its assessment has said it
     assert demo.failures(tally) == []
-    assert (tally.valid, tally.rejected.total(), len(tally.standing_alerts)) == (3, 1, 1)
+    assert (tally.valid, tally.rejected.total(), len(tally.standing_alerts)) == (3, 1, 2)
     assert tally.first_finding_at is not None
     for one in (block(), finding(), alert(), letter(BROKEN, offset=9), assessment(), assessment("another")):
         assert tally.take(one) is None  # no news
@@ -124,7 +137,7 @@ def test_refused_elements_of_a_sample_block_are_told_from_those_of_others(tally:
         tally.take(one)
     tally.take(letter(BROKEN))
     assert tally.rejected.total() == 3
-    assert "2 elements of the real blocks were refused (bin/soba dlq list)" in demo.failures(tally)
+    assert "2 elements of the real blocks refused (bin/soba dlq list)" in demo.failures(tally)
     assert tally.lost == 0  # the refused transaction does not make up for a lost event, nor count as one
 
 
@@ -136,9 +149,9 @@ def test_a_note_that_letters_were_replayed_is_no_letter(tally: Tally) -> None:
 
 
 def test_a_lost_event_a_retraction_and_a_missing_alert_fail(tally: Tally) -> None:
-    for one in (block(events=2), letter(BROKEN), finding(), assessment()):
+    for one in (block(events=2), letter(BROKEN), finding(), assessment(), alert_of("demo-0")):
         tally.take(one)
-    assert demo.failures(tally) == ["no alert for finding f1", "1 events are neither valid nor rejected"]
+    assert demo.failures(tally) == ["no alert for finding f1", "1 event is neither valid nor rejected"]
     tally.take(alert())
     tally.take(finding(revision=4, status="retracted"))
     assert len(tally.found) == 1  # older than what is held
@@ -154,11 +167,35 @@ def test_requests_are_told_by_level_and_risky_wallets_counted(tally: Tally, caps
     screen.tell(news)
     assert "request   critical: 1.5 from 0x1: probability 0.00" in capsys.readouterr().out
     tally.take(wallet("high"))
+    tally.take(activity("1:0x1", number=18))  # somebody else's block, on which the sample does not depend
+    assert "0 of 0 in the blocks" in summary(screen, "http://x", False, None, False)
+    for one in (activity("1:0x1", "1:0x2"), activity("1:0x2"), activity(number=None)):
+        assert tally.take(one) is None
     text = summary(screen, "http://x", False, None, False)
-    assert "1 swap requests assessed: 1 critical" in text
-    assert "1 of those in the blocks score medium or higher" in text
+    assert "1 swap request assessed: 1 critical" in text
+    assert "1 of 2 in the blocks score medium or higher" in text
+    assert "curl -s http://x/api/risk/wallets/0x1\n" in text
     tally.take(wallet("low"))
-    assert "0 of those in the blocks" in summary(screen, "http://x", False, None, False)
+    assert "0 of 2 in the blocks" in summary(screen, "http://x", False, None, False)
+
+
+def test_alerts_are_told_by_what_they_are_of(tally: Tally) -> None:
+    for one in (finding(), alert(), alert_of("demo-0"), alert_of("mine-1")):
+        tally.take(one)
+    assert alerts(tally) == "2: 1 of findings, 1 of swap requests"
+    assert tally.quiet_findings == []
+
+
+@pytest.mark.parametrize("room", [None, 100, 60])
+def test_findings_of_one_transaction_are_told_apart(room: int | None) -> None:
+    told = [
+        line_of(one, room)
+        for decoded in read_blocks(BLOCKS)
+        if decoded.block.number in (13302365, 18000050)
+        for one in detect(decoded.block)
+    ]
+    assert len(set(told)) == len(told)
+    assert any(one.startswith("liquidation") and one.endswith("+0.00043 ETH") for one in told)
 
 
 def test_the_samples_are_whole() -> None:

@@ -16,11 +16,11 @@ from console.consume import Search, matches, parse_filter
 from console.dlq import about, nothing
 from console.letters import letter_of
 from console.local.errors import LocalError
-from console.produce import Sent, key_of, lines_of
+from console.produce import Sent, header_of, key_of, lines_of
 from console.produce import _report as report
 from console.records import SHOWN, Seen, as_json, as_text, beginning, known, parsed, short
 from topics import headers
-from topics.registry import ALERTS, CHAIN_EVENTS, MEV_FINDINGS, PAIR_TRADES
+from topics.registry import ALERTS, CHAIN_EVENTS, MEV_FINDINGS, PAIR_TRADES, SWAP_REQUESTS
 
 
 def seen(value: bytes, more: headers.Headers | None = None, key: bytes | None = b"1") -> Seen:
@@ -55,6 +55,21 @@ def test_keys_follow_the_rule_of_each_topic() -> None:
     assert key_of(MEV_FINDINGS, b'{"chain_id": 1}') is None
     assert key_of(ALERTS, b'{"entity": "1:17"}') == b"1:17"
     assert key_of(PAIR_TRADES, b'{"chain_id": 1}') is None
+
+
+def test_swap_requests_are_keyed_by_who_sells_in_either_spelling() -> None:
+    for name in ("fromAddress", "from_address"):
+        assert key_of(SWAP_REQUESTS, json.dumps({name: "0xAb", "amount": 1}).encode()) == b"0xAb"
+        assert key_of(SWAP_REQUESTS, json.dumps([{name: "0xAb"}, {name: "0xcd"}]).encode()) == b"0xAb"
+    assert key_of(SWAP_REQUESTS, b'{"from_address": null, "fromAddress": "0xAb"}') is None
+    assert key_of(SWAP_REQUESTS, b'{"amount": 1}') is None
+
+
+@pytest.mark.parametrize("text", ["request_id", "=mine", ""])
+def test_a_header_has_a_name_and_a_value(text: str) -> None:
+    assert header_of("request_id=a=b") == ("request_id", b"a=b") and header_of("empty=") == ("empty", b"")
+    with pytest.raises(LocalError, match="--header takes NAME=VALUE"):
+        header_of(text)
 
 
 def test_lines_that_are_not_json_are_told_with_where_they_end(capsys: pytest.CaptureFixture[str]) -> None:

@@ -151,6 +151,11 @@ def test_inspect_prints_findings_for_people_and_for_programs() -> None:
                  "worth in native coin 0.004874", "searcher 0xae2fc483527b8ef99eb5d9b44875f005ba1fae13"):  # fmt: skip
         assert part in shown.output, part
     lines = CliRunner().invoke(mev, ["inspect", block, "--json"]).output.splitlines()
+    assert CliRunner().invoke(mev, ["inspect", str(Path(block).parent), "--json"]).output.splitlines() == lines
+    assert (
+        "priced by sqrt_price: 1 base unit of 0xa0b86991c6218b36c1d19d4a2e9eb0ce3606eb48 = 389947310.9506 wei"
+        in shown.output
+    )
     (decoded,) = read_blocks(Path(block))
     assert [Finding.model_validate_json(line) for line in lines] == detect(decoded.block)
 
@@ -196,4 +201,7 @@ def test_inspect_says_what_is_wrong_with_a_file(tmp_path: Path) -> None:
     (tmp_path / "block.json").write_text("{}")
     done = CliRunner().invoke(mev, ["inspect", str(tmp_path / "block.json")])
     assert done.exit_code == 2 and "neither `schema`" in done.output
-    assert CliRunner().invoke(mev, ["inspect", str(tmp_path / "none.json")]).exit_code == 2
+    done = CliRunner().invoke(mev, ["inspect", str(tmp_path / "none.json")])
+    assert (
+        done.exit_code == 2 and "none.json: no block here; give a file, a folder that holds block.json" in done.output
+    )

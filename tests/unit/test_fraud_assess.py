@@ -7,10 +7,13 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
+import numpy as np
 import pytest
 
 from models.fraud import lists, requests
 from models.fraud.assess import RULES, Case, assess
+from models.fraud.behaviour import Behaviours, in_words
+from models.fraud.features import FEATURES
 from models.fraud.judging import CUTS as RULE_CUTS
 from models.fraud.judging import LISTED, Known
 from models.fraud.layout import FIRST, LATEST
@@ -19,7 +22,7 @@ from models.fraud.scorer import Scorer
 from models.fraud.wallet import evidence
 from models.fraud.wallet_rules import exposure, of_wallet
 from models.mev.routers import ROUTERS
-from tests.fraud import CUTS, PAID_BY_MANY, model, move, release, wallet
+from tests.fraud import CUTS, PAID_BY_MANY, behaviours, model, move, release, wallet
 from tests.unit.test_fraud_requests import ALICE, BOB, EXAMPLE, NOW, request
 from topics.schemas.lists import Listed
 from topics.schemas.risk import Assessment
@@ -96,8 +99,17 @@ def test_who_is_paid_by_many_is_the_counterpartys_risk_and_not_the_senders() -> 
     (reason,) = one.receiver.reasons
     assert reason.feature == "in_peers" and reason.adds == about(3.0)
     assert one.receiver.behaviour and one.sender.behaviour is None
-    assert "foremost peers (in) 1.3" in next(alert.message for alert in one.alerts)
+    assert "by 20 moves; what speaks most for it: peers (incoming) 1.3" in next(alert.message for alert in one.alerts)
     assert codes(one) == {"receiver_behaviour": "high", "receiver_round_values": "medium"}
+
+
+def test_a_kind_of_wallet_is_told_in_words() -> None:
+    kinds = Behaviours.of(behaviours(3))
+    columns = np.array([FEATURES.index(name) for name in ("out_calls", "in_gap_mean", "days")])
+    said = "more than usual: contract calls (outgoing), active days; less than usual: time between moves (incoming, average)"
+    assert kinds.describe(0, columns) == said
+    assert kinds.describe(-1, columns) == "like no known kind of wallet"
+    assert all(in_words(feature).isprintable() and "_" not in in_words(feature) for feature in FEATURES)
 
 
 def test_the_senders_past_is_the_receivers_risk() -> None:

@@ -26,9 +26,9 @@ from models.artefacts import npz, read
 from models.fraud import fit, training
 from models.fraud.campaigns import FOLDS, Label, fold_of
 from models.fraud.features import FEATURES, of_profile
-from models.fraud.layout import FAILED
+from models.fraud.layout import FAILED, ZERO
 from models.fraud.popularity import Popularity, dealings
-from models.fraud.replay import Told, quarter, replay
+from models.fraud.replay import AccountQuarter, Told, quarter, replay
 from models.fraud.said import moves_of
 from models.fraud.scorer import FRAUD, Scorer
 from models.fraud.shapley import Shapley
@@ -182,6 +182,9 @@ def test_a_bad_row_is_named(folder: Path, tmp_path: Path, change: dict[str, Any]
 def test_a_folder_without_the_files_is_told_what_it_needs(tmp_path: Path) -> None:
     with pytest.raises(LocalError, match=r"eth_labels\.csv cannot be read"):
         fraud_data.read(tmp_path, lambda text: None)
+    for command in (["fraud", "--data", str(tmp_path)], ["reference", "--data", str(tmp_path)]):
+        with pytest.raises(LocalError, match=r"eth_labels\.csv is not there; --data takes a folder"):
+            CliRunner().invoke(train_app, command, catch_exceptions=False)
 
 
 def test_what_training_sees_of_a_wallet_is_what_serving_sees(history: tuple[list[Told], dict[str, Label]]) -> None:
@@ -274,6 +277,12 @@ def test_evaluation_scores_every_account_quarter_by_a_model_that_has_not_seen_it
     assert told["account-quarter AUC, pooled"] == pytest.approx(trained["auc"], abs=1e-3)
 
 
+def test_a_wallet_is_counted_once_by_its_busiest_quarter() -> None:
+    units = [AccountQuarter(*unit) for unit in (("a", "2019Q1"), ("a", "2019Q2"), ("b", "2019Q1"), ("c", "2019Q3"))]
+    assert evaluate_fraud.busiest(units, np.array([3, 60, 51, 1], np.int64)).tolist() == [1, 2, 3]
+    assert evaluate_fraud.busiest(units, np.array([60, 60, 51, 1], np.int64)).tolist() == [0, 2, 3]
+
+
 def test_drift_of_the_newest_quarter_is_told(
     made: tuple[Path, dict[str, Any]], folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -352,8 +361,8 @@ def test_too_little_history_is_told(history: tuple[list[Told], dict[str, Label]]
     same = {account: Label(label.fraud, str(label.fraud)) for account, label in labels.items()}
     now = datetime(2024, 1, 1, tzinfo=UTC)
     for moves, known, words in (
-        ([], labels, "only 0 fraud accounts"),
-        (few, labels, "only 10 fraud accounts"),
+        ([], labels, "fraud accounts with a history: only 0"),
+        (few, labels, "fraud accounts with a history: only 10"),
         (told, same, "too few campaigns, in 1 of 5"),
     ):
         with pytest.raises(training.TooLittle, match=words):
@@ -456,6 +465,18 @@ def test_arrays_that_are_no_model_are_refused(made: tuple[Path, dict[str, Any]],
     for broken in (np.array([LEAF, 5_000_000]), np.full_like(arrays[name], 5_000)[:-1]):
         with pytest.raises((ValueError, KeyError)):
             Scorer.of(release.manifest, {**arrays, name: broken})
+
+
+def test_what_a_wallet_sent_to_itself_moves_nothing_as_in_the_stream(folder: Path, tmp_path: Path) -> None:
+    shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
+    file = tmp_path / fraud_data.TRANSACTIONS
+    table = [row for row in parquet.read_table(file).to_pylist() if row["direction"] == "out"]
+    mine = {**table[0], "to": table[0]["from"], "is_error": 0}
+    parquet.write_table(pa.Table.from_pylist([mine]), file)
+    told = [one for one in fraud_data.history_of(tmp_path, lambda text: None) if one.move["kind"] == "transaction"]
+    assert [one.move["direction"] for one in told] == ["self"]
+    ((_, one),) = replay(told, lambda account: lambda address: 0.0).items()
+    assert (one.profile.went.moves, one.profile.went.total, one.profile.went.numbers[ZERO]) == (1, 0.0, 1)
 
 
 def test_a_move_of_history_is_a_move_of_the_stream() -> None:

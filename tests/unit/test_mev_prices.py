@@ -28,7 +28,7 @@ def test_native_coin_is_worth_itself() -> None:
 def test_by_reserves_at_the_end_of_the_block() -> None:
     pair = {"token0": X, "token1": ETH, "pool": P1}
     early, late = sync("a", 1, 10, 1000, **pair), sync("b", 2, 100, 3000, **pair)
-    told = (60, [("reserves", "3.000000000000e+1", (P1,))])
+    told = (60, [("reserves", "30", (P1,))])
     assert value([late, early], x=2) == told
     assert value([late, early], x=-2, eth=100) == (40, told[1])
 
@@ -36,21 +36,21 @@ def test_by_reserves_at_the_end_of_the_block() -> None:
 def test_by_the_root_of_a_price_and_by_a_swap() -> None:
     # sqrt(P) = 2 means 4 of token1 for one of token0, X.
     root = swap("a", 1, X, ETH, 1, 4, pool=P1, sqrt_price_x96=str(2 * Q96), liquidity="1000")
-    assert value([root], x=10) == (40, [("sqrt_price", "4.000000000000e+0", (P1,))])
+    assert value([root], x=10) == (40, [("sqrt_price", "4", (P1,))])
     small, large = swap("a", 1, ETH, X, 30, 10, pool=P1), swap("b", 2, X, ETH, 100, 200, pool=P1, log_index=21)
-    assert value([small, large], x=10) == (20, [("swap", "2.000000000000e+0", (P1,))])
+    assert value([small, large], x=10) == (20, [("swap", "2", (P1,))])
 
 
 def test_the_deepest_pool_decides() -> None:
     shallow = sync("a", 1, 10, 900, token0=X, token1=ETH, pool=P1)
     deep = sync("b", 2, 1000, 3000, token0=X, token1=ETH, pool=P2)
-    assert value([shallow, deep], x=2) == (6, [("reserves", "3.000000000000e+0", (P2,))])
+    assert value([shallow, deep], x=2) == (6, [("reserves", "3", (P2,))])
 
 
 def test_through_one_token_between() -> None:
     direct = sync("a", 1, 100, 1000, token0=Y, token1=ETH, pool=P1)
     further = swap("b", 2, X, Y, 10, 20, pool=P2)
-    assert value([direct, further], x=5) == (100, [("swap", "2.000000000000e+1", (P2, P1))])
+    assert value([direct, further], x=5) == (100, [("swap", "20", (P2, P1))])
     assert value([further, swap("c", 3, X, Z, 1, 1)], x=5) is None
 
 
