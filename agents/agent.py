@@ -119,6 +119,8 @@ class Agent:
     handle: Handle | HandleWithModels | HandleWithLists
     keys: Callable[[Sequence[Record]], list[RowName]] = no_rows
     own: tuple[Table, ...] = ()
+    cached: int = 5_000
+    """How many of its own rows are kept in memory."""
     feed: Literal["stream", "consume"] = "stream"
     models: tuple[Served, ...] = ()
     lists: bool = False

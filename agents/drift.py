@@ -7,7 +7,6 @@ wallet.activity, and its version the offset of the last record in it, so what is
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Protocol
 
 import numpy as np
 
@@ -16,10 +15,10 @@ from models.fraud.drift import Counts, sampled
 from models.fraud.profile import DAY_S
 from models.fraud.scorer import Scorer
 from models.fraud.walk import Floats
+from models.fraud.wallet import last_time
 from models.releases import Model
 from tables.registry import DRIFT, DRIFT_BY_MODEL, PROFILES, DriftRow, ProfileRow
 from tables.rows import Pointer, Row
-from topics.schemas.wallet import Kept
 
 
 def keys(batch: Sequence[Record]) -> list[RowName]:
@@ -28,21 +27,13 @@ def keys(batch: Sequence[Record]) -> list[RowName]:
     return [(DRIFT, name) for name in found]
 
 
-class Score(Protocol):
-    """How a vector is judged."""
-
-    @property
-    def probability(self) -> float | None:
-        """Of being a fraud's."""
-
-
 def counted(
-    judged: Iterable[tuple[str, Record, int]], rows: Rows, vectors: Floats, scores: Sequence[Score], model: Model
+    judged: Iterable[tuple[str, Record, int]], rows: Rows, vectors: Floats, scores: Floats, model: Model
 ) -> list[Row]:
     """The rows that count those of the wallets `judged` who are new on their day, each told by key, record and place.
 
-    `vectors`, a row each, and `scores` are of those places. Without a reference in the model there is nothing to count
-    them against: then none.
+    `vectors`, a row each, and `scores`, their probabilities, are of those places. Without a reference in the model there is nothing
+    to count them against: then none.
     """
     scorer: Scorer = model.loaded
     if scorer.reference is None:
@@ -64,7 +55,7 @@ def counted(
     out = []
     for name, mine in places.items():
         table = vectors[mine][:, scorer.columns]
-        counts = scorer.reference.count(table, np.array([scores[place].probability for place in mine], float))
+        counts = scorer.reference.count(table, scores[mine])
         out.append(_row(name, newest[name], counts, len(mine), _before(rows, name, model), model))
     return out
 
@@ -91,9 +82,8 @@ def _before(rows: Rows, name: str, model: Model) -> DriftRow | None:
 
 def _last_day(row: object) -> int:
     """The day of the newest block of a wallet; none at all is before all days."""
-    if isinstance(row, ProfileRow) and row.kept:
-        return int(Kept._make(row.kept[-1]).time) // DAY_S
-    return -1
+    time = last_time(row) if isinstance(row, ProfileRow) else None
+    return -1 if time is None else time // DAY_S
 
 
 def _day(record: Record) -> int:

@@ -8,7 +8,6 @@ of a wallet only when its level changes. A sample of the wallets is counted in t
 
 from __future__ import annotations
 
-from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -19,15 +18,17 @@ import numpy as np
 from agents import drift
 from agents.agent import Agent, Output, Record, Result, RowName, Rows
 from models.fraud import wallet_rules
-from models.fraud.features import NUMBERS, features, numbers
+from models.fraud.features import Told
 from models.fraud.lists import Lists
 from models.fraud.profile import Profile
+from models.fraud.said import said
 from models.fraud.scorer import FRAUD, Scorer
 from models.fraud.walk import Floats
-from models.fraud.wallet import Memory, evidence, said
+from models.fraud.wallet import Memory, evidence
 from models.releases import Model, Models
 from tables.registry import DRIFT, PROFILES, ProfileRow
 from tables.rows import Row
+from topics.codecs import encode
 from topics.headers import cloud_event
 from topics.registry import RISK_SCORES, WALLET_ACTIVITY
 from topics.schemas.chain import WalletActivity
@@ -43,36 +44,32 @@ UNJUDGED = -1
 class _Hand:
     """A wallet in hand."""
 
+    key: str
+    address: str
     memory: Memory
     revision: int
     level: Level
 
 
-class _Score(NamedTuple):
-    """How a wallet is judged; a row of it says no more."""
-
-    level: Level
-    """The higher one of the model's and what the alerts amount to."""
-    probability: float | None
-    anomaly: float | None
-
-
-_NONE = _Score("low", None, None)
-"""Of a wallet of which nothing is known."""
-
-
 class _Step(NamedTuple):
     """What a block did to a wallet."""
 
-    key: str
+    hand: _Hand
     record: Record
     revision: int
     number: int
+    """The newest block that is known of the wallet."""
     vector: int
     """Its place among the batch's vectors; `UNJUDGED` where nothing is known of the wallet."""
     moves: int
     alerts: list[Warned]
     exposure: Exposure | None
+
+
+_Score = tuple[Level, float | None, float | None]
+"""How a wallet is judged: the higher level of the model's and what the alerts amount to, probability, and anomaly rank."""
+_NONE: _Score = ("low", None, None)
+"""Of a wallet of which nothing is known."""
 
 
 def keys(batch: Sequence[Record]) -> list[RowName]:
@@ -88,48 +85,48 @@ def handle(batch: Sequence[Record], rows: Rows, models: Models, lists: Lists) ->
     scorer: Scorer = model.loaded
     hands: dict[str, _Hand] = {}
     steps: list[_Step] = []
-    told = array("d")
+    told = Told(sum(len(record.value.wallets) for record in batch))
     for record in batch:
         view: WalletActivity = record.value
         if view.status == "clock":
             continue
-        listed = partial(lists.names, view.chain_id)
+        chain_id, revision = view.chain_id, view.revision
+        listed = partial(lists.names, chain_id)
         for key, moves in view.wallets.items():
             hand = hands.get(key)
             if hand is None:
-                hand = hands[key] = _hand(rows.get((PROFILES, key)))
-            verdict = hand.memory.take(said(view, moves, scorer.fame, listed))
+                hand = hands[key] = _hand(key, rows.get((PROFILES, key)))
+            memory = hand.memory
+            verdict = memory.take(said(view, moves, scorer.fame, listed))
             if verdict == "too_late":
                 result.warned[verdict] += 1
             if verdict != "new":
                 continue
-            hand.revision = max(view.revision, hand.revision + 1)
-            profile = hand.memory.scored
-            here = key, record, hand.revision, hand.memory.number
+            hand.revision = max(revision, hand.revision + 1)
+            profile = memory.scored
             if profile is None:
-                steps.append(_Step(*here, UNJUDGED, 0, [], None))
-            else:
-                alerts = _alerts(profile, view.chain_id, _address(key), lists)
-                exposure = wallet_rules.exposure(profile)
-                steps.append(_Step(*here, len(told) // NUMBERS, evidence(profile), alerts, exposure))
-                told += numbers(profile)
+                steps.append(_Step(hand, record, hand.revision, memory.number, UNJUDGED, 0, [], None))
+                continue
+            alerts, exposure = _alerts(profile, chain_id, hand.address, lists), wallet_rules.exposure(profile)
+            place, moves_known = told.add(profile), evidence(profile)
+            steps.append(_Step(hand, record, hand.revision, memory.number, place, moves_known, alerts, exposure))
     if not steps:
         return result
-    vectors = features(told)
-    scores = _scored(scorer, vectors)
+    vectors = told.features()
+    probability, scores = _scored(scorer, vectors)
     last: dict[str, tuple[_Step, _Score]] = {}
     for step in steps:
-        hand, score = hands[step.key], _score(scores, step)
-        if score.level != hand.level:
+        score, hand = _score(scores, step), step.hand
+        if score[0] != hand.level:
             result.outputs.append(_output(step, score, model, lists))
-            hand.level = score.level
-        last[step.key] = step, score
-    result.rows = [
-        Row(PROFILES, key, step.revision, _row(step, score, hands[key].memory, model.id))
-        for key, (step, score) in last.items()
+            hand.level = score[0]
+        last[hand.key] = step, score
+    # What is counted goes first: a wallet whose row is written already is not counted by who does the batch again.
+    judged = ((step.hand.key, step.record, step.vector) for step in steps if step.vector != UNJUDGED)
+    result.rows = drift.counted(judged, rows, vectors, probability, model)
+    result.rows += [
+        Row(PROFILES, key, step.revision, _row(step, score, model.id)) for key, (step, score) in last.items()
     ]
-    judged = ((step.key, step.record, step.vector) for step in steps if step.vector != UNJUDGED)
-    result.rows += drift.counted(judged, rows, vectors, scores, model)
     return result
 
 
@@ -141,14 +138,15 @@ def _alerts(profile: Profile, chain_id: int, address: str, lists: Lists) -> list
     return found
 
 
-def _scored(scorer: Scorer, vectors: Floats) -> list[_Score]:
-    """How the model judges each vector; how unusual it is only where its level is not low."""
+def _scored(scorer: Scorer, vectors: Floats) -> tuple[Floats, list[_Score]]:
+    """The probability of each vector, and how it is judged; how unusual it is only where its level is not low."""
     scores = scorer.score(vectors)
+    probability = np.round(scores.probability, DIGITS)
     rank: list[float | None] = [None] * len(vectors)
     if bad := [place for place, level in enumerate(scores.levels) if level != "low"]:
         for place, one in zip(bad, np.round(scorer.anomaly(vectors[bad]), DIGITS).tolist(), strict=True):
             rank[place] = one
-    return list(map(_Score, scores.levels, np.round(scores.probability, DIGITS).tolist(), rank))
+    return probability, list(zip(scores.levels, probability.tolist(), rank, strict=True))
 
 
 def _score(scores: Sequence[_Score], step: _Step) -> _Score:
@@ -158,65 +156,57 @@ def _score(scores: Sequence[_Score], step: _Step) -> _Score:
     score = scores[step.vector]
     if not step.alerts:
         return score
-    return score._replace(level=wallet_rules.worst([score.level, *(alert.severity for alert in step.alerts)]))
+    level, probability, rank = score
+    return wallet_rules.worst([level, *(alert.severity for alert in step.alerts)]), probability, rank
 
 
 def _output(step: _Step, score: _Score, model: Model, lists: Lists) -> Output:
+    key, (level, probability, anomaly) = step.hand.key, score
     at = dict(
         block_number=step.number,
         evidence=step.moves,
-        probability=score.probability,
-        anomaly=score.anomaly,
+        probability=probability,
+        anomaly=anomaly,
         alerts=step.alerts,
         exposure=step.exposure,
         lists_version=lists.version,
     )
     values = dict(
         kind="wallet",
-        id=step.key,
+        id=key,
         revision=step.revision,
-        status="retracted" if score.level == "low" else "final",
+        status="retracted" if level == "low" else "final",
         chain_id=step.record.value.chain_id,
-        address=_address(step.key),
-        risk_level=score.level,
+        address=step.hand.address,
+        risk_level=level,
         model=model.id,
         stale=model.stale,
         at=made(Judged, at),
     )
-    headers = cloud_event(f"{step.key}:{step.revision}", AGENT.name, "soba.risk.wallet", step.record.headers)
-    return Output(
-        RISK_SCORES.name,
-        step.key.encode(),
-        made(WalletRisk, values).model_dump_json(exclude_none=True).encode(),
-        headers,
-    )
+    headers = cloud_event(f"{key}:{step.revision}", AGENT.name, "soba.risk.wallet", step.record.headers)
+    return Output(RISK_SCORES.name, key.encode(), encode(made(WalletRisk, values)), headers)
 
 
-def _row(step: _Step, score: _Score, memory: Memory, model: str) -> ProfileRow:
-    values = dict(
-        chain_id=step.record.value.chain_id,
-        address=_address(step.key),
-        revision=step.revision,
-        moves=step.moves,
-        level=score.level,
-        probability=score.probability,
-        anomaly=score.anomaly,
-        model=model,
-        alerts=step.alerts,
-        exposure=step.exposure,
-        **memory.fields(),
-    )
+def _row(step: _Step, score: _Score, model: str) -> ProfileRow:
+    values = step.hand.memory.fields()
+    values["chain_id"] = step.record.value.chain_id
+    values["address"] = step.hand.address
+    values["revision"] = step.revision
+    values["moves"] = step.moves
+    values["level"], values["probability"], values["anomaly"] = score
+    values["model"] = model
+    values["alerts"] = step.alerts
+    values["exposure"] = step.exposure
     return made(ProfileRow, values)
 
 
-def _address(key: str) -> str:
-    return key.partition(":")[2]
-
-
-def _hand(row: object) -> _Hand:
+def _hand(key: str, row: object) -> _Hand:
+    address = key.partition(":")[2]
     if isinstance(row, ProfileRow):
-        return _Hand(Memory(row), row.revision, row.level)
-    return _Hand(Memory(None), -1, "low")
+        return _Hand(key, address, Memory.of(row), row.revision, row.level)
+    return _Hand(key, address, Memory(), -1, "low")
 
 
-AGENT = Agent("profiles", WALLET_ACTIVITY, handle, keys, own=(PROFILES, DRIFT), models=(FRAUD,), lists=True)
+AGENT = Agent(
+    "profiles", WALLET_ACTIVITY, handle, keys, own=(PROFILES, DRIFT), cached=20_000, models=(FRAUD,), lists=True
+)

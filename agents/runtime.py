@@ -53,7 +53,6 @@ SLOW_S = 5.0
 """A batch that Kafka has not acknowledged by then is worth a word."""
 CONSECUTIVE_ERRORS = 10
 ERRORS_IN_WINDOW, WINDOW = 100, 10_000
-CACHED_ROWS = 5_000
 PARTITION_BY_KEY = -1
 BESIDE_VALUE = DEAD_LETTER_ROOM // 2
 """Bytes of key and headers that a record may have: half of what a topic takes beside its largest value."""
@@ -146,7 +145,7 @@ class Outlet:
             metrics.WARNINGS.labels(agent, code).inc(many)
         self.activity.dead_letters += len(result.dead_letters)
         if result.rows or result.answers:
-            return self.retry(agent, lambda: self._write(result))
+            return self.retry(agent, lambda: table_rows.write(self._redis, result.rows, result.answers))
         return []
 
     def read(self, agent: str, names: Sequence[RowName]) -> dict[RowName, BaseModel | None]:
@@ -202,12 +201,6 @@ class Outlet:
         if failed:
             outputs[:] = [outputs[place] for place in sorted(failed)]
             raise NotTaken(next(iter(failed.values())), outputs[0].topic)
-
-    def _write(self, result: Result) -> list[int]:
-        with self._redis.pipeline(transaction=False) as pipe:
-            table_rows.stage(pipe, result.rows, result.answers)
-            answers = pipe.execute()
-        return [int(place) for place in answers[0]] if result.rows else []
 
     def retry(self, agent: str, call: Callable[[], T]) -> T:
         """Call until it succeeds, with back-off; the trouble is told as `agents.trouble` does.
@@ -341,15 +334,15 @@ class Runner:
         refuse_for_error(self.agent.name, batch[0], error, self._outlet, self._limit)
 
     def _rows(self, names: Sequence[RowName]) -> Rows:
-        missing = [name for name in names if name not in self._cache]
-        found = self._outlet.read(self.agent.name, missing)
-        rows = {name: found[name] if name in found else self._cache[name] for name in names}
-        for name, row in rows.items():
-            if name[0].name in self._own:
-                self._cache[name] = row
-                self._cache.move_to_end(name)
-        while len(self._cache) > CACHED_ROWS:  # only now: a row of this batch may be among the oldest
-            self._cache.popitem(last=False)
+        cache = self._cache
+        rows = {name: cache[name] for name in names if name in cache}
+        for name in rows:
+            cache.move_to_end(name)
+        found = self._outlet.read(self.agent.name, [name for name in names if name not in rows])
+        cache.update((name, row) for name, row in found.items() if name[0].name in self._own)
+        while len(cache) > self.agent.cached:  # only now: a row of this batch may be among the oldest
+            cache.popitem(last=False)
+        rows.update(found)
         return rows
 
     def _remember(self, result: Result, refused: Sequence[int]) -> None:
@@ -360,7 +353,6 @@ class Runner:
                     self._cache.pop(name, None)
                 elif name in self._cache:  # one that was never asked for is not asked for again
                     self._cache[name] = row.value
-                    self._cache.move_to_end(name)
 
 
 def refuse_for_error(agent: str, record: Record, error: Exception, outlet: Outlet, limit: DeadLetterLimit) -> None:

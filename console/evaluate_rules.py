@@ -63,9 +63,9 @@ _BY_HABIT = "... and that no dealing with a listed address raises"
 def _gas(history: Sequence[Told], labels: Mapping[str, Label]) -> Row:
     """Transactions whose gas is dear against the median of the same history on their day."""
     paid = [
-        (told.account, told.time // DAY_S, told.move.gas_price_wei)
+        (told.account, told.time // DAY_S, price)
         for told in history
-        if told.move.direction == "out" and told.move.gas_price_wei
+        if told.move["direction"] == "out" and (price := told.move.get("gas_price_wei"))
     ]
     days: dict[int, list[int]] = {}
     for _, day, price in paid:

@@ -11,7 +11,7 @@ from console import compacted, labels, records
 from models.fraud.campaigns import Label
 from models.fraud.outcomes import SURE
 from models.fraud.replay import Told
-from models.fraud.wallet import MOST, counting
+from models.fraud.said import MOST, counting
 from topics.registry import WALLET_ACTIVITY
 from topics.schemas.chain import WalletActivity, WalletMove
 

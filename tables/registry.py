@@ -180,7 +180,10 @@ class Index:
 
 def redis_key(name: str, key: str) -> str:
     """`name:{bNN}:key`."""
-    return f"{name}:{{b{crc32(key.encode()) % 256:02x}}}:{key}"
+    return f"{name}:{_BUCKETS[crc32(key.encode()) % 256]}:{key}"
+
+
+_BUCKETS = [f"{{b{number:02x}}}" for number in range(256)]
 
 
 WEEK = timedelta(days=7)

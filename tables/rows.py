@@ -1,7 +1,7 @@
 """Write rows so that a newer version always wins, and read them back.
 
-Every function queues commands on a pipeline, of redis-py's blocking or asyncio client alike, so that a batch of any size costs
-one round trip and both kinds of worker share this code.
+`stage` queues commands on a pipeline, of redis-py's blocking or asyncio client alike, so that a batch costs one round trip; `write`
+is for batches of any size.
 """
 
 from __future__ import annotations
@@ -13,9 +13,11 @@ from functools import cached_property
 from typing import Any, TypeVar
 
 import orjson
+import redis
 from pydantic import BaseModel, ValidationError
 
 from tables.registry import VERSION_DIGITS, Index, Table, answer_key, redis_key
+from topics.codecs import encode
 
 log = logging.getLogger("soba.tables")
 
@@ -23,6 +25,8 @@ T = TypeVar("T", bound=BaseModel)
 _told: set[type[BaseModel]] = set()
 """Schemas that a row did not fit."""
 ANSWER_TTL_S = 60
+PART = 512
+"""Rows that are written together, at most."""
 MESSAGE_BYTES = 1024 * 1024
 """Answers that are published together: Redis cuts a listener off for which more than 32 MB wait."""
 
@@ -66,7 +70,7 @@ class Pointer:
     score: int
 
 
-@dataclass(frozen=True)
+@dataclass
 class Row:
     """One row to write. `version` is the revision of the block or request it is made from."""
 
@@ -79,7 +83,7 @@ class Row:
     @cached_property
     def stored(self) -> bytes:
         """The row's JSON, without its version."""
-        return self.value.model_dump_json(exclude_none=True).encode()
+        return encode(self.value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,30 +96,73 @@ class Answer:
 
 
 def stage(pipe: Any, rows: Sequence[Row], answers: Iterable[Answer] = ()) -> None:
-    """Queue `rows`, their index entries and `answers` on `pipe`; the first result is the script's list of refused rows.
+    """Queue `rows`, their index entries and `answers` on `pipe`; the first result is the script's list of refused rows."""
+    if rows:
+        pipe.eval(*_newer_wins(rows))
+    _stage_beside(pipe, rows, answers)
+
+
+def write(client: redis.Redis, rows: Sequence[Row], answers: Iterable[Answer] = ()) -> list[int]:
+    """Write the same at once; return the places of refused rows.
+
+    Many rows go in parts, each whole or not at all, in order: Redis does one while the next is made.
+
+    Raises:
+        redis.RedisError: anything of it may be written; writing all of it again does no harm.
+    """
+    early = range(0, len(rows) - PART, PART)
+    refused: list[int] = []
+    if early:
+        pool = client.connection_pool
+        connection: Any = pool.get_connection()
+        try:
+            for start in early:
+                connection.send_command("EVAL", *_newer_wins(rows[start : start + PART]))
+            for start in early:
+                refused += [start + int(place) for place in connection.read_response()]
+        except BaseException:
+            connection.disconnect()  # what it would still answer is not for whoever has it next
+            raise
+        finally:
+            pool.release(connection)
+    last = early[-1] + PART if early else 0
+    with client.pipeline(transaction=False) as pipe:
+        if rows:
+            pipe.eval(*_newer_wins(rows[last:]))
+        _stage_beside(pipe, rows, answers)
+        results = pipe.execute()
+    return refused + [last + int(place) for place in results[0]] if rows else []
+
+
+def _newer_wins(rows: Sequence[Row]) -> list[Any]:
+    """Arguments of EVAL."""
+    lives = {table: int(table.ttl.total_seconds() * 1000) for table in {row.table for row in rows}}
+    arguments: list[Any] = [NEWER_WINS, len(rows), *(row.table.row_key(row.key) for row in rows)]
+    for row in rows:
+        arguments += (b"%0*d" % (VERSION_DIGITS, row.version) + row.stored, lives[row.table])
+    return arguments
+
+
+def _stage_beside(pipe: Any, rows: Sequence[Row], answers: Iterable[Answer]) -> None:
+    """Queue index entries and answers.
 
     Answers come after rows and are set before they are published, those of a channel in one message: a busy facade hears a
     batch for the price of one answer.
     """
-    if rows:
-        lives = {table: int(table.ttl.total_seconds() * 1000) for table in {row.table for row in rows}}
-        arguments: list[Any] = []
-        entries: dict[tuple[str, int, int], list[Any]] = {}
-        for row in rows:
-            lives_ms = lives[row.table]
-            arguments += (b"%0*d" % (VERSION_DIGITS, row.version) + row.stored, lives_ms)
-            for pointer in row.pointers:
-                name = redis_key(pointer.index.name, pointer.key)
-                entries.setdefault((name, pointer.index.keep, lives_ms), []).extend((pointer.score, row.key))
-        pipe.eval(NEWER_WINS, len(rows), *(row.table.row_key(row.key) for row in rows), *arguments)
-        if entries:
-            said: list[Any] = []
-            for (_, keep, lives_ms), members in entries.items():
-                said += (keep, lives_ms, len(members) // 2, *members)
-            pipe.eval(POINT, len(entries), *(name for name, _, _ in entries), *said)
+    entries: dict[tuple[str, int, int], list[Any]] = {}
+    for row in rows:
+        for pointer in row.pointers:
+            lives_ms = int(row.table.ttl.total_seconds() * 1000)
+            name = redis_key(pointer.index.name, pointer.key)
+            entries.setdefault((name, pointer.index.keep, lives_ms), []).extend((pointer.score, row.key))
+    if entries:
+        said: list[Any] = []
+        for (_, keep, lives_ms), members in entries.items():
+            said += (keep, lives_ms, len(members) // 2, *members)
+        pipe.eval(POINT, len(entries), *(name for name, _, _ in entries), *said)
     spoken: dict[str, list[bytes]] = {}
     for answer in answers:
-        value = answer.value.model_dump_json(exclude_none=True).encode()
+        value = encode(answer.value)
         pipe.set(answer_key(answer.request_id), value, ex=ANSWER_TTL_S)
         if answer.reply_to:
             lines = spoken.setdefault(answer.reply_to, [])

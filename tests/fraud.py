@@ -16,11 +16,12 @@ from agents.app import WORKERS
 from models.fraud import drift
 from models.fraud.behaviour import AXES, NEIGHBOURS
 from models.fraud.features import FEATURES
-from models.fraud.packed import LAYOUT, pack
+from models.fraud.packed import LAYOUT
 from models.fraud.profile import IN, OUT, Move, Profile
 from models.fraud.scorer import FRAUD
 from models.fraud.trees import LEAF
 from models.fraud.wallet import evidence
+from models.fraud.windows import Windows
 from models.releases import Model, Served, load
 from tables.registry import ProfileRow
 from tests import linear
@@ -160,4 +161,4 @@ def profile_row(address: str, profile: Profile, chain_id: int = 1, **more: Any) 
         "model": "none",
         **more,
     }
-    return ProfileRow(**about, layout=LAYOUT, moves=evidence(profile), young=pack(profile))
+    return ProfileRow(**about, layout=LAYOUT, moves=evidence(profile), base=Windows(0, None, profile).packed())

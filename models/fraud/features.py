@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from array import array
-from collections.abc import Callable, Iterable, Sequence
-from operator import attrgetter
+from collections.abc import Iterable, Sequence
+from struct import Struct
 
 import numpy as np
 
-from models.fraud.profile import DAY_S, Half, Profile, Side, distinct
+from models.fraud import layout
+from models.fraud.bitmaps import DISTINCT
+from models.fraud.half import Half
+from models.fraud.layout import MOVES, OWN_SEEN, SEEN, TOKENS
+from models.fraud.profile import DAY_S, Profile, Side
 from models.fraud.walk import Floats
 
 _TOLD = ("mean", "spread", "low", "high")
@@ -35,73 +40,89 @@ FEATURES: tuple[str, ...] = (
 )  # fmt: skip
 """Names of `features`, in order."""
 
-_MOMENTS = ("count", "mean", "squares", "low", "high")
-_COUNTS = (
-    "moves", "failed", "zero", "calls", "plain", "round_limit", "sent_tokens", "approvals", "known", "famous", "tenths",
-    "hundredths", "again", "fresh", "total", "tokens", "empty_tokens",
-)  # fmt: skip
-_OF_HALF = {
-    "value": 5, "digits": 4, "gap": 4, "gas_limit": 5, "gas_share": 3, "gas_price": 5, "price_digits": 3, "fame": 5,
-    "token_fame": 3, "coin_fame": 3,
-}  # fmt: skip
-"""Moments, and how many of their numbers are needed."""
-
-
-def _names(counts: Sequence[str], moments: dict[str, int], seen: Sequence[str]) -> tuple[str, ...]:
-    return (*counts, *(f"{name}.{part}" for name, many in moments.items() for part in _MOMENTS[:many]), *seen)
-
-
-_HALF_NAMES = _names(_COUNTS, _OF_HALF, ("peers", "selectors", "token_peers"))
-_OWN_NAMES = _names(
-    ("first", "last", "created", "bursts", "quick", "drains", "balance", "peak", "sine", "cosine"),
-    {"delay": 4, "gap": 5},
-    ("hours", "days", "tokens", "peers", "both_ways"),
-)
+_HALF_NAMES, _OWN_NAMES = (*layout.HALF, *SEEN), (*layout.OWN, *OWN_SEEN, "both_ways")
+"""Of what `numbers` tells of each half, and of both together."""
 _HALF_PLACES = {name: place for place, name in enumerate(_HALF_NAMES)}
 _OWN_PLACES = {name: place for place, name in enumerate(_OWN_NAMES)}
-_half_numbers: Callable[[Half], tuple[float, ...]] = attrgetter(*_HALF_NAMES[:-3])
-_own_numbers: Callable[[Profile], tuple[float, ...]] = attrgetter(*_OWN_NAMES[:-5])
-_EMPTY = array("d", bytes(8 * len(_HALF_NAMES)))
 AT_ONCE = 512
 """Profiles that are worked on together: they still fit a processor's cache."""
 NUMBERS = 2 * len(_HALF_NAMES) + len(_OWN_NAMES)
+_HALF_AS, _OWN_AS = Struct(f"{len(_HALF_NAMES)}d"), Struct(f"{len(_OWN_NAMES)}d")
+_SIZE = 8 * NUMBERS
 
 
 def numbers(profile: Profile) -> array[float]:
     """The `NUMBERS` of a profile that features are made of: what is asked of it at once, since it may change then."""
-    came, went = profile.came, profile.went
-    found = _of_half(came) + _of_half(went)
-    found.extend(_own_numbers(profile))
-    either = (came.peers | went.peers).bit_count()
-    found.extend(
-        (
-            distinct(profile.hours),
-            distinct(profile.days),
-            distinct(profile.tokens),
-            distinct(profile.peers),
-            (came.peers & went.peers).bit_count() / either if either else np.nan,
-        )
-    )
+    found = array("d", bytes(_SIZE))
+    _put(profile, found, 0)
     return found
 
 
+class Told:
+    """The `numbers` of many profiles, at most so many, as each was when it was added."""
+
+    def __init__(self, most: int) -> None:
+        self._held = bytearray(most * _SIZE)
+        self._many = 0
+
+    def add(self, profile: Profile) -> int:
+        """Add one; return its place."""
+        place = self._many
+        _put(profile, self._held, place * _SIZE)
+        self._many = place + 1
+        return place
+
+    def features(self) -> Floats:
+        """Those of all, a row each."""
+        return _of_rows(np.frombuffer(self._held, count=self._many * NUMBERS))
+
+
+def _put(profile: Profile, held: array[float] | bytearray, at: int) -> None:
+    """Write numbers where there are zeros."""
+    came, went, count = profile.came, profile.went, DISTINCT
+    if came.numbers[MOVES] or came.numbers[TOKENS]:
+        _put_half(came, held, at)
+    at += _HALF_AS.size
+    if went.numbers[MOVES] or went.numbers[TOKENS]:
+        _put_half(went, held, at)
+    either = (came.peers | went.peers).bit_count()
+    _OWN_AS.pack_into(
+        held,
+        at + _HALF_AS.size,
+        *profile.own,
+        count[profile.hours.bit_count()],
+        count[profile.days.bit_count()],
+        count[profile.tokens.bit_count()],
+        count[profile.peers.bit_count()],
+        (came.peers & went.peers).bit_count() / either if either else math.nan,
+    )
+
+
 def place(name: str, side: Side | None = None) -> int:
-    """Where a number stands among `numbers`: one of a side by its name in `Half`, else one of both by its name in `Profile`."""
+    """Where a number stands among `numbers`: one of a side by its name in `layout.HALF`, else one of both by `layout.OWN`."""
     half = len(_HALF_NAMES)
     return 2 * half + _OWN_PLACES[name] if side is None else side * half + _HALF_PLACES[name]
 
 
-def _of_half(half: Half) -> array[float]:
-    if not half.moves and not half.tokens:
-        return _EMPTY
-    found = array("d", _half_numbers(half))
-    found.extend((distinct(half.peers), distinct(half.selectors), distinct(half.token_peers)))
-    return found
+def _put_half(half: Half, held: array[float] | bytearray, at: int) -> None:
+    count = DISTINCT
+    _HALF_AS.pack_into(
+        held,
+        at,
+        *half.numbers,
+        count[half.peers.bit_count()],
+        count[half.selectors.bit_count()],
+        count[half.token_peers.bit_count()],
+    )
 
 
-def features(told: array[float]) -> Floats:
+def features(told: Sequence[array[float]]) -> Floats:
     """(profiles, len(FEATURES)): what a model sees of profiles, given the `numbers` of each; NaN where nothing is known."""
-    rows = (np.frombuffer(told) if told else np.empty(0)).reshape(-1, NUMBERS)
+    return _of_rows(np.frombuffer(b"".join(told)))
+
+
+def _of_rows(told: Floats) -> Floats:
+    rows = told.reshape(-1, NUMBERS)
     found = np.empty((len(rows), len(FEATURES)))
     for start in range(0, len(rows), AT_ONCE):
         found[start : start + AT_ONCE] = _features(np.ascontiguousarray(rows[start : start + AT_ONCE].T)).T
@@ -121,20 +142,17 @@ def _features(columns: Floats) -> Floats:
 
 
 def of_all(told: Iterable[array[float] | None]) -> Floats:
-    """The same, given the `numbers` of each apart; all NaN where there are none."""
-    joined, there = array("d"), []
-    for one in told:
-        there.append(one is not None)
-        if one is not None:
-            joined += one
+    """The same; all NaN where there are none."""
+    told = list(told)
+    there = [one is not None for one in told]
     found = np.full((len(there), len(FEATURES)), np.nan)
-    found[there] = features(joined)
+    found[there] = features([one for one in told if one is not None])
     return found
 
 
 def of_profile(profile: Profile) -> list[float]:
     """What a model sees of one profile."""
-    found: list[float] = features(numbers(profile))[0].tolist()
+    found: list[float] = features([numbers(profile)])[0].tolist()
     return found
 
 
@@ -212,9 +230,9 @@ def _half(half: Floats) -> Floats:
     return found
 
 
-_OWN_TOLD = _Told(_OWN_NAMES, {"gap": 4, "delay": 3})
+_OWN_TOLD = _Told(_OWN_NAMES, {"pause": 4, "delay": 3})
 _GAP_AND_DELAY = [
-    _OWN_TOLD.names.index(f"{name}_{part}") for name, many in (("delay", 3), ("gap", 4)) for part in _TOLD[:many]
+    _OWN_TOLD.names.index(f"{name}_{part}") for name, many in (("delay", 3), ("pause", 4)) for part in _TOLD[:many]
 ]
 
 
@@ -223,7 +241,7 @@ def _both(own: Floats, came: Floats, went: Floats) -> Floats:
     at, side = _OWN_PLACES, _HALF_PLACES
     moves_in, moves_out = came[side["moves"]], went[side["moves"]]
     moves = moves_in + moves_out + came[side["tokens"]] + went[side["tokens"]]
-    span, days = own[at["last"]] - own[at["first"]], own[at["days"]]
+    span, days = own[at["latest"]] - own[at["first"]], own[at["days"]]
     parts = [moves_in, own[at["bursts"]], own[at["quick"]], own[at["drains"]], own[at["balance"]], went[side["total"]]]
     wholes = [moves_in + moves_out, moves, moves_out, went[side["value.count"]], own[at["peak"]], came[side["total"]]]
     in_share, *shares = _share(np.array(parts), np.array(wholes))

@@ -18,7 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.fraud.features import numbers, of_all, place
-from models.fraud.profile import DAY_S, IN, OUT, WEI, Move, Profile, Side, digits, hand_of_clock
+from models.fraud.half import digits, mark
+from models.fraud.profile import DAY_S, IN, OUT, WEI, Move, Profile, Side, hand_of_clock
 from models.fraud.walk import Floats
 
 BUDGETS = (0.05, 0.01, 0.001)
@@ -48,16 +49,18 @@ def profile(side: Side, peer: str | None, value: int, time: int, call: bool, fam
     return found
 
 
-_TIMES, _CLOCK = (place("first"), place("last")), (place("sine"), place("cosine"))
+_TIMES = [(place("first"), place("latest"), place("last", side)) for side in (IN, OUT)]
+_CLOCK = place("sine"), place("cosine")
 _HELD = (place("balance"), place("peak"))
-_VALUES, _DIGITS, _TENTHS, _HUNDREDTHS, _TOTAL = (
+_VALUES, _DIGITS, _TENTHS, _HUNDREDTHS, _TOTAL, _LAST = (
     [tuple(place(name, side) for name in names) for side in (IN, OUT)]
     for names in (
         ("value.mean", "value.low", "value.high"),
-        ("digits.mean", "digits.low"),
+        ("digits.mean", "digits.low", "digits.high"),
         ("tenths",),
         ("hundredths",),
         ("total",),
+        ("last_value",),
     )
 )
 
@@ -65,7 +68,7 @@ _VALUES, _DIGITS, _TENTHS, _HUNDREDTHS, _TOTAL = (
 def requested(side: Side, peer: str | None, value: int, time: int, call: bool, fame: float) -> array[float]:
     """The `numbers` of that `profile`, several times as fast: most are the same whatever its value and time are."""
     found = _alike(side, peer is None, value > 0, call, fame)[:]
-    _put(found, _TIMES, time)
+    _put(found, _TIMES[side], time)
     for at, part in zip(_CLOCK, hand_of_clock(time % DAY_S), strict=True):
         found[at] = part
     if value:
@@ -75,6 +78,7 @@ def requested(side: Side, peer: str | None, value: int, time: int, call: bool, f
         _put(found, _TENTHS[side], value % 10**17 == 0)
         _put(found, _HUNDREDTHS[side], value % 10**16 == 0)
         _put(found, _TOTAL[side], ether)
+        _put(found, _LAST[side], mark(value))
         if side == IN:
             _put(found, _HELD, ether)
     return found

@@ -56,7 +56,7 @@ def dealings(history: Iterable[Told]) -> set[tuple[str, str]]:
     """Which account dealt with which address or token."""
     found = set()
     for account, _, move, _ in history:
-        for address in (move.peer, move.token):
+        for address in (move.get("peer"), move.get("token")):
             if address is not None:
                 found.add((address, account))
     return found

@@ -9,21 +9,65 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 from functools import lru_cache
-from math import log10
+from math import log2, log10
 from typing import Literal, NamedTuple
-from zlib import crc32
+
+from models.fraud.bitmaps import HOURS, Distinct, bit, day
+from models.fraud.half import Half, count, digits, mark
+from models.fraud.layout import (
+    AGAIN,
+    APPROVALS,
+    BALANCE,
+    BURSTS,
+    CALLS,
+    COIN_FAME,
+    COSINE,
+    CREATED,
+    DELAY,
+    DIGITS,
+    DRAINS,
+    EMPTY_TOKENS,
+    FAILED,
+    FAME,
+    FAMOUS,
+    FIRST,
+    FRESH,
+    GAP,
+    GAS_LIMIT,
+    GAS_PRICE,
+    GAS_SHARE,
+    HUNDREDTHS,
+    KNOWN,
+    LAST,
+    LAST_VALUE,
+    LATEST,
+    MOVES,
+    OWN,
+    PAUSE,
+    PEAK,
+    PLAIN,
+    PRICE_DIGITS,
+    QUICK,
+    ROUND_LIMIT,
+    SENT_TOKENS,
+    SINE,
+    TENTHS,
+    TOKEN_FAME,
+    TOKENS,
+    TOTAL,
+    VALUE,
+    ZERO,
+)  # fmt: skip
 
 Side = Literal[0, 1]
 IN: Side = 0
 OUT: Side = 1
 
-BITS = 1024
-"""Places of a bitmap that counts distinct things: to about 3,000 within 5 % (linear counting, Whang et al. 1990)."""
 WEI = 10**18
 DAY_S, HOUR_S = 86_400, 3_600
 QUICK_S, BURST_S = 600, 120
 TRANSFER, APPROVE = "0xa9059cbb", "0x095ea7b3"
-FAMOUS = 30
+FAMOUS_FROM = 30
 PLAIN_GAS = 21_000
 """The gas of a payment without data; wallets set exactly it as the limit, contracts' users more."""
 
@@ -66,274 +110,164 @@ class TokenMove(NamedTuple):
     listed: str = ""
 
 
-@dataclass(slots=True, unsafe_hash=True)  # since defaults must be hashable
-class Moments:
-    """Count, mean, spread and range of a number, by Welford's recurrence (1962)."""
-
-    count: int = 0
-    mean: float = 0.0
-    squares: float = 0.0
-    low: float = 0.0
-    high: float = 0.0
-
-    def add(self, value: float) -> Moments:
-        """Count one value. What then is known stands in another object where nothing was: all share `NOTHING`."""
-        count = self.count + 1
-        if count == 1:
-            return Moments(1, value, 0.0, value, value)
-        self.count = count
-        if value < self.low:
-            self.low = value
-        elif value > self.high:
-            self.high = value
-        step = value - self.mean
-        self.mean += step / count
-        self.squares += step * (value - self.mean)
-        return self
-
-
-NOTHING = Moments()
-"""Before anything is counted."""
-
-Distinct = int
-"""Which different things were seen: a bitmap of their hashes (`bit`), whose ones tell how many (`distinct`)."""
-
-
-def bit(what: str) -> Distinct:
-    """The place of a thing in a bitmap."""
-    return _PLACES[crc32(what.encode()) % BITS]
-
-
-_PLACES = [1 << place for place in range(BITS)]
-
-
-_DISTINCT = [BITS * math.log(BITS / max(BITS - ones, 1)) for ones in range(BITS + 1)]
-
-
-def distinct(seen: Distinct) -> float:
-    """About how many different things a bitmap has seen."""
-    return _DISTINCT[seen.bit_count()]
-
-
-_HOURS = [bit(str(hour)) for hour in range(24)]
-
-
-@lru_cache(maxsize=1024)
-def _day(day: int) -> Distinct:
-    return bit(str(day))
-
-
-@lru_cache(maxsize=1024)
-def hand_of_clock(second: int) -> tuple[float, float]:
-    """Sine and cosine of a time of day; all moves of a block have one."""
-    angle = second * (2 * math.pi / DAY_S)
-    return math.sin(angle), math.cos(angle)
-
-
-@dataclass(slots=True)
-class Dealt:
-    """What was dealt with listed addresses, as the lists were at the time. No model sees it."""
-
-    moves: int = 0
-    """Transactions that did not fail,"""
-    wei: int = 0
-    """and what they moved."""
-    tokens: int = 0
-    """ERC-20 transfers that moved something."""
-    last: int = 0
-    peer: str = ""
-    """The one of the last,"""
-    lists: str = ""
-    """and the lists that name it."""
-
-
-@dataclass(slots=True)
-class Half:
-    """What is known of one side: what came in, or what went out."""
-
-    moves: int = 0
-    failed: int = 0
-    zero: int = 0
-    calls: int = 0
-    plain: int = 0
-    """With a gas limit of exactly `PLAIN_GAS`."""
-    round_limit: int = 0
-    """With a gas limit of whole thousands, other than that."""
-    sent_tokens: int = 0
-    """Calls of ERC-20 `transfer`,"""
-    approvals: int = 0
-    """and of `approve`."""
-    known: int = 0
-    """With a peer that the model knows,"""
-    famous: int = 0
-    """that `FAMOUS` others deal with."""
-    tenths: int = 0
-    """Of a multiple of 0.1 ether."""
-    hundredths: int = 0
-    again: int = 0
-    """Of the same value as the one before."""
-    fresh: int = 0
-    """With a peer not seen before."""
-    total: float = 0.0
-    """Ether."""
-    last: int = 0
-    last_value: int = 0
-    value: Moments = NOTHING
-    """Of log10 of ether, where there was some."""
-    digits: Moments = NOTHING
-    """Of significant digits of the value in wei."""
-    gap: Moments = NOTHING
-    """Of log10 of seconds since the one before."""
-    gas_limit: Moments = NOTHING
-    gas_share: Moments = NOTHING
-    gas_price: Moments = NOTHING
-    price_digits: Moments = NOTHING
-    fame: Moments = NOTHING
-    peers: Distinct = 0
-    selectors: Distinct = 0
-    tokens: int = 0
-    """ERC-20 transfers."""
-    empty_tokens: int = 0
-    token_fame: Moments = NOTHING
-    """Of the peers of ERC-20 transfers,"""
-    coin_fame: Moments = NOTHING
-    """and of their tokens."""
-    token_peers: Distinct = 0
-    listed: Dealt | None = None
-    """None: with none."""
-
-    def deal(self, move: Move | TokenMove) -> Dealt:
-        """Count a dealing with a listed peer, but for what it moved."""
-        dealt = self.listed = self.listed or Dealt()
-        dealt.last, dealt.peer, dealt.lists = move.time, move.peer or "", move.listed
-        return dealt
+_NOTHING = [0.0] * len(OWN)
 
 
 @dataclass(slots=True)
 class Profile:
     """What is known of a wallet within one window."""
 
-    first: int = 0
-    last: int = 0
     came: Half = field(default_factory=Half)
     went: Half = field(default_factory=Half)
-    created: int = 0
-    """Contracts."""
-    bursts: int = 0
-    quick: int = 0
-    """Went out within `QUICK_S` of something that came in."""
-    drains: int = 0
-    """Left less than a twentieth behind."""
-    balance: float = 0.0
-    peak: float = 0.0
-    delay: Moments = NOTHING
-    """Of log10 of seconds from the last that came in to one that goes out."""
-    gap: Moments = NOTHING
+    own: list[float] = field(default_factory=_NOTHING.copy)
+    """Of both halves together, by `layout.OWN`."""
     hours: Distinct = 0
     days: Distinct = 0
     tokens: Distinct = 0
     peers: Distinct = 0
-    sine: float = 0.0
-    cosine: float = 0.0
+
+    @property
+    def first(self) -> int:
+        """When the first move was, unix seconds; 0 before any."""
+        return int(self.own[FIRST])
+
+    @property
+    def last(self) -> int:
+        """When the last was."""
+        return int(self.own[LATEST])
 
     def _tick(self, time: int) -> None:
-        if self.first == 0:
-            self.first = time
+        own = self.own
+        if own[FIRST] == 0.0:
+            own[FIRST] = float(time)
         else:
-            gap = time - self.last
-            gap = gap if gap > 0 else 0
-            self.gap = self.gap.add(log10(1 + gap))
-            self.bursts += gap < BURST_S
-        self.last = time
-        self.hours |= _HOURS[time // HOUR_S % 24]
-        self.days |= _day(time // DAY_S)
-        sine, cosine = hand_of_clock(time % DAY_S)
-        self.sine += sine
-        self.cosine += cosine
+            gap = time - own[LATEST]
+            gap = gap if gap > 0.0 else 0.0
+            count(own, PAUSE, log10(1.0 + gap))
+            if gap < BURST_S:
+                own[BURSTS] += 1.0
+        own[LATEST] = float(time)
+        hour, here, sine, cosine = _clock(time)
+        self.hours |= hour
+        self.days |= here
+        own[SINE] += sine
+        own[COSINE] += cosine
 
     def move(self, move: Move) -> None:
         """Count a transaction."""
-        time, side, peer, _, limit, used, price, price_digits, selector, failed, fame, listed = move
+        time, side, peer, value, limit, used, price, price_digits, selector, failed, fame, listed = move
         self._tick(time)
         half = self.went if side else self.came
-        half.moves += 1
-        half.failed += failed
-        if half.last:
-            half.gap = half.gap.add(log10(1 + max(0, time - half.last)))
+        told = half.numbers
+        told[MOVES] += 1.0
+        if failed:
+            told[FAILED] += 1.0
+        if last := told[LAST]:
+            waited = time - last
+            count(told, GAP, log10(1.0 + waited) if waited > 0.0 else 0.0)
         if selector != "0x":
-            half.calls += 1
+            told[CALLS] += 1.0
             half.selectors |= bit(selector)
-            half.sent_tokens += selector == TRANSFER
-            half.approvals += selector == APPROVE
+            if selector == TRANSFER:
+                told[SENT_TOKENS] += 1.0
+            elif selector == APPROVE:
+                told[APPROVALS] += 1.0
         if limit is not None:
-            half.plain += limit == PLAIN_GAS
-            half.round_limit += limit % 1_000 == 0 and limit != PLAIN_GAS
-            half.gas_limit = half.gas_limit.add(log10(max(limit, 1)))
+            if limit == PLAIN_GAS:
+                told[PLAIN] += 1.0
+            elif limit % 1_000 == 0:
+                told[ROUND_LIMIT] += 1.0
+            limit = limit or 1
+            count(told, GAS_LIMIT, log10(limit))
             if used is not None:
-                half.gas_share = half.gas_share.add(used / max(limit, 1))
+                count(told, GAS_SHARE, used / limit)
         if price is not None:
-            half.gas_price = half.gas_price.add(math.log2(max(price, 1e-3)))
-            half.price_digits = half.price_digits.add(float(price_digits))
+            count(told, GAS_PRICE, log2(price if price > 1e-3 else 1e-3))
+            count(told, PRICE_DIGITS, float(price_digits))
         if peer is None:
-            self.created += 1
+            self.own[CREATED] += 1.0
         else:
             here = bit(peer)
-            half.fresh += not half.peers & here
-            half.peers |= here
-            self.peers |= here
-            half.fame = half.fame.add(log10(1 + fame))
-            half.known += fame > 0
-            half.famous += fame >= FAMOUS
-        self._value(move, half)
-        half.last = time
+            if not half.peers & here:
+                told[FRESH] += 1.0
+                half.peers |= here
+                self.peers |= here
+            if fame:
+                count(told, FAME, log10(1.0 + fame))
+                told[KNOWN] += 1.0
+                if fame >= FAMOUS_FROM:
+                    told[FAMOUS] += 1.0
+            else:
+                count(told, FAME, 0.0)
+        self._value(value, side, time, told)
+        told[LAST] = float(time)
         if listed and not failed:
-            dealt = half.deal(move)
+            dealt = half.deal(time, peer, listed)
             dealt.moves += 1
-            dealt.wei += move.value
+            dealt.wei += value
 
-    def _value(self, move: Move, half: Half) -> None:
-        ether = move.value / WEI
-        if move.value:
-            half.value = half.value.add(log10(ether))
-            half.digits = half.digits.add(float(digits(move.value)))
-            half.tenths += move.value % 10**17 == 0
-            half.hundredths += move.value % 10**16 == 0
-            half.again += move.value == half.last_value
-            half.last_value = move.value
-            half.total += ether
+    def _value(self, value: int, side: Side, time: int, told: list[float]) -> None:
+        own, ether = self.own, value / WEI
+        if value:
+            count(told, VALUE, log10(ether))
+            count(told, DIGITS, float(digits(value)))
+            if value % 10**16 == 0:
+                told[HUNDREDTHS] += 1.0
+                if value % 10**17 == 0:
+                    told[TENTHS] += 1.0
+            same = mark(value)
+            if same == told[LAST_VALUE]:
+                told[AGAIN] += 1.0
+            told[LAST_VALUE] = same
+            told[TOTAL] += ether
         else:
-            half.zero += 1
-        if move.side == OUT:
-            if self.came.last:
-                waited = max(0, move.time - self.came.last)
-                self.delay = self.delay.add(log10(1 + waited))
-                self.quick += waited < QUICK_S
-            left = self.balance - ether
-            self.drains += ether > 0 and self.balance > 0 and left < 0.05 * self.balance
-            self.balance = max(0.0, left)
-        else:
-            self.balance += ether
-            self.peak = max(self.peak, self.balance)
+            told[ZERO] += 1.0
+        if side == IN:
+            balance = own[BALANCE] = own[BALANCE] + ether
+            if balance > own[PEAK]:
+                own[PEAK] = balance
+            return
+        if last := self.came.numbers[LAST]:
+            waited = time - last
+            waited = waited if waited > 0.0 else 0.0
+            count(own, DELAY, log10(1.0 + waited))
+            if waited < QUICK_S:
+                own[QUICK] += 1.0
+        if balance := own[BALANCE]:
+            left = balance - ether
+            if ether > 0.0 and left < 0.05 * balance:
+                own[DRAINS] += 1.0
+            own[BALANCE] = left if left > 0.0 else 0.0
 
     def token_move(self, move: TokenMove) -> None:
         """Count an ERC-20 transfer."""
-        time, side, peer, token, nothing, fame, token_fame, _ = move
+        time, side, peer, token, nothing, fame, token_fame, listed = move
         self._tick(time)
         half = self.went if side else self.came
-        half.tokens += 1
-        half.empty_tokens += nothing
-        half.coin_fame = half.coin_fame.add(log10(1 + token_fame))
+        told = half.numbers
+        told[TOKENS] += 1.0
+        if nothing:
+            told[EMPTY_TOKENS] += 1.0
+        count(told, COIN_FAME, log10(1.0 + token_fame) if token_fame else 0.0)
         self.tokens |= bit(token)
         if peer is not None:
             here = bit(peer)
             half.token_peers |= here
             self.peers |= here
-            half.token_fame = half.token_fame.add(log10(1 + fame))
+            count(told, TOKEN_FAME, log10(1.0 + fame) if fame else 0.0)
         # Bait moves nothing, and anybody may have a listed address seem to send it.
-        if move.listed and not move.nothing:
-            half.deal(move).tokens += 1
+        if listed and not nothing:
+            half.deal(time, peer, listed).tokens += 1
 
 
-def digits(number: int) -> int:
-    """Significant decimal digits of a number above 0: 2 of 1200000."""
-    return len(str(number).rstrip("0"))
+@lru_cache(maxsize=1024)
+def _clock(time: int) -> tuple[Distinct, Distinct, float, float]:
+    """Where a time is marked among hours and days, and the hand of its clock of 24 hours; all moves of a block have one."""
+    return HOURS[time // HOUR_S % 24], day(time // DAY_S), *hand_of_clock(time % DAY_S)
+
+
+@lru_cache(maxsize=1024)
+def hand_of_clock(second: int) -> tuple[float, float]:
+    """Sine and cosine of a time of day."""
+    angle = second * (2 * math.pi / DAY_S)
+    return math.sin(angle), math.cos(angle)

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from models.fraud.features import numbers
 from models.fraud.profile import DAY_S, Move, Profile, Side
-from models.fraud.wallet import Listed, moves_of, on_no_list
+from models.fraud.said import Listed, moves_of, on_no_list
 from topics.schemas.chain import WalletMove
 
 HALF_QUARTER_S = 45 * DAY_S
@@ -100,7 +100,7 @@ def _with_market(history: Iterable[Told]) -> Iterator[tuple[str, int, WalletMove
     """Each row with what a unit of gas costs at the time: a running median, in steps."""
     level: float | None = None
     for account, time, move, market in history:
-        if market is None and move.gas_price_wei:
-            paid = math.log2(move.gas_price_wei)
+        if market is None and (price := move.get("gas_price_wei")):
+            paid = math.log2(price)
             level = paid if level is None else level + max(-MARKET_STEP, min(MARKET_STEP, paid - level))
         yield account, time, move, market or (None if level is None else round(2.0**level))

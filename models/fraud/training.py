@@ -112,7 +112,7 @@ def hash_of(history: Iterable[Told], labels: Labels) -> str:
     for account, time, move, _ in history:
         label = labels[account]
         digest.update(
-            f"{account} {time} {move.transaction_hash} {move.direction} {label.fraud:d} {label.group}\n".encode()
+            f"{account} {time} {move['transaction_hash']} {move['direction']} {label.fraud:d} {label.group}\n".encode()
         )
     return digest.hexdigest()
 

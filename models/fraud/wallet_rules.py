@@ -10,8 +10,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 
+from models.fraud.bitmaps import distinct
+from models.fraud.half import Dealt, Half
+from models.fraud.layout import DRAINS, MOVES, PEAK, QUICK, TENTHS, TOKENS
 from models.fraud.lists import Hits
-from models.fraud.profile import DAY_S, WEI, Dealt, Half, Profile, distinct
+from models.fraud.profile import DAY_S, WEI, Profile
 from topics.schemas.wallet import LEVELS, Dealings, Exposure, Level, Warned
 
 FEW_DRAINS, MOSTLY = 20, 0.9
@@ -42,8 +45,9 @@ Rule = tuple[str, Level, str, float]
 def of_wallet(profile: Profile, chain_id: int) -> list[Warned]:
     """What the rules say of a wallet; of most nothing, at the cost of a few comparisons."""
     came, went = profile.came, profile.went
-    few = came.moves < FEW_RETURNS and went.moves < FEW_RETURNS and came.tokens < FEW_RETURNS
-    if few and profile.peak < LARGE_ETHER and not _listed(profile):
+    told = came.numbers
+    few = told[MOVES] < FEW_RETURNS and went.numbers[MOVES] < FEW_RETURNS and told[TOKENS] < FEW_RETURNS
+    if few and profile.own[PEAK] < LARGE_ETHER and not _listed(profile):
         return []
     found = [
         Warned(code=code, severity=severity, message=f"it {said}", value=round(value, 4))
@@ -53,29 +57,30 @@ def of_wallet(profile: Profile, chain_id: int) -> list[Warned]:
 
 
 def _found(profile: Profile, came: Half, went: Half, chain_id: int) -> Iterator[Rule]:
-    paid = went.value.count
-    if paid >= FEW_DRAINS and profile.drains >= MOSTLY * paid and profile.quick >= MOSTLY * went.moves:
+    own, got, paid = profile.own, came.paid, went.paid
+    drains, quick, tenths = (int(many) for many in (own[DRAINS], own[QUICK], came.numbers[TENTHS]))
+    if paid >= FEW_DRAINS and drains >= MOSTLY * paid and quick >= MOSTLY * went.moves:
         # Low: addresses that exchanges take deposits by do so, and frauds hardly.
-        said = f"emptied itself {profile.drains} times, {profile.quick} times within ten minutes of being paid"
-        yield "fast_drain", "low", said, profile.drains
-    if came.value.count >= MANY_PEERS and paid:
+        said = f"emptied itself {drains} times, {quick} times within ten minutes of being paid"
+        yield "fast_drain", "low", said, drains
+    if got >= MANY_PEERS and paid:
         senders, receivers = distinct(came.peers), distinct(went.peers)
         if senders >= MANY_PEERS and receivers <= FEW_PEERS:
             said = f"takes from about {senders:.0f} wallets and gives to {receivers:.0f}: many to one"
             yield "many_to_one", "medium", said, senders
-    if came.value.count >= FEW_ROUND and came.tenths >= NEARLY_ALL * came.value.count:
-        said = f"is paid in round amounts: {came.tenths} of {came.value.count} are multiples of 0.1 ether"
-        yield "round_values", "medium", said, came.tenths / came.value.count
-    if min(came.value.count, paid) >= FEW_RETURNS and _between_two(profile, came, went):
+    if got >= FEW_ROUND and tenths >= NEARLY_ALL * got:
+        said = f"is paid in round amounts: {tenths} of {got} are multiples of 0.1 ether"
+        yield "round_values", "medium", said, tenths / got
+    if min(got, paid) >= FEW_RETURNS and _between_two(profile, came, went):
         said = f"trades to and fro with one wallet: {came.moves} times in, {went.moves} times out"
         yield "wash", "medium", said, came.moves + went.moves
     if min(came.tokens, went.tokens) >= FEW_RETURNS and _only_one(came.token_peers, went.token_peers):
         said = f"sends tokens to and fro with one address: {came.tokens} times in, {went.tokens} times out"
         yield "token_wash", "medium", said, came.tokens + went.tokens
-    if profile.peak >= LARGE_ETHER and profile.last - profile.first <= YOUNG_S and chain_id in ETHER_CHAINS:
-        hours = (profile.last - profile.first) / 3600
-        said = f"held {profile.peak:.6g} ether {hours:.1f} hours after its first move in months"
-        yield "new_wallet_large_amount", "medium", said, profile.peak
+    peak, seconds = own[PEAK], profile.last - profile.first
+    if peak >= LARGE_ETHER and seconds <= YOUNG_S and chain_id in ETHER_CHAINS:
+        said = f"held {peak:.6g} ether {seconds / 3600:.1f} hours after its first move in months"
+        yield "new_wallet_large_amount", "medium", said, peak
 
 
 def _between_two(profile: Profile, came: Half, went: Half) -> bool:

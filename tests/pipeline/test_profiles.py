@@ -16,6 +16,7 @@ import redis
 from confluent_kafka import OFFSET_BEGINNING, Consumer, Producer, TopicPartition
 
 from base.settings import ROOT, Settings
+from models.fraud import kept
 from models.fraud.features import of_profile
 from models.fraud.wallet import current
 from tables.registry import PROFILES, ProfileRow
@@ -27,7 +28,7 @@ from tests.unit.wire import ALICE, BOB, TIME, transaction
 from topics.admin import create
 from topics.clients import consumer, producer
 from topics.partition import partition
-from topics.schemas.wallet import Kept, WalletRisk
+from topics.schemas.wallet import WalletRisk
 
 pytestmark = pytest.mark.pipeline
 BLOCKS = 12
@@ -127,8 +128,8 @@ def plain(row: ProfileRow | None) -> dict[str, Any] | None:
     """What a row says, without chain and revisions; None where it knows no move: a wallet that was never named has no row."""
     if row is None or not row.moves:
         return None
-    kept = [(one.number, one.time, one.moves) for one in map(Kept._make, row.kept) if one.moves]
-    return {**row.model_dump(exclude={"revision", "chain_id"}), "kept": kept}
+    said = [(kept.head(one)._replace(revision=0), kept.moves(one)) for one in row.kept if kept.moves(one)]
+    return {**row.model_dump(exclude={"revision", "chain_id"}), "kept": said}
 
 
 @pytest.fixture

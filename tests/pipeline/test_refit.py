@@ -183,7 +183,7 @@ def test_history_is_read_as_it_was_counted(soba: Soba, settings: Settings) -> No
     view(3, 14, {names[0]: 1})
     view(3, 15, {names[0]: 0}, "removed")
     found = fraud_topics.history_of({names[0]})
-    assert [(told.time, int(told.move.transaction_hash[2:34], 16)) for told in found] == [
+    assert [(told.time, int(told.move["transaction_hash"][2:34], 16)) for told in found] == [
         *[(1_599_999_998, 2)] * 16,
         *[(1_599_999_999, 1)] * 2,
     ]

@@ -10,8 +10,9 @@ import pytest
 import redis
 
 from base.settings import Settings
+from tables import rows as rows_module
 from tables.registry import BLOCKS, BLOCKS_BY_CHAIN, VERSION_DIGITS, BlockRow, answer_key, redis_key
-from tables.rows import ANSWER_TTL_S, Answer, Pointer, Row, heard, parse, stage
+from tables.rows import ANSWER_TTL_S, PART, Answer, Pointer, Row, heard, parse
 from topics.schemas.requests import Fault, Verdict, Verdicts
 
 pytestmark = pytest.mark.pipeline
@@ -38,10 +39,7 @@ def row(key: str, version: int, mark: int = 0, score: int | None = None, index: 
 
 def write(client: redis.Redis, *rows: Row, answers: tuple[Answer, ...] = ()) -> list[int]:
     """Write rows and answers; the places of refused rows."""
-    with client.pipeline(transaction=False) as pipe:
-        stage(pipe, rows, answers)
-        found = pipe.execute()
-    return [int(place) for place in found[0]] if rows else []
+    return rows_module.write(client, rows, answers)
 
 
 def held(client: redis.Redis, key: str) -> BlockRow | None:
@@ -70,10 +68,13 @@ def test_versions_compare_as_numbers(client: redis.Redis, key: str) -> None:
 
 
 def test_refused_places_are_told_among_many(client: redis.Redis, key: str) -> None:
-    names = [f"{key}:{n}" for n in range(300)]
-    write(client, *(row(name, 5) for name in names))
-    batch = [row(name, 4 if n % 7 == 0 else 6) for n, name in enumerate(names)]
-    assert write(client, *batch) == [n for n in range(300) if n % 7 == 0]
+    for many in (300, PART, PART + 1, 3 * PART - 1):
+        names = [f"{key}:{many}:{n}" for n in range(many)]
+        write(client, *(row(name, 5) for name in names))
+        batch = [row(name, 4 if n % 7 == 0 else 6, n, score=n, index=f"{key}:{many}") for n, name in enumerate(names)]
+        assert write(client, *batch) == [n for n in range(many) if n % 7 == 0]
+        assert all((found := held(client, name)) and found.transactions == n for n, name in enumerate(names) if n % 7)
+        assert client.zcard(redis_key(BLOCKS_BY_CHAIN.name, f"{key}:{many}")) == many
 
 
 def test_any_order_of_writes_ends_with_the_newest(client: redis.Redis, key: str) -> None:

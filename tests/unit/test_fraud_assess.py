@@ -16,6 +16,7 @@ from models.fraud.behaviour import Behaviours, in_words
 from models.fraud.features import FEATURES
 from models.fraud.judging import CUTS as RULE_CUTS
 from models.fraud.judging import LISTED, Known
+from models.fraud.layout import FIRST, LATEST
 from models.fraud.profile import DAY_S, IN, OUT, Profile
 from models.fraud.scorer import Scorer
 from models.fraud.wallet import evidence
@@ -192,7 +193,7 @@ def test_a_large_amount_of_a_wallet_known_to_be_young() -> None:
 @pytest.mark.parametrize(("days", "young"), [(2, True), (60, False)])
 def test_a_request_of_long_ago_makes_no_wallet_young(days: int, young: bool) -> None:
     known_for = wallet(2, first=int(NOW) - 90 * DAY_S)
-    known_for.last = known_for.first + days * DAY_S
+    known_for.own[LATEST] = known_for.own[FIRST] + days * DAY_S
     one = assessed(known_for, amount=150, tokenPair="ETH/USDC", timestamp=int(NOW) - 1_000 * DAY_S)
     assert codes(one) == ({"new_wallet_large_amount": "medium"} if young else {})
 

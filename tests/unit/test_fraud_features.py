@@ -58,4 +58,4 @@ def test_a_profile_looks_the_same_alone_and_among_others_to_the_last_bit(wallets
     told = [numbers(profile_of(moves)) for moves in wallets]
     together = of_all(told)
     assert together.shape == (len(told), len(FEATURES))
-    assert [repr(row) for row in together.tolist()] == [repr(features(one)[0].tolist()) for one in told]
+    assert [repr(row) for row in together.tolist()] == [repr(features([one])[0].tolist()) for one in told]

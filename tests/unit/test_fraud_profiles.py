@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from agents import profiles
 from agents.agent import Output, Record, Result, RowName
 from agents.runtime import check_sizes
+from models.fraud import kept
 from models.fraud.features import of_profile
 from models.fraud.lists import SHIPPED, Lists
 from models.fraud.wallet import current, evidence
@@ -140,11 +141,11 @@ def test_dealings_with_listed_addresses_are_told_and_taken_back_with_their_block
     """Also by own lists, and of who is on one itself."""
     bad = activity(3, 7, {ANN: 1})
     (paid,) = bad.wallets[ANN]
-    peer = str(paid.peer)
+    peer = str(paid["peer"])
     entries = [Listed(list="own", address=one, severity="high", added_at=CREATED) for one in (peer, address("bea"))]
     runtime = Runtime()
     runtime.lists = Lists({one.key: one for one in entries})
-    got = paid.model_copy(update={"direction": "in", "value_wei": str(10**18)})
+    got = {**paid, "direction": "in", "value_wei": str(10**18)}
     views = activity(1, 5, {ANN: 1, BEA: 1}), bad.model_copy(update={"wallets": {ANN: [got]}})
     assert told(runtime.run(*views)) == [(BEA, "final", "high"), (ANN, "final", "high")]
     row = runtime.row(ANN)
@@ -181,7 +182,7 @@ def test_a_removed_block_takes_back_what_it_made_of_a_wallet() -> None:
 
 def test_repeats_change_nothing_and_what_is_too_late_is_counted() -> None:
     runtime = Runtime()
-    views = [activity(1, 5, {ANN: 3}), activity(2, 6, {ANN: 1}), activity(100, 7, {ANN: 1})]
+    views = [activity(1, 5, {ANN: 3}), activity(2, 6, {ANN: 1}), activity(200, 7, {ANN: 1})]
     runtime.run(*views)
     for again in (runtime.run(*views), runtime.run(activity(2, 3, {ANN: 9}))):
         assert (again.rows, again.outputs, again.warned) == ([], [], {})
@@ -246,8 +247,8 @@ def scored(state: dict[str, dict[str, Any]]) -> dict[str, Any]:
     said = {}
     for key, row in state.items():
         if row["moves"]:
-            kept = [(number, time, moves) for number, _, time, _, moves in row["kept"] if moves]
-            said[key] = {**row, "kept": kept, "number": 0}
+            told = [(kept.head(one)._replace(revision=0), kept.moves(one)) for one in row["kept"] if kept.moves(one)]
+            said[key] = {**row, "kept": told, "number": 0}
     return said
 
 
@@ -267,11 +268,11 @@ def test_a_replay_makes_the_same_bytes(batch: int) -> None:
 
 def test_a_hub_makes_a_row_that_fits() -> None:
     runtime = Runtime()
-    views: Sequence[WalletActivity] = [activity(n, n, {ANN: 100}) for n in range(1, 80)]
+    views: Sequence[WalletActivity] = [activity(n, n, {ANN: 100}) for n in range(128)]
     runtime.run(*views)
     row = runtime.row(ANN)
-    assert row is not None and row.moves == 16 * 79
-    assert len(runtime.stored[PROFILES, ANN]) < 128_000
+    assert row is not None and row.moves == 16 * 128
+    assert len(runtime.stored[PROFILES, ANN]) < 256_000
 
 
 def test_a_row_of_other_fields_begins_anew_and_is_still_replaced() -> None:

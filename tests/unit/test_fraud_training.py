@@ -26,12 +26,14 @@ from models.artefacts import npz, read
 from models.fraud import fit, training
 from models.fraud.campaigns import FOLDS, Label, fold_of
 from models.fraud.features import FEATURES, of_profile
+from models.fraud.layout import FAILED, ZERO
 from models.fraud.popularity import Popularity, dealings
 from models.fraud.replay import AccountQuarter, Told, quarter, replay
+from models.fraud.said import moves_of
 from models.fraud.scorer import FRAUD, Scorer
 from models.fraud.shapley import Shapley
 from models.fraud.trees import LEAF, Trees
-from models.fraud.wallet import HOP_S, Windows, moves_of
+from models.fraud.windows import HOP_S, Windows
 from models.releases import load
 from topics.releases import pack, unpack
 from topics.schemas.chain import WalletMove
@@ -155,8 +157,8 @@ def scorer(file: Path) -> Scorer:
 def test_history_comes_in_order_of_time_as_moves(history: tuple[list[Told], dict[str, Label]]) -> None:
     told, labels = history
     assert [one.time for one in told] == sorted(one.time for one in told)
-    assert {one.move.kind for one in told} == {"transaction", "transfer"}
-    assert all(one.move.selector in ("0x", "0xa9059cbb") for one in told if one.move.kind == "transaction")
+    assert {one.move["kind"] for one in told} == {"transaction", "transfer"}
+    assert all(one.move.get("selector") in ("0x", "0xa9059cbb") for one in told if one.move["kind"] == "transaction")
     assert labels[account(1)] == Label(True, "g0-1")
 
 
@@ -192,8 +194,8 @@ def test_what_training_sees_of_a_wallet_is_what_serving_sees(history: tuple[list
     windows: dict[str, Windows] = {}
     level = None
     for one in told:
-        if one.move.gas_price_wei:  # the market of the history, which blocks tell in the stream
-            paid = np.log2(one.move.gas_price_wei)
+        if price := one.move.get("gas_price_wei"):  # the market of the history, which blocks tell in the stream
+            paid = np.log2(price)
             level = paid if level is None else level + max(-0.05, min(0.05, paid - level))
         market = None if level is None else round(2.0**level)
         windows.setdefault(one.account, Windows()).add([moves_of(one.move, one.time, market, lambda address: 3.0)])
@@ -471,14 +473,19 @@ def test_what_a_wallet_sent_to_itself_moves_nothing_as_in_the_stream(folder: Pat
     table = [row for row in parquet.read_table(file).to_pylist() if row["direction"] == "out"]
     mine = {**table[0], "to": table[0]["from"], "is_error": 0}
     parquet.write_table(pa.Table.from_pylist([mine]), file)
-    told = [one for one in fraud_data.history_of(tmp_path, lambda text: None) if one.move.kind == "transaction"]
-    assert [one.move.direction for one in told] == ["self"]
+    told = [one for one in fraud_data.history_of(tmp_path, lambda text: None) if one.move["kind"] == "transaction"]
+    assert [one.move["direction"] for one in told] == ["self"]
     ((_, one),) = replay(told, lambda account: lambda address: 0.0).items()
-    assert (one.profile.went.moves, one.profile.went.total, one.profile.went.zero) == (1, 0.0, 1)
+    assert (one.profile.went.moves, one.profile.went.total, one.profile.went.numbers[ZERO]) == (1, 0.0, 1)
 
 
 def test_a_move_of_history_is_a_move_of_the_stream() -> None:
     move = WalletMove(kind="transaction", direction="in", transaction_hash="0x" + "ab" * 32, value_wei="5", status=0)
     told = [Told(account(1), int(datetime(2020, 1, 1, tzinfo=UTC).timestamp()), move)]
     ((unit, one),) = replay(told, lambda account: lambda address: 0.0).items()
-    assert (unit.quarter, one.transactions, one.profile.came.failed, one.profile.came.total) == ("2020Q1", 1, 1, 0.0)
+    assert (unit.quarter, one.transactions, one.profile.came.numbers[FAILED], one.profile.came.total) == (
+        "2020Q1",
+        1,
+        1,
+        0.0,
+    )

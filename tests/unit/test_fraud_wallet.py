@@ -8,17 +8,22 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import TypeAdapter
 
+from models.fraud import kept
 from models.fraud.features import FEATURES, of_profile
 from models.fraud.profile import DAY_S, IN, OUT, Move, Profile, TokenMove
-from models.fraud.wallet import HOP_S, MOST, Memory, Said, current, moves_of, said
+from models.fraud.said import MOST, Said, moves_of, said
+from models.fraud.wallet import SPAN, Memory, current
+from models.fraud.windows import HOP_S
 from tests.unit.test_fraud_packed import MOVES, TOKEN_MOVES
 from tests.unit.wire import BOB, USDC, WETH, tx
 from topics.schemas.chain import WalletActivity, WalletMove
-from topics.schemas.wallet import Kept, Known
+from topics.schemas.wallet import Known
 
 FAMOUS = {BOB: 3.0, USDC: 7.0}
 GWEI = 10**9
+MOVE = TypeAdapter(WalletMove)
 
 
 def fame(address: str) -> float:
@@ -27,7 +32,7 @@ def fame(address: str) -> float:
 
 def told(**fields: Any) -> Move | TokenMove:
     move = {"kind": "transaction", "direction": "out", "transaction_hash": tx(1), "peer": BOB, **fields}
-    return moves_of(WalletMove.model_validate(move), 1_000, 20 * GWEI, fame)
+    return moves_of(MOVE.validate_python(move), 1_000, 20 * GWEI, fame)
 
 
 def test_a_transaction_is_a_move_with_its_gas_against_what_others_pay() -> None:
@@ -48,7 +53,7 @@ def test_what_failed_or_went_to_oneself_moves_no_value() -> None:
 
 def test_what_is_unknown_stays_unknown() -> None:
     found = moves_of(
-        WalletMove.model_validate({"kind": "transaction", "direction": "out", "transaction_hash": tx(1)}), 1, None, fame
+        MOVE.validate_python({"kind": "transaction", "direction": "out", "transaction_hash": tx(1)}), 1, None, fame
     )
     assert found == Move(1, OUT, None, 0, None, None, None, 0, "0x", False, 0.0)
 
@@ -66,7 +71,7 @@ def test_transfers_and_swaps_are_token_moves(kind: str) -> None:
 def test_a_swap_that_transfers_tell_of_is_not_counted_twice() -> None:
     pay = {"kind": "transfer", "direction": "out", "transaction_hash": tx(1), "peer": BOB, "token": USDC}
     swap = {"kind": "swap", "direction": "self", "transaction_hash": tx(1), "peer": BOB, "token": USDC}
-    moves = [WalletMove.model_validate(one) for one in (pay, swap, {**swap, "transaction_hash": tx(2)}, swap)]
+    moves = [MOVE.validate_python(one) for one in (pay, swap, {**swap, "transaction_hash": tx(2)}, swap)]
     view = WalletActivity.model_validate(
         {"chain_id": 1, "number": 5, "revision": 1, "status": "complete", "timestamp": 1_000, "wallets": {}}
     )
@@ -78,7 +83,7 @@ def test_a_swap_that_transfers_tell_of_is_not_counted_twice() -> None:
 # Over blocks
 
 START = 1_700_000_000
-SPAN = START // HOP_S
+HOP = START // HOP_S
 Told = tuple[int, int, list[Move | TokenMove]]
 """What a block says: number, revision, moves."""
 
@@ -113,8 +118,9 @@ def test_what_is_kept_and_what_is_folded_make_the_profile_of_all_moves() -> None
     said: list[Told] = [(number, number, paid(number, 2)) for number in range(0, 300, 3)]
     known = taken(said)
     assert current(known) == plainly(*(move for _, _, moves in said for move in moves))
-    assert (known.number, known.folded, known.folded_revision) == (297, 231, 231)
-    assert [one.number for one in map(Kept._make, known.kept)] == list(range(234, 300, 3))
+    # 297 is of the span from 256 on: what is below the one before that is folded.
+    assert (known.number, known.folded, known.folded_revision) == (297, 189, 189)
+    assert [kept.head(one).number for one in known.kept] == list(range(192, 300, 3))
 
 
 MOVES_OF_A_BLOCK = st.integers(0, 3)
@@ -155,14 +161,14 @@ def test_a_removed_block_leaves_no_trace_in_what_is_scored() -> None:
 
 
 def test_a_folded_block_is_settled() -> None:
-    memory = Memory(taken([(1, 5, paid(1)), (100, 6, paid(100))]))
+    memory = Memory(taken([(1, 5, paid(1)), (200, 6, paid(200))]))
     assert memory.take(Said(1, 5, START, paid(1))) == "duplicate"
     assert memory.take(Said(1, 9, START, [])) == "too_late"
-    assert memory.take(Said(100, 6, START, [])) == "duplicate"
-    assert memory.take(Said(100, 2, START, [])) == "duplicate"
+    assert memory.take(Said(200, 6, START, [])) == "duplicate"
+    assert memory.take(Said(200, 2, START, [])) == "duplicate"
     # Below the kept ones, above the folded: it is still in order.
     assert memory.take(Said(30, 7, START + 12 * 30, paid(30))) == "new"
-    assert memory.scored == plainly(*paid(1), *paid(30), *paid(100))
+    assert memory.scored == plainly(*paid(1), *paid(30), *paid(200))
 
 
 def view(number: int, many: int, **more: Any) -> WalletActivity:
@@ -183,11 +189,11 @@ def test_only_so_many_moves_of_a_block_count() -> None:
     found = by(view(1, 3 * MOST))
     assert (len(found.moves), found.more) == (MOST, 2 * MOST)
     memory = Memory(None)
-    for number in range(200):
+    for number in range(4 * SPAN):
         memory.take(by(view(number, 3 * MOST)))
     known = Known(**memory.fields())
-    assert known.more == 136 * 2 * MOST and all(one.more == 2 * MOST for one in map(Kept._make, known.kept))
-    assert len(known.model_dump_json()) < 128_000
+    assert known.more == 2 * SPAN * 2 * MOST and all(kept.head(one).more == 2 * MOST for one in known.kept)
+    assert len(known.kept) == 2 * SPAN and len(known.model_dump_json()) < 256_000
 
 
 def test_a_block_that_was_removed_or_has_no_time_says_nothing() -> None:
@@ -197,7 +203,7 @@ def test_a_block_that_was_removed_or_has_no_time_says_nothing() -> None:
 
 def test_windows_hop_in_chain_time() -> None:
     """At any time 45 to 90 days are known: those since the span before the last move's began."""
-    days = [SPAN * HOP_S + day * DAY_S for day in range(0, 300, 5)]
+    days = [HOP * HOP_S + day * DAY_S for day in range(0, 300, 5)]
     said: list[Told] = [(1_000 * n, n, paid(n, time=time)) for n, time in enumerate(days)]
     for last in range(1, len(said)):
         since = (days[last] // HOP_S - 1) * HOP_S

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import subprocess
 import sys
 
@@ -11,7 +12,9 @@ from pydantic import TypeAdapter, ValidationError
 from base.exits import EXIT_MISFIT
 from base.settings import ROOT
 from base.wording import wording
+from console.local.ports import pick
 from ingest.node.addresses import HttpAddress, WebsocketAddress, name_of
+from ingest.node.heads import Heads
 
 HTTP: TypeAdapter[str] = TypeAdapter(HttpAddress)
 WEBSOCKET: TypeAdapter[str] = TypeAdapter(WebsocketAddress)
@@ -44,6 +47,22 @@ def test_an_address_is_told_without_its_key() -> None:
     assert refusal(WEBSOCKET, "https://me:secret@node.example/v3/key").endswith("such as ws://node.example")
     for url in ("ws://[::1]:8546", "wss://me:secret@node.example/v3/key"):
         assert WEBSOCKET.validate_python(url) == url
+
+
+def test_a_websocket_that_is_not_there_is_told_without_its_key(caplog: pytest.LogCaptureFixture) -> None:
+    (port,) = pick(1)
+
+    async def heard() -> None:
+        heads = Heads([f"ws://me:secret@127.0.0.1:{port}/v3/key"])
+        listening = asyncio.create_task(heads.listen())
+        while "failed" not in caplog.text:
+            await heads.wait()
+        listening.cancel()
+
+    with caplog.at_level("WARNING", "soba.ingest"):
+        asyncio.run(heard())
+    assert f"Could not connect to: ws://127.0.0.1:{port}. " in caplog.text
+    assert "secret" not in caplog.text and "key" not in caplog.text
 
 
 def test_what_does_not_stop_is_ended_with_the_code_of_what_was_the_matter() -> None:

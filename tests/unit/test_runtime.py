@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -309,12 +310,11 @@ def test_a_row_that_was_refused_is_read_again() -> None:
 def test_a_small_cache_loses_nothing(batches: list[list[str]], cached: int) -> None:
     """Above all not a row of the batch in hand that is among the oldest."""
     work, shelf = runner(counting, first_event)
+    work.agent = replace(work.agent, cached=cached)
     offset = 0
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(runtime, "CACHED_ROWS", cached)
-        for keys in batches:
-            work.process([record(offset + n, [key]) for n, key in enumerate(keys)])
-            offset += len(keys)
+    for keys in batches:
+        work.process([record(offset + n, [key]) for n, key in enumerate(keys)])
+        offset += len(keys)
     every = [key for keys in batches for key in keys]
     assert {key: total(shelf, key) for key in set(every)} == {key: every.count(key) for key in set(every)}
 

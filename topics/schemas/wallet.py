@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, NamedTuple, get_args
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, Field
 
@@ -11,19 +11,6 @@ from topics.schemas.fields import Raw, Uint64
 Level = Literal["low", "medium", "high", "critical"]
 LEVELS: tuple[Level, ...] = get_args(Level)
 Share = Annotated[float, Field(ge=0, le=1)]
-
-
-class Kept(NamedTuple):
-    """What one block said of a wallet, while it may still say something else."""
-
-    number: int
-    revision: int
-    time: int
-    """Unix seconds of the block."""
-    more: int
-    """Moves beyond those that count."""
-    moves: str
-    """Those that count, a line each."""
 
 
 class Known(BaseModel, use_attribute_docstrings=True):
@@ -39,16 +26,14 @@ class Known(BaseModel, use_attribute_docstrings=True):
     """The highest revision of a block of the base."""
     more: int = 0
     """Moves of the base's blocks beyond those that count."""
-    window: int = 0
-    """The number of the younger window of the base."""
-    old: list[Any] | None = None
-    """The profile of the older window (`models.fraud.packed`); left out where it is the younger one's."""
-    young: list[Any] | None = None
-    """The profile of the younger window; left out where nothing is folded."""
-    kept: list[Any] = []
-    """Of each kept block what `Kept` holds, rising; unchecked, since each row that is written would pay for all of them."""
+    base: str | None = None
+    """Profiles of the base's blocks (`models.fraud.windows`); left out where they say nothing."""
+    turn: str | None = None
+    """The same with those kept blocks that are of an earlier span than the newest; left out where that is the base."""
+    kept: list[str] = []
+    """What each kept block said (`models.fraud.kept`), rising."""
     ready: Annotated[Any, Field(exclude=True)] = None
-    """In memory only: what the profiles of a busy wallet are worked on with."""
+    """In memory only: what is known of the wallet, counted (`models.fraud.wallet.Memory`)."""
 
 
 class Warned(BaseModel, use_attribute_docstrings=True):

@@ -1,0 +1,99 @@
+"""What is known of one side of a wallet, and how a number is counted among others."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from models.fraud.bitmaps import Distinct
+from models.fraud.layout import HALF, MOVES, TOKENS, TOTAL, VALUE
+
+
+@dataclass(slots=True)
+class Dealt:
+    """What was dealt with listed addresses, as the lists were at the time. No model sees it."""
+
+    moves: int = 0
+    """Transactions that did not fail,"""
+    wei: int = 0
+    """and what they moved."""
+    tokens: int = 0
+    """ERC-20 transfers that moved something."""
+    last: int = 0
+    peer: str = ""
+    """The one of the last,"""
+    lists: str = ""
+    """and the lists that name it."""
+
+
+def count(numbers: list[float], at: int, value: float) -> None:
+    """Count one value of the moments that lie `at` a place of some numbers (`layout.PARTS`)."""
+    many = numbers[at] + 1.0
+    numbers[at] = many
+    if many == 1.0:
+        numbers[at + 1] = numbers[at + 3] = numbers[at + 4] = value
+        return
+    if value < numbers[at + 3]:
+        numbers[at + 3] = value
+    elif value > numbers[at + 4]:
+        numbers[at + 4] = value
+    mean = numbers[at + 1]
+    step = value - mean
+    mean += step / many
+    numbers[at + 1] = mean
+    numbers[at + 2] += step * (value - mean)
+
+
+_NOTHING = [0.0] * len(HALF)
+
+
+@dataclass(slots=True)
+class Half:
+    """What is known of one side: what came in, or what went out."""
+
+    numbers: list[float] = field(default_factory=_NOTHING.copy)
+    """By `layout.HALF`."""
+    peers: Distinct = 0
+    selectors: Distinct = 0
+    token_peers: Distinct = 0
+    listed: Dealt | None = None
+    """None: with none."""
+
+    @property
+    def moves(self) -> int:
+        """Transactions."""
+        return int(self.numbers[MOVES])
+
+    @property
+    def tokens(self) -> int:
+        """ERC-20 transfers."""
+        return int(self.numbers[TOKENS])
+
+    @property
+    def paid(self) -> int:
+        """Transactions that moved some ether."""
+        return int(self.numbers[VALUE])
+
+    @property
+    def total(self) -> float:
+        """Ether."""
+        return self.numbers[TOTAL]
+
+    def deal(self, time: int, peer: str | None, lists: str) -> Dealt:
+        """Count a dealing with a listed peer, but for what it moved."""
+        dealt = self.listed = self.listed or Dealt()
+        dealt.last, dealt.peer, dealt.lists = time, peer or "", lists
+        return dealt
+
+
+def digits(number: int) -> int:
+    """Significant decimal digits of a number above 0: 2 of 1200000."""
+    return len(str(number).rstrip("0"))
+
+
+_PRIME = 9_007_199_254_740_881
+"""The largest below 2**53."""
+
+
+def mark(value: int) -> float:
+    """A number of up to 256 bits as a float that no other is likely to have; never 0."""
+    return float(value % _PRIME + 1)

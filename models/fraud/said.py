@@ -1,0 +1,100 @@
+"""What a block says of a wallet: the moves of wallet.activity as those that a profile counts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from decimal import Decimal
+from typing import NamedTuple
+
+from models.fraud.half import digits
+from models.fraud.profile import IN, OUT, Move, TokenMove
+from topics.schemas.chain import WalletActivity, WalletMove
+
+MOST = 16
+"""Moves of a wallet that count of one block; what is beyond is only a number, so that a row stays of bounded size."""
+
+Moves = Sequence[Move | TokenMove]
+Fame = Callable[[str], float]
+"""`Scorer.fame`."""
+Listed = Callable[[str], str]
+"""The lists that name an address, with commas between: `Lists.names` on a chain."""
+
+
+def on_no_list(address: str) -> str:
+    """Where lists are not asked, as in training."""
+    return ""
+
+
+def moves_of(
+    move: WalletMove, time: int, median_gas_price_wei: int | None, fame: Fame, listed: Listed = on_no_list
+) -> Move | TokenMove:
+    """What a profile counts of a move of wallet.activity, at `time` (unix seconds); serving and training both go through here.
+
+    `median_gas_price_wei` is what others pay at the time, None where nobody knows. What failed moved no value, and neither did
+    what a wallet sent to itself: both count as going out, and so does a swap, by the token sold (but see `counting`).
+    """
+    direction, peer = move["direction"], move.get("peer")
+    side = IN if direction == "in" else OUT
+    if peer is None:
+        peer_fame, lists = 0.0, ""
+    else:
+        peer_fame, lists = fame(peer), "" if direction == "self" else listed(peer)
+    if move["kind"] != "transaction":
+        token = move.get("token") or ""
+        return TokenMove(time, side, peer, token, _nothing(move), peer_fame, fame(token), lists)
+    failed = move.get("status") == 0
+    wei = move.get("value_wei")
+    value = 0 if failed or direction == "self" or wei is None else max(0, int(wei))
+    price = move.get("gas_price_wei")
+    against = price / median_gas_price_wei if price is not None and median_gas_price_wei else None
+    price_digits = digits(price) if price else 0
+    selector = move.get("selector") or "0x"
+    return Move(
+        time, side, peer, value, move.get("gas_limit"), move.get("gas_used"), against, price_digits, selector, failed, peer_fame,
+        lists,
+    )  # fmt: skip
+
+
+def _nothing(move: WalletMove) -> bool:
+    """Whether the token amount is known to be zero."""
+    if (raw := move.get("amount_raw")) is not None:
+        return int(raw) == 0
+    amount = move.get("amount")
+    return amount is not None and Decimal(amount) == 0
+
+
+def counting(moves: Sequence[WalletMove]) -> Sequence[WalletMove]:
+    """What counts of a wallet's moves in a block: no swap that transfers of its transaction tell of, too.
+
+    Training knows transfers alone, and a swap of several pools has one swap for each of them.
+    """
+    if len(moves) == 1:
+        return moves
+    swapped = {move["transaction_hash"] for move in moves if move["kind"] == "swap"}
+    if not swapped:
+        return moves
+    told = {move["transaction_hash"] for move in moves if move["kind"] == "transfer"}
+    return [move for move in moves if move["kind"] != "swap" or move["transaction_hash"] not in told]
+
+
+class Said(NamedTuple):
+    """What a block, in one revision, says of a wallet."""
+
+    number: int
+    revision: int
+    time: int
+    """Unix seconds of the block; 0 where that is not known, and then nothing counts."""
+    moves: Moves
+    """Those that count, in order."""
+    more: int = 0
+    """How many more there are."""
+
+
+def said(view: WalletActivity, moves: Sequence[WalletMove], fame: Fame, listed: Listed = on_no_list) -> Said:
+    """What a view, which is not a clock record, says of a wallet by these `moves`: nothing where its block was removed."""
+    number, time = view.number or 0, view.timestamp
+    if view.status == "removed" or time is None:
+        return Said(number, view.revision, time or 0, ())
+    median, moves = view.median_gas_price_wei, counting(moves)
+    counted = [moves_of(move, time, median, fame, listed) for move in moves[:MOST]]
+    return Said(number, view.revision, time, counted, len(moves) - len(counted))
