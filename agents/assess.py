@@ -16,7 +16,7 @@ from pydantic import BaseModel, ValidationError
 
 from agents.agent import Agent, DeadLetter, Output, Record, Result, RowName, Rows
 from agents.validate import MOST_FAULTS
-from base.wording import distinct, wording
+from base.wording import wordings
 from models.chain import gas
 from models.fraud import requests
 from models.fraud.assess import Case, assess
@@ -133,10 +133,10 @@ def _unfit(value: object) -> list[Fault]:
     try:
         REQUEST.validate_python(value)
     except ValidationError as error:
-        found = distinct(error.errors(include_url=False))
-        codes = {"missing": "missing_field"}
-        worded = [(codes.get(one["type"], "wrong_type"), wording(one)) for one in found]
-        return [Fault(field=told.field, code=code, message=told.said) for code, told in worded]
+        return [
+            Fault(field=told.field, code=told.code, message=told.said)
+            for told in wordings(error.errors(include_url=False))
+        ]
     return [Fault(field="", code="wrong_type", message="it is no swap request; give fromAddress and amount")]
 
 
@@ -155,7 +155,16 @@ def _known(rows: Rows, wallet: str | None) -> Known | None:
         return None
     # Lists are asked anew for each request: what the row says of them is older.
     alerts = [alert for alert in row.alerts if alert.code != LISTED]
-    return Known(row.moves, partial(current, row), row.model, row.probability, row.anomaly, alerts, row.exposure)
+    return Known(
+        row.moves,
+        partial(current, row),
+        row.model,
+        row.probability,
+        row.anomaly,
+        alerts,
+        row.exposure,
+        None if row.known == "profile" else row.known,
+    )
 
 
 def _refuse(result: Result, record: Record, refused: Sequence[tuple[_Element, list[Fault]]]) -> None:

@@ -1,7 +1,7 @@
 """profiles: wallet.activity → the PROFILES table and risk.scores: every wallet is updated and scored as it moves.
 
 A wallet is judged by all that its row then knows, its newest block included and nothing after it: by the model, by lists and by
-named rules (`models.fraud.wallet_rules`). The vectors of a whole batch are
+named rules (`models.fraud.wallet_rules`); a contract by lists alone (`models.fraud.contracts`). The vectors of a whole batch are
 scored at once, one for each block of a wallet, so that what is told does not depend on how blocks were batched. risk.scores hears
 of a wallet only when its level changes. A sample of the wallets is counted in the table `drift`.
 """
@@ -17,10 +17,10 @@ import numpy as np
 
 from agents import drift
 from agents.agent import Agent, Output, Record, Result, RowName, Rows
-from models.fraud import wallet_rules
+from models.fraud import contracts, first_contact, wallet_rules
 from models.fraud.features import Told
 from models.fraud.lists import Lists
-from models.fraud.profile import Profile
+from models.fraud.profile import Side
 from models.fraud.said import said
 from models.fraud.scorer import FRAUD, Scorer
 from models.fraud.walk import Floats
@@ -33,7 +33,7 @@ from topics.headers import cloud_event
 from topics.registry import RISK_SCORES, WALLET_ACTIVITY
 from topics.schemas.chain import WalletActivity
 from topics.schemas.made import made
-from topics.schemas.wallet import Exposure, Judged, Level, WalletRisk, Warned
+from topics.schemas.wallet import Exposure, Judged, Level, Unjudged, WalletRisk, Warned
 
 DIGITS = 6
 """Of scores: what a last bit may differ by says nothing."""
@@ -60,16 +60,18 @@ class _Step(NamedTuple):
     number: int
     """The newest block that is known of the wallet."""
     vector: int
-    """Its place among the batch's vectors; `UNJUDGED` where nothing is known of the wallet."""
+    """Its place among the batch's vectors; `UNJUDGED` where nothing is known of the wallet, or behaviour tells nothing of it."""
     moves: int
     alerts: list[Warned]
     exposure: Exposure | None
+    unjudged: Unjudged | None = None
+    """What it is, where behaviour tells nothing of it."""
 
 
 _Score = tuple[Level, float | None, float | None]
 """How a wallet is judged: the higher level of the model's and what the alerts amount to, probability, and anomaly rank."""
 _NONE: _Score = ("low", None, None)
-"""Of a wallet of which nothing is known."""
+"""Of what no model judges."""
 
 
 def keys(batch: Sequence[Record]) -> list[RowName]:
@@ -86,6 +88,7 @@ def handle(batch: Sequence[Record], rows: Rows, models: Models, lists: Lists) ->
     hands: dict[str, _Hand] = {}
     steps: list[_Step] = []
     told = Told(sum(len(record.value.wallets) for record in batch))
+    alone: list[Side | None] = []
     for record in batch:
         view: WalletActivity = record.value
         if view.status == "clock":
@@ -107,13 +110,19 @@ def handle(batch: Sequence[Record], rows: Rows, models: Models, lists: Lists) ->
             if profile is None:
                 steps.append(_Step(hand, record, hand.revision, memory.number, UNJUDGED, 0, [], None))
                 continue
-            alerts, exposure = _alerts(profile, chain_id, hand.address, lists), wallet_rules.exposure(profile)
-            place, moves_known = told.add(profile), evidence(profile)
-            steps.append(_Step(hand, record, hand.revision, memory.number, place, moves_known, alerts, exposure))
+            unjudged = contracts.by_address(hand.address) or contracts.by_moves(profile)
+            alerts = [] if unjudged else wallet_rules.of_wallet(profile, chain_id)
+            alerts += wallet_rules.of_lists(lists.hits(chain_id, hand.address), hand.address)
+            about = evidence(profile), alerts, wallet_rules.exposure(profile), unjudged
+            place = UNJUDGED
+            if not unjudged:
+                place = told.add(profile)
+                alone.append(first_contact.only_side(profile))
+            steps.append(_Step(hand, record, hand.revision, memory.number, place, *about))
     if not steps:
         return result
     vectors = told.features()
-    probability, scores = _scored(scorer, vectors)
+    probability, scores = _scored(scorer, vectors, alone)
     last: dict[str, tuple[_Step, _Score]] = {}
     for step in steps:
         score, hand = _score(scores, step), step.hand
@@ -130,17 +139,9 @@ def handle(batch: Sequence[Record], rows: Rows, models: Models, lists: Lists) ->
     return result
 
 
-def _alerts(profile: Profile, chain_id: int, address: str, lists: Lists) -> list[Warned]:
-    """What lists and rules say of a wallet; of most nothing."""
-    found = wallet_rules.of_wallet(profile, chain_id)
-    if hits := lists.hits(chain_id, address):
-        found += wallet_rules.of_lists(hits, address)
-    return found
-
-
-def _scored(scorer: Scorer, vectors: Floats) -> tuple[Floats, list[_Score]]:
+def _scored(scorer: Scorer, vectors: Floats, alone: Sequence[Side | None]) -> tuple[Floats, list[_Score]]:
     """The probability of each vector, and how it is judged; how unusual it is only where its level is not low."""
-    scores = scorer.score(vectors)
+    scores = scorer.score(vectors, alone)
     probability = np.round(scores.probability, DIGITS)
     rank: list[float | None] = [None] * len(vectors)
     if bad := [place for place, level in enumerate(scores.levels) if level != "low"]:
@@ -151,9 +152,7 @@ def _scored(scorer: Scorer, vectors: Floats) -> tuple[Floats, list[_Score]]:
 
 def _score(scores: Sequence[_Score], step: _Step) -> _Score:
     """How a step is judged, by the model and by its alerts."""
-    if step.vector == UNJUDGED:
-        return _NONE
-    score = scores[step.vector]
+    score = _NONE if step.vector == UNJUDGED else scores[step.vector]
     if not step.alerts:
         return score
     level, probability, rank = score
@@ -193,6 +192,7 @@ def _row(step: _Step, score: _Score, model: str) -> ProfileRow:
     values["address"] = step.hand.address
     values["revision"] = step.revision
     values["moves"] = step.moves
+    values["known"] = step.unjudged or "profile"
     values["level"], values["probability"], values["anomaly"] = score
     values["model"] = model
     values["alerts"] = step.alerts

@@ -20,6 +20,8 @@ class Wording:
     """Its path with dots; empty for the whole value."""
     fault: str
     fix: str
+    code: str = "wrong_value"
+    """A name for the fault, for programs."""
 
     @property
     def said(self) -> str:
@@ -92,6 +94,14 @@ FORMS = {
 UNITS = {"gas_price": "gwei", "gasPrice": "gwei"}
 """Fields whose decimal number is not in token units."""
 
+_IN_UNITS = re.compile(r"(.*_)?amount.*|.*_raw|.*_wei|gas_?price", re.IGNORECASE).fullmatch
+"""Fields whose number may also come as text, so that none of its digits is lost."""
+
+_CODES = dict.fromkeys(
+    (*_LIMITS, "string_pattern_mismatch", "literal_error", "enum", "union_tag_invalid", "moment"), "wrong_value"
+) | {"missing": "missing_field", "union_tag_not_found": "missing_field", "extra_forbidden": "unknown_field"}
+"""Error type → the fault's code; all others are `wrong_type`."""
+
 _MEMBERS = ("int", "constrained-int", "str", "constrained-str", "float", "datetime")
 """What pydantic adds to the path of a value that may be one of several types: its name for the type."""
 
@@ -134,7 +144,9 @@ def wording(error: Mapping[str, Any]) -> Wording:
     fault, fix = _told(kind, context, error)
     if path and path[-1] in UNITS:
         fix = fix.replace("token units", UNITS[path[-1]])
-    return Wording(".".join(map(_plain, path)), fault, fix)
+    if kind == "string_type" and path and _IN_UNITS(path[-1]):
+        fault, fix = fault.replace("text", "a number or text"), 'a number or text, such as "1.5"'
+    return Wording(".".join(map(_plain, path)), fault, fix, _CODES.get(kind, "wrong_type"))
 
 
 def _told(kind: str, context: Mapping[str, Any], error: Mapping[str, Any]) -> tuple[str, str]:

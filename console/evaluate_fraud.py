@@ -99,6 +99,8 @@ class Judged:
     asked: dict[Side, Floats]
     """On first contact, by the first move on each side alone; NaN where there was none."""
     profiles: list[Profile]
+    moved: dict[Side, Floats]
+    """By the first move of all, a transaction on each side, its gas known; NaN where it was none, or on the other side."""
 
     @property
     def quarters(self) -> NDArray[np.str_]:
@@ -121,6 +123,7 @@ def judge(history: Sequence[Told], labels: Mapping[str, Label], by: Judges) -> J
         single=np.full(len(units), np.nan),
         asked={side: np.full(len(units), np.nan) for side in (IN, OUT)},
         profiles=[replayed[unit].profile for unit in units],
+        moved={},
     )
     for scorer in {id(one): one for one in scorers.values()}.values():
         mine = np.array([place for place, unit in enumerate(units) if scorers[unit.account] is scorer])
@@ -131,6 +134,8 @@ def judge(history: Sequence[Told], labels: Mapping[str, Label], by: Judges) -> J
             there = [place for place in mine if side in replayed[units[place]].first]
             found = first_contact.vectors([replayed[units[place]].first[side] for place in there])
             asked[there] = scorer.score(found).probability
+    alone = [replayed[unit].alone for unit in units]
+    judged.moved = {side: np.where([one == side for one in alone], judged.single, np.nan) for side in (IN, OUT)}
     return judged
 
 

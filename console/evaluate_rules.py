@@ -1,4 +1,7 @@
-"""How many ordinary accounts named rules, lists and cuts of first contact would name: part of `soba evaluate fraud`."""
+"""How many ordinary accounts named rules, lists and cuts of first contact would name, and how many are taken for contracts.
+
+Part of `soba evaluate fraud`.
+"""
 
 from __future__ import annotations
 
@@ -15,10 +18,12 @@ from console.figures import Figure
 from models.chain.gas import DAY_S, ENOUGH
 from models.fraud import first_contact
 from models.fraud.campaigns import FOLDS, Label, fold_of
+from models.fraud.contracts import by_moves
 from models.fraud.measure import auc
 from models.fraud.profile import IN, OUT, Side
 from models.fraud.reasons import GWEI, is_dear
 from models.fraud.replay import Told
+from models.fraud.walk import Floats
 from models.fraud.wallet_rules import EXPOSED_TO, PAID, of_wallet
 from topics.schemas.wallet import LEVELS
 
@@ -32,7 +37,12 @@ SIDES: tuple[tuple[str, Side], ...] = (("sender", OUT), ("receiver", IN))
 def figures(history: Sequence[Told], labels: Mapping[str, Label], judged: Judged, by: Judges) -> list[Figure]:
     """Shares in percent: of ordinary account-quarters, and beside them of fraud."""
     medium = float(by.serving.cuts[0])
-    rows = [*_rules(judged, medium), _gas(history, labels), *_first_contacts(judged, labels, by)]
+    rows = [*_rules(judged, medium), _gas(history, labels), *_contracts(judged, float(by.serving.cuts[1]))]
+    for name, told, first_cuts in (
+        ("on first contact", judged.asked, by.serving.first_cuts),
+        ("by their first move", judged.moved, by.serving.single_cuts),
+    ):
+        rows += _first_contacts(name, told, first_cuts, judged, labels, by)
     shares = [Figure(name, round(100 * value, 3), "%", beside) for name, value, beside in rows]
     return [*shares, *_of_one_move(judged)]
 
@@ -80,14 +90,35 @@ def _gas(history: Sequence[Told], labels: Mapping[str, Label]) -> Row:
     return "ordinary transactions named: gas_price", share[False], f"of fraud {share[True]:.2%}"
 
 
-def _first_contacts(judged: Judged, labels: Mapping[str, Label], by: Judges) -> Iterator[Row]:
-    """First contacts that reach a level by the cuts of the model that serves; of its own training accounts, of the other folds."""
+def _contracts(judged: Judged, high: float) -> Iterator[Row]:
+    """Account-quarters that at their end would be taken for contracts, and not be judged."""
+    found = np.array([by_moves(profile) is not None for profile in judged.profiles])
+    shares = [_share(found[judged.fraud == fraud]) for fraud in (False, True)]
+    yield "ordinary accounts taken for contracts", shares[0], f"of fraud {shares[1]:.2%}"
+    shares = [_share(judged.probability[found & (judged.fraud == fraud)] >= high) for fraud in (False, True)]
+    yield "... of which the model would find high", shares[0], f"of fraud {shares[1]:.2%}"
+    names = np.array([unit.account for unit in judged.units])
+    sends = [profile.went.moves > 0 for profile in judged.profiles]
+    found &= np.isin(names, np.unique(names[sends]))
+    shares = [_share(found[judged.fraud == fraud]) for fraud in (False, True)]
+    yield "... that send transactions in another quarter", shares[0], f"of fraud {shares[1]:.2%}"
+
+
+def _first_contacts(
+    when: str,
+    told: Mapping[Side, Floats],
+    cuts: Floats,
+    judged: Judged,
+    labels: Mapping[str, Label],
+    by: Judges,
+) -> Iterator[Row]:
+    """Those that reach a level by the cuts of the model that serves; of its own training accounts, of the other folds."""
     groups = [labels[unit.account].group for unit in judged.units]
     folds = np.array([fold_of(group) if crc32(group.encode()) in by.trained_on else UNSEEN for group in groups])
     for name, side in SIDES:
-        asked = judged.asked[side]
+        asked = told[side]
         there = ~np.isnan(asked)
-        reached = asked[:, None] >= by.serving.first_cuts[side]
+        reached = asked[:, None] >= cuts[side]
         for fold in range(FOLDS):
             others = there & ~judged.fraud & (folds != fold) & (folds != UNSEEN)
             mine = there & (folds == fold)
@@ -95,7 +126,7 @@ def _first_contacts(judged: Judged, labels: Mapping[str, Label], by: Judges) -> 
                 reached[mine] = asked[mine, None] >= first_contact.cuts(asked[others])
         for place, level in enumerate(LEVELS[1:]):
             shares = [_share(reached[there & (judged.fraud == fraud), place]) for fraud in (False, True)]
-            yield f"ordinary {name}s on first contact, {level}", shares[0], f"of fraud {shares[1]:.2%}"
+            yield f"ordinary {name}s {when}, {level}", shares[0], f"of fraud {shares[1]:.2%}"
 
 
 def _share(reached: NDArray[np.bool_]) -> float:

@@ -114,7 +114,7 @@ def reference(
         str | None, typer.Option("--version", help="What to call it; else `.1` behind its version.")
     ] = None,
 ) -> None:
-    """Have a release tell what its model was trained on, so that drift shows, and where levels begin on first contact.
+    """Have a release tell what its model was trained on, so that drift shows, and where levels begin by a request or one move.
 
     The trees and what they say stay as they are.
     """
@@ -135,7 +135,8 @@ def reference(
         status.update("replaying")
         judged = evaluate_fraud.judge(history, labels, by)
     arrays = drift.fit(judged.vectors[:, by.serving.columns], judged.probability)
-    arrays |= first_contact.fit({side: one[~judged.fraud] for side, one in judged.asked.items()})
+    asked, moved = ({side: one[~judged.fraud] for side, one in told.items()} for told in (judged.asked, judged.moved))
+    arrays |= first_contact.fit(asked, moved)
     made = amended(release, name or f"{release.manifest.version}.1", arrays)
     file.write_bytes(pack(made))
     print(f"{file}: {made.manifest.id} tells what it was trained on, {len(judged.units):,} account-quarters")

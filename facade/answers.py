@@ -13,7 +13,7 @@ from topics.schemas.mev import Finding
 from topics.schemas.mev_question import MevAnswer
 from topics.schemas.requests import Fault
 from topics.schemas.risk import Assessment
-from topics.schemas.wallet import Exposure, Level
+from topics.schemas.wallet import Exposure, Level, Unjudged
 
 D = TypeVar("D")
 
@@ -179,6 +179,8 @@ class WalletProfile(Form):
     """How many it ever made."""
     block_number: int
     """The newest one of its moves."""
+    known: Literal["profile"] | Unjudged
+    """What it was judged by, or what it is, where behaviour tells nothing of it."""
     risk_level: Level
     probability: float | None = None
     """Of being a fraud's wallet, calibrated."""

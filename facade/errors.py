@@ -23,7 +23,10 @@ CODES: dict[str, tuple[int, str]] = {
     "not_found": (404, "No such route, or the subject is not in the table."),
     "method_not_allowed": (405, "The route exists, with another method."),
     "too_large": (413, "The body is larger than 1 MiB, or Kafka takes no record as large as one made of it."),
-    "invalid_request": (422, "A field is missing or wrong; `details` names each, its fault and what was expected."),
+    "invalid_request": (
+        422,
+        "A field is missing or wrong; `details` names each, its fault (also as `code`) and what was expected.",
+    ),
     "rate_limited": (429, "More requests than this key or address may send; `Retry-After` says when to try again."),
     "internal": (500, "A fault of ours; the request id finds it in the log."),
     "timeout": (503, "The service that answers did not do so in time."),
@@ -63,7 +66,7 @@ def invalid_fields(error: ValidationError, where: str) -> ApiError:
 
 def refused(faults: Sequence[Wording]) -> ApiError:
     """422 for these faults: the first ones as the message, all of them as details."""
-    details = [{"field": one.field, "fault": one.fault, "expected": one.fix} for one in faults]
+    details = [{"field": one.field, "code": one.code, "fault": one.fault, "expected": one.fix} for one in faults]
     more = f"; and {len(faults) - NAMED} more" if len(faults) > NAMED else ""
     return ApiError("invalid_request", "; ".join(map(str, faults[:NAMED])) + more, details)
 

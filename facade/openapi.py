@@ -37,7 +37,7 @@ _FAILURE: dict[str, Any] = {
             "properties": {
                 "code": {"enum": list(CODES)},
                 "message": {"type": "string"},
-                "details": {"description": "For `invalid_request`: a list of `{field, fault, expected}`."},
+                "details": {"description": "For `invalid_request`: a list of `{field, code, fault, expected}`."},
                 "request_id": {"type": "string"},
             },
         },
@@ -115,7 +115,14 @@ def _failure(status: int) -> dict[str, Any]:
 
 
 def _example(code: str, message: str) -> dict[str, Any]:
-    details = [{"field": "limit", "fault": '"ten" is not an integer', "expected": "a whole number such as 10"}]
+    details = [
+        {
+            "field": "limit",
+            "code": "wrong_type",
+            "fault": '"ten" is not an integer',
+            "expected": "a whole number such as 10",
+        }
+    ]
     error = {
         "code": code,
         "message": message,

@@ -142,7 +142,12 @@ def query(schema: type[M]) -> Callable[[Request], M]:
     def read(request: Request) -> M:
         if unknown := [name for name in request.query_params if name not in there]:
             one_of = f"one of: {', '.join(names)}"
-            raise refused([Wording(name, "there is no such parameter", one_of) for name in dict.fromkeys(unknown)])
+            raise refused(
+                [
+                    Wording(name, "there is no such parameter", one_of, "unknown_parameter")
+                    for name in dict.fromkeys(unknown)
+                ]
+            )
         try:
             return schema.model_validate({name: value for name, value in request.query_params.items() if value})
         except ValidationError as error:

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from models.fraud.wallet_rules import ETHER_CHAINS
 from topics.schemas.alerts import RISK, Alert
 from topics.schemas.mev import Finding, TokenAmount
 from topics.schemas.native import COINS, WRAPPERS, ZERO
@@ -124,6 +125,13 @@ CATALOGUE: dict[str, Template] = {
     ),
 }
 """Alert kind → its English texts."""
+PAYMENT = Template(
+    count="reasons",
+    one="A payment of {amount} {coin} from {sender} to {receiver} is of {level} risk, {score} of 1: {codes}.",
+    other="A payment of {amount} {coin} from {sender} to {receiver} is of {level} risk, {score} of 1, for {reasons} "
+    "reasons: {codes}.",
+)
+"""The texts of `RISK` where no pair was given: the chain's own coin is paid."""
 
 RETRACTED = "Taken back, the chain or its data changed: {text}"
 UNKNOWN = "unknown"
@@ -175,6 +183,7 @@ def from_assessment(one: Assessment) -> Alert:
         "receiver": one.to_address or "a new contract",
         "amount": one.amount,
         "pair": one.token_pair or UNKNOWN,
+        "coin": "ETH" if one.chain_id in ETHER_CHAINS else f"coins of chain {one.chain_id}",
         "level": one.risk_level,
         "score": f"{one.risk_score:.2f}",
         "reasons": len(one.alerts),
@@ -186,7 +195,7 @@ def from_assessment(one: Assessment) -> Alert:
         args=args,
         severity=one.risk_level,
         entity=f"{one.chain_id}:{worst}",
-        text=CATALOGUE[RISK].fill(args),
+        text=(CATALOGUE[RISK] if one.token_pair else PAYMENT).fill(args),
         chain_id=one.chain_id,
         processed_at=one.processed_at,
         revision=one.revision,

@@ -18,7 +18,7 @@ from topics.schemas.fields import Uint64
 from topics.schemas.mev import Finding
 from topics.schemas.mev_trades import BlockTrades
 from topics.schemas.risk import Assessment
-from topics.schemas.wallet import Exposure, Known, Level, Share, Warned
+from topics.schemas.wallet import Exposure, Known, Level, Share, Unjudged, Warned
 
 VERSION_DIGITS = 20
 REPLIES_CHANNEL = "replies:{instance}"
@@ -83,9 +83,11 @@ class ProfileRow(Known):
     """Of the row: it rises with each block that says something new, and is never below that block's."""
     moves: Uint64
     """How many are in the profile that is scored: the evidence."""
+    known: Literal["profile"] | Unjudged = "profile"
+    """What it is judged by, or what it is, where behaviour tells nothing of it: then only lists raise its level."""
     level: Level
     probability: Share | None = None
-    """Of being a fraud's wallet, calibrated, by behaviour alone; left out where no move is left."""
+    """Of being a fraud's wallet, calibrated, by behaviour alone; left out where no move is left, or behaviour tells nothing."""
     anomaly: Share | None = None
     """How unusual it is among ordinary wallets, as a rank: no probability. Left out where the level is low."""
     model: str

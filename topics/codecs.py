@@ -180,25 +180,18 @@ def _translate(error: ValidationError, what: str) -> Iterator[Fault]:
         if kind == "union_tag_not_found" or (kind == "union_tag_invalid" and item["input"]["event_type"] is None):
             yield Fault(field="event_type", code="missing_field", message=f"it is missing; give one of: {_TYPES}")
             continue
+        told = wording(item)
         if kind == "too_long":
             field, code = path[-1] if path else "", TOO_MANY_FAULTS
         elif kind == "union_tag_invalid":
             field, code = "event_type", "unknown_event_type"
-        elif kind == "missing":
-            code = "missing_field"
         elif kind in ("string_pattern_mismatch", "string_type") and field in _ADDRESS:
             code = "address_form"
         elif kind in ("string_pattern_mismatch", "string_type") and field in _HASH:
             code = "hash_form"
         else:
-            code = "wrong_value" if kind in _OUT_OF_RANGE else "wrong_type"
-        yield Fault(field=field, code=code, message=wording(item).said)
-
-
-_OUT_OF_RANGE = (
-    "greater_than_equal", "less_than", "less_than_equal", "string_pattern_mismatch", "string_too_long", "string_too_short",
-    "literal_error",
-)  # fmt: skip
+            code = told.code
+        yield Fault(field=field, code=code, message=told.said)
 
 
 def _shown(value: Any) -> str:

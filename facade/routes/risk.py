@@ -18,6 +18,7 @@ from facade.routes.paths import Address, Hash
 from tables import readers
 from tables.registry import PROFILES, RISK_BY_TRANSACTION, RISK_BY_WALLET, Index, ProfileRow
 from topics.registry import SWAP_REQUESTS
+from topics.schemas.requests import Fault
 from topics.schemas.risk import Assessment, RiskAnswer, SwapRequest
 
 router = APIRouter(tags=["FRAUD_DETECTION"], dependencies=[needs("read")])
@@ -58,16 +59,16 @@ async def assess_risk(told: Annotated[OneSwap, Depends(body(OneSwap))], here: He
     raw = await here.questions.ask(SWAP_REQUESTS.name, question, trace.question_id(question), trace.context, key)
     answer = RiskAnswer.model_validate_json(raw)
     if answer.assessment is None:
-        raise refused([_worded(fault.field, fault.message) for fault in answer.errors])
+        raise refused([_worded(fault) for fault in answer.errors])
     data = answer.assessment.model_dump(mode="json", exclude_none=True)
     source = "cached" if answer.repeated else "fresh"
     return success({**data, "source": source, "latency_ms": round((time.perf_counter() - began) * 1000, 3)})
 
 
-def _worded(field: str, message: str) -> Wording:
+def _worded(one: Fault) -> Wording:
     """What a rule says, as the failures of HTTP do: its fault, and what to give."""
-    fault, _, fix = message.partition("; give ")
-    return Wording(f"transaction.{field}" if field else "transaction", fault, fix)
+    fault, _, fix = one.message.partition("; give ")
+    return Wording(f"transaction.{one.field}" if one.field else "transaction", fault, fix, one.code)
 
 
 @router.get(
@@ -101,7 +102,7 @@ async def of_wallet(
     told: Annotated[Lookup, Depends(query(Lookup))],
     here: Here,
 ) -> Response:
-    """404 when neither a move of it was seen nor a request assessed."""
+    """404 when neither a move of it was seen nor a request assessed: this reads what was judged, and asks no list anew."""
     key = f"{told.chain_id}:{address}"
 
     async def read() -> tuple[ProfileRow | None, list[Assessment]] | None:
@@ -109,7 +110,11 @@ async def of_wallet(
         found = await _assessments(here, RISK_BY_WALLET, key)
         return (row, found) if row is not None or found else None
 
-    row, found = await awaited(read, told, f"nothing is known of wallet {address} on chain {told.chain_id}")
+    missing = (
+        f"no move of wallet {address} on chain {told.chain_id} was seen, and no request assessed; "
+        "whether a list names it, POST /api/python/fraud/assess-risk says"
+    )
+    row, found = await awaited(read, told, missing)
     data = {"chain_id": told.chain_id, "address": address, "profile": _profile(row), "assessments": _dumped(found)}
     return tagged(request, data)
 
@@ -123,7 +128,9 @@ def _profile(row: ProfileRow | None) -> dict[str, Any] | None:
     if row is None:
         return None
     told = row.model_dump(
-        mode="json", include={"moves", "probability", "anomaly", "model", "alerts", "exposure"}, exclude_none=True
+        mode="json",
+        include={"moves", "known", "probability", "anomaly", "model", "alerts", "exposure"},
+        exclude_none=True,
     )
     return {**told, "block_number": row.number, "risk_level": row.level}
 

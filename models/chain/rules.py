@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from decimal import Decimal
 from functools import lru_cache
 from typing import Any
@@ -152,13 +153,21 @@ def not_in_future(event: Any, context: Context) -> Faults:
     if time is None:
         return FINE
     if time > context.now + CLOCK_SKEW_S:
-        hint = "; unix times are in seconds, not milliseconds" if time > 100_000_000_000 else ""
-        return _fault(
-            "timestamp",
-            "future_time",
-            f"{time} is more than {CLOCK_SKEW_S} s later than now ({int(context.now)}){hint}",
-        )
-    return _fault("timestamp", "future_time", f"{time} is not a unix time") if time <= 0 else FINE
+        hint = ", not milliseconds" if time > 100_000_000_000 else ""
+        said = f"{_told(time)} is more than {CLOCK_SKEW_S} s later than now, {_told(int(context.now))}"
+        return _fault("timestamp", "future_time", f"{said}; give a time up to now, RFC 3339 or unix seconds{hint}")
+    if time <= 0:
+        said = f"{time} is not a unix time; give a time after 1970, RFC 3339 or unix seconds"
+        return _fault("timestamp", "future_time", said)
+    return FINE
+
+
+def _told(time: int) -> str:
+    """A time in both forms that are taken, since it may have been given in either; the number alone where no calendar has it."""
+    try:
+        return f"{datetime.fromtimestamp(time, UTC):%Y-%m-%dT%H:%M:%SZ} (unix {time})"
+    except (ValueError, OverflowError, OSError):
+        return str(time)
 
 
 def gas_possible(event: Any, context: Context) -> Faults:

@@ -12,21 +12,19 @@ from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from models.fraud import first_contact, reasons, requests, wallet_rules
+from models.fraud import contracts, first_contact, reasons, requests, wallet_rules
 from models.fraud.behaviour import in_words
 from models.fraud.features import numbers, of_all
 from models.fraud.judging import Judge, Judging, Known
 from models.fraud.lists import SHIPPED, Lists
 from models.fraud.profile import IN, OUT, Side
 from models.fraud.scorer import Scorer
-from models.mev.routers import ROUTERS
 from topics.schemas.made import made
 from topics.schemas.risk import Assessment, Party, Reason, SwapRequest
 from topics.schemas.wallet import LEVELS, Warned
 
 RULES = "fraud-rules/1"
 """What assessments without a trained model call theirs."""
-ROUTER = "a router that everybody trades through; nothing is said of who trades"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +61,7 @@ def _score(sides: Sequence[Judging], scorer: Scorer, judge: Judge) -> None:
     bad: list[tuple[Judging, array[float]]] = []
     for side in sides:
         if side.probability is not None:
-            side.risk = judge.by_behaviour(side, side.probability)
+            side.risk = judge.by_behaviour(side.known, side.side, side.probability)
             side.level = judge.level(side.risk)
         if side.level == "low":
             side.anomaly = None
@@ -96,10 +94,10 @@ def _sides(case: Case, scorer: Scorer | None, model: str, now: float, lists: Lis
         found.append(one)
         if not is_address:
             one.unjudged = "not_an_address"
-        elif address in ROUTERS:
-            one.unjudged = "protocol"
-        elif known is None and side == IN and requests.is_call(request):
-            # What is called is a contract: judged as a wallet by one call, nearly all of them would be suspicious.
+        elif (what := contracts.by_address(address)) is not None:
+            one.unjudged = what
+        elif side == IN and (known.unjudged if known is not None else requests.is_call(request)):
+            # What is called is a contract, and who sends is none: judged as wallets, many of them would be suspicious.
             one.unjudged = "contract"
         if scorer is None or one.unjudged:
             continue
@@ -202,8 +200,10 @@ def _of_party(name: str, side: Judging, party: Party) -> list[Warned]:
 
 _SAID = {
     "first_contact": "no move of this wallet is known: it is judged by this request alone",
-    "protocol": ROUTER,
-    "contract": "a contract of which no move is known: nothing of it is judged but whether a list names it",
+    "protocol": "a router that everybody trades through; nothing is said of who trades",
+    "zero_address": "the zero address, which is nobody's: what is sent there is lost, and tokens are made and burnt there",
+    "contract": "a contract: it is called, and no transaction of its own is known; nothing of it is judged but whether a list "
+    "names it",
     "not_an_address": "it is abbreviated: nothing is known of it, and nothing of it is judged",
 }
 

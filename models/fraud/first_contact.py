@@ -1,8 +1,9 @@
-"""First contact: a wallet of which nothing is known but one swap request.
+"""First contact and the first move: a wallet of which nothing is known but one swap request, or one move.
 
-It is judged as a wallet of one move whose gas nobody knows. What that scores is no measure for wallets of many moves, nor the other
-way round, and who is paid is seen otherwise than who pays: so each side has cuts of its own, from single transactions of ordinary
-accounts that the scoring model has not seen. Its risk is its probability laid on the scale of wallets that are known.
+By a request it is judged as a wallet of one move whose gas nobody knows. What that scores is no measure for wallets of many moves,
+nor the other way round, and who is paid is seen otherwise than who pays: so each side has cuts of its own, from single transactions
+of ordinary accounts that the scoring model has not seen; apart for a request, and for a move, whose gas is known. The risk is the
+probability laid on the scale of wallets that are known by more.
 """
 
 from __future__ import annotations
@@ -19,13 +20,12 @@ from numpy.typing import NDArray
 
 from models.fraud.features import numbers, of_all, place
 from models.fraud.half import digits, mark
-from models.fraud.profile import DAY_S, IN, OUT, WEI, Move, Profile, Side, hand_of_clock
+from models.fraud.layout import MOVES, TOKENS
+from models.fraud.profile import CALLED, DAY_S, IN, OUT, WEI, Move, Profile, Side, hand_of_clock
 from models.fraud.walk import Floats
 
 BUDGETS = (0.05, 0.01, 0.001)
 """Which part of ordinary wallets may reach medium, high and critical."""
-CALLED = "0x00000000"
-"""Some call: which one, a request does not tell."""
 
 
 def profile(side: Side, peer: str | None, value: int, time: int, call: bool, fame: float) -> Profile:
@@ -121,10 +121,22 @@ def cuts(probability: Floats) -> Floats:
     return np.array(found)
 
 
-def fit(ordinary: Mapping[Side, Floats]) -> dict[str, NDArray[Any]]:
-    """As a release holds it: what unseen models say of ordinary wallets by one move on each side; NaN where there was none."""
-    told = (ordinary[side] for side in (IN, OUT))
-    return {"first_cuts": np.array([cuts(one[~np.isnan(one)]) for one in told])}
+def fit(asked: Mapping[Side, Floats], moved: Mapping[Side, Floats]) -> dict[str, NDArray[Any]]:
+    """As a release holds it: what unseen models say of ordinary wallets on each side by a request, and by one move.
+
+    NaN where there was none.
+    """
+    return {
+        name: np.array([cuts(one[~np.isnan(one)]) for one in (told[IN], told[OUT])])
+        for name, told in (("first_cuts", asked), ("single_cuts", moved))
+    }
+
+
+def only_side(profile: Profile) -> Side | None:
+    """On which side the only move of a profile is; None where it has more, or none."""
+    came, went = profile.came.numbers, profile.went.numbers
+    many = came[MOVES] + came[TOKENS], went[MOVES] + went[TOKENS]
+    return None if sum(many) != 1.0 else IN if many[IN] else OUT
 
 
 def risk(probability: float, first_cuts: Sequence[float], known_cuts: Sequence[float]) -> float:

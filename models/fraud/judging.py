@@ -18,7 +18,7 @@ from models.fraud.profile import Profile, Side
 from models.fraud.scorer import Scorer
 from topics.schemas.made import made
 from topics.schemas.risk import Party, Reason
-from topics.schemas.wallet import LEVELS, Exposure, Level, Warned
+from topics.schemas.wallet import LEVELS, Exposure, Level, Unjudged, Warned
 
 LISTED = 0.95
 """The least risk of an address on a list whose severity is critical."""
@@ -43,6 +43,8 @@ class Known:
     """What named rules said of it then,"""
     exposure: Exposure | None = None
     """and what it had dealt with listed addresses."""
+    unjudged: Unjudged | None = None
+    """What its moves show it to be, where that is nothing that behaviour tells of."""
 
 
 @dataclass(slots=True)
@@ -53,7 +55,7 @@ class Judging:
     side: Side
     known: Known | None
     listed: Hits
-    unjudged: Literal["protocol", "contract", "not_an_address"] | None = None
+    unjudged: Unjudged | Literal["not_an_address"] | None = None
     """What it is, where it is nothing that behaviour tells of."""
     numbers: array[float] | None = None
     """What its features are made of; None where the model has seen it before, or where there is none."""
@@ -74,12 +76,16 @@ class Judge:
     def __init__(self, scorer: Scorer | None) -> None:
         self.cuts = CUTS if scorer is None else tuple(scorer.cuts.tolist())
         self._first: Sequence[Sequence[float]] = () if scorer is None else scorer.first_cuts.tolist()
+        self._single: Sequence[Sequence[float]] = () if scorer is None else scorer.single_cuts.tolist()
 
-    def by_behaviour(self, side: Judging, probability: float) -> float:
-        """What a probability amounts to: on first contact, cuts of its own say that."""
-        if side.known is not None:
+    def by_behaviour(self, known: Known | None, side: Side, probability: float) -> float:
+        """What a probability amounts to: on first contact, and by one move, cuts of its own say that."""
+        if known is None:
+            return first_contact.risk(probability, self._first[side], self.cuts)
+        if known.moves != 1 or (profile := known.read()) is None:
             return probability
-        return first_contact.risk(probability, self._first[side.side], self.cuts)
+        alone = first_contact.only_side(profile)
+        return probability if alone is None else first_contact.risk(probability, self._single[alone], self.cuts)
 
     def level(self, risk: float) -> Level:
         """Where a risk stands among the cuts."""

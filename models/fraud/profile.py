@@ -68,6 +68,8 @@ DAY_S, HOUR_S = 86_400, 3_600
 QUICK_S, BURST_S = 600, 120
 TRANSFER, APPROVE = "0xa9059cbb", "0x095ea7b3"
 FAMOUS_FROM = 30
+CALLED = "0x00000000"
+"""Some call: which one is not told."""
 PLAIN_GAS = 21_000
 """The gas of a payment without data; wallets set exactly it as the limit, contracts' users more."""
 

@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from typing import NamedTuple
 
 from models.fraud.features import numbers
+from models.fraud.first_contact import only_side
 from models.fraud.profile import DAY_S, Move, Profile, Side
 from models.fraud.said import Listed, moves_of, on_no_list
 from topics.schemas.chain import WalletMove
@@ -61,6 +62,8 @@ class Replayed:
     """`numbers` of the profile after so many transactions."""
     first: dict[Side, Move] = field(default_factory=dict)
     """The first transaction on each side."""
+    alone: Side | None = None
+    """On which side the first move of all was; None where that was no transaction."""
 
 
 Fame = Callable[[str], float]
@@ -89,6 +92,8 @@ def replay(
             here.profile.move(counted)
             here.transactions += 1
             here.first.setdefault(counted.side, counted)
+            if only_side(here.profile) is not None:
+                here.alone = counted.side
             if here.transactions in marks:
                 here.early[here.transactions] = numbers(here.profile)
         else:

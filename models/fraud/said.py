@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import NamedTuple
 
 from models.fraud.half import digits
-from models.fraud.profile import IN, OUT, Move, TokenMove
+from models.fraud.profile import CALLED, IN, OUT, PLAIN_GAS, Move, TokenMove
 from topics.schemas.chain import WalletActivity, WalletMove
 
 MOST = 16
@@ -31,7 +31,8 @@ def moves_of(
     """What a profile counts of a move of wallet.activity, at `time` (unix seconds); serving and training both go through here.
 
     `median_gas_price_wei` is what others pay at the time, None where nobody knows. What failed moved no value, and neither did
-    what a wallet sent to itself: both count as going out, and so does a swap, by the token sold (but see `counting`).
+    what a wallet sent to itself: both count as going out, and so does a swap, by the token sold (but see `counting`). Where no
+    selector is told, more gas than a payment uses says that something was called.
     """
     direction, peer = move["direction"], move.get("peer")
     side = IN if direction == "in" else OUT
@@ -48,9 +49,11 @@ def moves_of(
     price = move.get("gas_price_wei")
     against = price / median_gas_price_wei if price is not None and median_gas_price_wei else None
     price_digits = digits(price) if price else 0
-    selector = move.get("selector") or "0x"
+    used = move.get("gas_used")
+    if (selector := move.get("selector")) is None:
+        selector = CALLED if used is not None and used > PLAIN_GAS else "0x"
     return Move(
-        time, side, peer, value, move.get("gas_limit"), move.get("gas_used"), against, price_digits, selector, failed, peer_fame,
+        time, side, peer, value, move.get("gas_limit"), used, against, price_digits, selector, failed, peer_fame,
         lists,
     )  # fmt: skip
 

@@ -6,6 +6,7 @@ never called a probability: on real data fraud looks more ordinary than not (res
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 from models.fraud.behaviour import Behaviours
 from models.fraud.drift import Reference
 from models.fraud.features import FEATURES
+from models.fraud.profile import IN, OUT, Side
 from models.fraud.shapley import Shapley
 from models.fraud.trees import Trees
 from models.fraud.walk import Floats
@@ -65,7 +67,9 @@ class Scorer:
     cuts: Floats
     """The probabilities from which a score is medium, high and critical: 5, 1 and 0.1 % of ordinary wallets reach them."""
     first_cuts: Floats
-    """The same, (2, 3), of who receives and of who pays where a request is all that is known (`models.fraud.first_contact`)."""
+    """The same, (2, 3), of who receives and of who pays where a request is all that is known (`models.fraud.first_contact`),"""
+    single_cuts: Floats
+    """and where one move is."""
     reference: Reference | None
     """The wallets of training, to tell by how far those that are served have moved away; None where the release has none."""
 
@@ -93,12 +97,14 @@ class Scorer:
             frozenset(np.asarray(arrays.get("groups", ())).tolist()),
             np.asarray(arrays["cuts"], float),
             np.asarray(arrays.get("first_cuts", [arrays["cuts"]] * 2), float),
+            np.asarray(arrays.get("single_cuts", [arrays["cuts"]] * 2), float),
             Reference.of([feature.name for feature in manifest.features], arrays),
         )
         if found.cuts.shape != (3,) or np.any(np.diff(found.cuts) < 0) or found.known.shape != found.calibrated.shape:
             raise ValueError("cuts, known, calibrated: three rising cuts, and a probability for each point")
-        if found.first_cuts.shape != (2, 3) or np.any(np.diff(found.first_cuts) < 0):
-            raise ValueError("first_cuts: three rising cuts for who receives, and three for who pays")
+        for name, cuts in (("first_cuts", found.first_cuts), ("single_cuts", found.single_cuts)):
+            if cuts.shape != (2, 3) or np.any(np.diff(cuts) < 0):
+                raise ValueError(f"{name}: three rising cuts for who receives, and three for who pays")
         nothing = np.full((1, len(FEATURES)), np.nan)
         found.score(nothing)
         found.anomaly(nothing)
@@ -110,11 +116,14 @@ class Scorer:
         """How many training wallets dealt with an address (lower case), or held it as a token; 0 where that is not known."""
         return float(self.famous.get(crc32(address.encode()), 0))
 
-    def score(self, vectors: Floats) -> Scores:
-        """Score vectors of shape (rows, len(FEATURES))."""
+    def score(self, vectors: Floats, alone: Sequence[Side | None] = ()) -> Scores:
+        """Score vectors of shape (rows, len(FEATURES)); `alone` says of each on which side its only move is."""
         probability = np.interp(self.boosted.sums(self._rows(vectors)), self.known, self.calibrated)
-        levels = [LEVELS[place] for place in np.searchsorted(self.cuts, probability, side="right")]
-        return Scores(probability, levels)
+        places = np.searchsorted(self.cuts, probability, side="right")
+        for side in (IN, OUT) if alone else ():
+            if mine := [row for row, its in enumerate(alone) if its == side]:
+                places[mine] = np.searchsorted(self.single_cuts[side], probability[mine], side="right")
+        return Scores(probability, [LEVELS[place] for place in places])
 
     def anomaly(self, vectors: Floats) -> Floats:
         """(rows,): how unusual vectors are among those of ordinary wallets, from 0 to 1. Not asked for where a level is low."""

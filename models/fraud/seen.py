@@ -29,6 +29,8 @@ class Seen:
     """Vectors after so many transactions, as far as they were replayed; NaN where there were fewer."""
     asked: dict[Side, Floats]
     """Vectors of the first move on each side, as a request for it would tell; NaN where there was none."""
+    alone: NDArray[np.int64]
+    """On which side the first move of all was; -1 where that was no transaction."""
     transactions: NDArray[np.int64]
     fraud: NDArray[np.bool_]
     groups: list[str]
@@ -43,6 +45,7 @@ class Seen:
             of_all(numbers(replayed[unit].profile) for unit in units),
             {mark: of_all(replayed[unit].early.get(mark) for unit in units) for mark in marks},
             {side: first_contact.vectors([replayed[unit].first.get(side) for unit in units]) for side in (IN, OUT)},
+            np.array([-1 if (side := replayed[unit].alone) is None else side for unit in units], np.int64),
             np.array([replayed[unit].transactions for unit in units], np.int64),
             np.array([labels[unit.account].fraud for unit in units], np.bool_),
             [labels[unit.account].group for unit in units],

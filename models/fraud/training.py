@@ -181,6 +181,7 @@ def _finish(made: dict[str, dict[str, NDArray[Any]]], seen_by: dict[str, Seen], 
                 asked[side][mine] = np.where(np.isnan(told[mine]).all(axis=1), np.nan, trees.sums(told[mine]))
             lengths[mine] = forest.sums(np.nan_to_num(unseen.vectors[mine]))
             unusual[mine] = behaviour.Behaviours.of(arrays).unusual(unseen.vectors[mine])
+        moved = {side: np.where(seen.alone == side, first, np.nan) for side in asked}
         probability = np.full(len(folds), np.nan)
         for fold in (-1, *range(FOLDS)):
             others = counted & (folds != fold)
@@ -188,14 +189,16 @@ def _finish(made: dict[str, dict[str, NDArray[Any]]], seen_by: dict[str, Seen], 
             made[key] |= calibrate(odds[others], seen.fraud[others], weights[others])
             mine = folds == fold
             probability[mine] = np.interp(odds[mine], made[key]["known"], made[key]["calibrated"])
-            for one in asked.values():
+            for one in (*asked.values(), *moved.values()):
                 one[mine] = np.interp(one[mine], made[key]["known"], made[key]["calibrated"])
         for fold in (-1, *range(FOLDS)):
             others = counted & (folds != fold)
             key = name if fold < 0 else f"{kind}-{fold}"
             made[key]["cuts"] = cuts(probability[others], seen.fraud[others])
             ordinary = others & ~seen.fraud
-            made[key] |= first_contact.fit({side: one[ordinary] for side, one in asked.items()})
+            made[key] |= first_contact.fit(
+                *({side: one[ordinary] for side, one in told.items()} for told in (asked, moved))
+            )
         figures = figures_of(
             seen.fraud[counted], probability[counted], seen.quarters[counted], seen.transactions[counted]
         )

@@ -59,7 +59,7 @@ ROUTERS: frozenset[str] = frozenset(
         "0xa5e0829caced8ffdd4de3c43696c57f7d7a678ff",  # QuickSwap Router: Polygon
         "0xcf77a3ba9a5ca399b7c97c74d54e5b1beb874e43",  # Aerodrome Router: Base
         "0x60ae616a2155ee3d9a68541ba4544862310933d4",  # Trader Joe Router: Avalanche
-        "0x0000000000000000000000000000000000000000",
+        "0x0000000000000000000000000000000000000000",  # no router but nobody, whom tokens come from and go to
     }
 )
 """Lower case."""

@@ -35,14 +35,21 @@ def test_a_body_that_is_not_json_is_malformed(http: httpx.Client, raw: bytes) ->
 def test_a_missing_field_is_named_with_what_was_expected(http: httpx.Client) -> None:
     error = failed(http.post("/api/python/data/process-event-stream", json={"event": {}}), 422, "invalid_request")
     assert error["details"] == [
-        {"field": "events", "fault": "it is missing", "expected": "a value (the field is required)"}
+        {
+            "field": "events",
+            "code": "missing_field",
+            "fault": "it is missing",
+            "expected": "a value (the field is required)",
+        }
     ]
     assert error["message"] == "events: it is missing; give a value (the field is required)"
 
 
 def test_a_wrong_field_is_named(http: httpx.Client) -> None:
     error = failed(http.post("/api/python/data/process-event-stream", json={"events": 3}), 422, "invalid_request")
-    assert error["details"] == [{"field": "events", "fault": "3 is not a list", "expected": "a list: [...]"}]
+    assert error["details"] == [
+        {"field": "events", "code": "wrong_type", "fault": "3 is not a list", "expected": "a list: [...]"}
+    ]
     error = failed(http.post("/api/python/data/process-event-stream", json=[1]), 422, "invalid_request")
     assert error["message"] == 'body: [1] is not an object; give an object such as {"name": "value"}'
 

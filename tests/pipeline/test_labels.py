@@ -33,7 +33,7 @@ from tests.conftest import wait_for
 from tests.contract.facade import write
 from tests.fraud import CUTS
 from tests.pipeline.conftest import Soba
-from tests.unit.test_fraud_assess import assessed
+from tests.unit.test_fraud_assess import SANCTIONED, assessed
 from topics import clients
 from topics.registry import LABELS
 from topics.schemas.labels import Label
@@ -198,6 +198,23 @@ def test_who_is_known_by_a_request_alone_was_judged_by_it(soba: Soba, own: Setti
     assert soba("labels", "add", one.from_address, "--label", "ordinary")[0] == 0
     (label,) = shown(soba)
     assert label.prior is not None and (label.prior.level, label.prior.evidence) == ("low", 1)
+
+
+def test_who_is_listed_and_known_by_a_request_alone_counts_by_its_behaviour(soba: Soba, own: Settings) -> None:
+    one = assessed(fromAddress=SANCTIONED)
+    assert one.sender.level == "critical"
+    with redis.Redis.from_url(own.redis_url) as client:
+        write(client, Row(RISK, one.id, 1, one, (Pointer(RISK_BY_WALLET, f"1:{SANCTIONED}", 1),)))
+    assert soba("labels", "add", SANCTIONED, "--label", "fraud")[0] == 0
+    (label,) = shown(soba)
+    assert label.prior is not None and (label.prior.level, label.prior.evidence) == ("low", 1)
+
+
+def test_what_is_no_wallet_was_not_judged(soba: Soba, own: Settings) -> None:
+    one = address()
+    with redis.Redis.from_url(own.redis_url) as client:
+        write(client, Row(PROFILES, f"1:{one}", 1, fraud.profile_row(one, fraud.wallet(3), known="contract")))
+    assert "1 had never been judged" in soba("labels", "add", one, "--label", "fraud")[1]
 
 
 def test_a_file_is_taken_but_for_its_bad_rows(soba: Soba, tmp_path: Path) -> None:

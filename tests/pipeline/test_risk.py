@@ -131,7 +131,8 @@ def test_dealings_and_rules_of_a_row_are_told_of_the_wallet_and_of_its_requests(
 
 
 def test_nothing_known_is_not_found(http: httpx.Client) -> None:
-    failed(http.get(f"/api/risk/wallets/{address()}"), 404, "not_found")
+    error = failed(http.get(f"/api/risk/wallets/{SANCTIONED}?chainId={new_chain()}"), 404, "not_found")
+    assert "assess-risk" in error["message"], "that is where lists are asked"
     failed(http.get("/api/risk/transactions/0x" + uuid.uuid4().hex * 2), 404, "not_found")
     failed(http.get("/api/risk/wallets/0x12"), 422, "invalid_request")
 
@@ -200,7 +201,22 @@ BAD: list[tuple[dict[str, Any], str]] = [
 def test_bad_input_is_refused_by_field(http: httpx.Client, change: dict[str, Any], field: str) -> None:
     told = failed(http.post(ASSESS, json={"transaction": {**EXAMPLE, **change}}), 422, "invalid_request")
     assert [one["field"] for one in told["details"]] == [f"transaction.{field}"]
-    assert all(one["fault"] and one["expected"] is not None for one in told["details"])
+    assert all(one["fault"] and one["expected"] and one["code"] for one in told["details"])
+
+
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [
+        ({"amount": -5}, "amount_negative"),
+        ({"toAddress": "nobody"}, "address_form"),
+        ({"timestamp": "2199-01-01T00:00:00Z"}, "future_time"),
+        ({"amount": None}, "wrong_type"),
+        ({"slippage": 50}, "slippage_range"),
+    ],
+)
+def test_a_refusal_has_the_codes_of_the_rules(http: httpx.Client, change: dict[str, Any], code: str) -> None:
+    told = failed(http.post(ASSESS, json={"transaction": {**EXAMPLE, **change}}), 422, "invalid_request")
+    assert [one["code"] for one in told["details"]] == [code]
 
 
 def test_the_same_bad_input_in_kafka_is_set_aside_by_field(http: httpx.Client, away: Settings) -> None:

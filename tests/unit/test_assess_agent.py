@@ -156,6 +156,19 @@ def of(*requests: dict[str, Any]) -> Sequence[Assessment]:
     return scores(run(*(record({**FIT, **more}, place) for place, more in enumerate(requests))))
 
 
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ({"tokenPair": "ETH/USDC"}, "A swap of 1.5 (ETH/USDC) from"),
+        ({}, "A payment of 1.5 ETH from"),
+        ({"chainId": 137}, "A payment of 1.5 coins of chain 137 from"),
+    ],
+)
+def test_an_alert_says_what_is_paid_or_swapped(more: dict[str, Any], said: str) -> None:
+    (output,) = alerted(*of({"slippage": 0.6, **more})).outputs
+    assert Alert.model_validate_json(output.value).text.startswith(said)
+
+
 def test_what_is_high_or_critical_is_alerted_once() -> None:
     low, medium, high, critical = of({}, {"slippage": 0.2}, {"slippage": 0.6}, {"toAddress": SANCTIONED})
     result = alerted(low, medium, high, critical, critical)
@@ -165,7 +178,7 @@ def test_what_is_high_or_critical_is_alerted_once() -> None:
         ("critical", f"1:{SANCTIONED}", "1:3"),
     ]
     assert alerts[1].text == (
-        f"A swap of 1.5 (unknown) from {ALICE} to {SANCTIONED} is of critical risk, 0.95 of 1: receiver_listed."
+        f"A payment of 1.5 ETH from {ALICE} to {SANCTIONED} is of critical risk, 0.95 of 1: receiver_listed."
     )
     assert [(pointer.index.name, pointer.score) for row in result.rows for pointer in row.pointers] == [
         ("alerts_by_chain", int(one.processed_at)) for one in (high, critical)

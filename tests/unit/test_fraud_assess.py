@@ -283,10 +283,36 @@ def test_a_contract_of_which_nothing_is_known_is_no_wallet_to_judge(more: dict[s
     one = assessed(**more)
     assert one.receiver is not None and (one.receiver.known, one.receiver.evidence) == ("contract", 0)
     assert (one.risk_to_sender, one.sender.known, one.evidence) == (None, "first_contact", 1)
-    assert one.unknown["toAddress"].startswith("a contract of which no move is known")
+    assert one.unknown["toAddress"].startswith("a contract: it is called, and no transaction of its own is known")
     assert codes(assessed(receiver=wallet(20), **more)), "of one that is known its moves tell"
     payment = assessed(tokenPair="ETH/USDC", contractInteraction=False)
     assert payment.receiver is not None and payment.receiver.known == "first_contact"
+
+
+def called(profile: Profile) -> Profile:
+    """It, called once by somebody."""
+    profile.move(move(IN, ALICE, 1_700_500_000, 0)._replace(selector="0xa415bcad"))
+    return profile
+
+
+@pytest.mark.parametrize("more", [{}, {"contractInteraction": True}])
+def test_what_is_called_and_sends_nothing_is_a_contract_whatever_came_to_it(more: dict[str, Any]) -> None:
+    contract = known(called(wallet(20)), unjudged="contract")
+    case = Case("1", 7, request(toAddress=BOB, **more), None, contract)
+    (one,) = assess([case], SCORER, "fraud/tiny", False, NOW)
+    assert one.receiver is not None and (one.receiver.known, one.receiver.probability) == ("contract", None)
+    assert (one.risk_level, one.alerts, one.risk_to_sender) == ("low", [], None)
+    assert one.unknown["toAddress"].startswith("a contract: it is called")
+    (listed,) = assess([Case("1", 7, request(toAddress=SANCTIONED), None, contract)], SCORER, "fraud/tiny", False, NOW)
+    assert listed.risk_level == "critical" and codes(listed) == {"receiver_listed": "critical"}
+    (sends,) = assess([Case("1", 7, request(), contract, None)], SCORER, "fraud/tiny", False, NOW)
+    assert (sends.sender.known, sends.sender.level) == ("profile", "high"), "who sends is no contract"
+
+
+def test_the_zero_address_is_nobody() -> None:
+    one = assessed(toAddress="0x" + "0" * 40)
+    assert one.receiver is not None and one.receiver.known == "zero_address"
+    assert "nobody" in one.unknown["toAddress"] and "router" not in one.unknown["toAddress"]
 
 
 def test_a_contract_creation_has_no_receiver() -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from copy import copy
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,12 +14,14 @@ from hypothesis import strategies as st
 
 from models.fraud.assess import Case, assess
 from models.fraud.features import FEATURES, numbers, of_profile
-from models.fraud.first_contact import BUDGETS, as_requested, cuts, fit, profile, requested, risk, vectors
-from models.fraud.profile import IN, OUT, Side
+from models.fraud.first_contact import BUDGETS, as_requested, cuts, fit, only_side, profile, requested, risk, vectors
+from models.fraud.judging import Known
+from models.fraud.profile import IN, OUT, Profile, Side
 from models.fraud.scorer import Scorer
+from models.fraud.wallet import evidence
 from models.releases import amended
 from tests.fraud import CUTS, by_moves, model, move, release
-from tests.unit.test_fraud_requests import BOB, NOW, request
+from tests.unit.test_fraud_requests import ALICE, BOB, NOW, request
 
 SCORER: Scorer = model(release([by_moves((0, -4.0), last=0.0)])).loaded
 """Whoever has moved at all has a probability of one half."""
@@ -39,7 +43,8 @@ def test_cuts_let_as_many_through_as_they_may() -> None:
 
 def test_each_side_has_its_own() -> None:
     told = {IN: np.array([0.1] * 999 + [np.nan]), OUT: np.linspace(0, 1, 1_001)}
-    found = fit(told)["first_cuts"]
+    assert fit(told, told)["single_cuts"].shape == (2, 3)
+    found = fit(told, told)["first_cuts"]
     assert (
         found.shape == (2, 3)
         and found[0].max() < 0.11
@@ -89,12 +94,29 @@ def test_levels_of_first_contact_begin_at_the_cuts_of_its_side(sender: float, re
     assert codes == ({} if level == "low" else {f"{side}_behaviour": level})
 
 
+@pytest.mark.parametrize(("side", "level"), [(IN, "high"), (OUT, "low")])
+def test_a_wallet_of_one_move_is_judged_by_the_cuts_of_its_side(side: Side, level: str) -> None:
+    scorer = replace(SCORER, single_cuts=np.array([[0.1, 0.2, 0.6], [0.6, 0.7, 0.8]]))
+    alone, two = Profile(), Profile()
+    for one in (alone, two, two):
+        one.move(move(side, ALICE, int(NOW) - 86_400, 10**18))
+    assert (only_side(alone), only_side(two), only_side(Profile())) == (side, None, None)
+    for moved, expected in ((alone, level), (two, "high")):
+        for told in ({}, {"model": "fraud/tiny", "probability": 0.5}):
+            known = Known(evidence(moved), partial(copy, moved), **told)  # type: ignore[arg-type]
+            (found,) = assess([Case("1", 1, request(toAddress=BOB), None, known)], scorer, "fraud/tiny", False, NOW)
+            assert found.receiver is not None and found.receiver.level == expected
+            assert found.receiver.probability == pytest.approx(0.5)
+
+
 def test_a_release_without_such_cuts_judges_first_contact_by_the_others() -> None:
-    assert SCORER.first_cuts.tolist() == [list(CUTS)] * 2
+    assert SCORER.first_cuts.tolist() == SCORER.single_cuts.tolist() == [list(CUTS)] * 2
     (one,) = assess([Case("1", 1, request(toAddress=BOB), None, None)], SCORER, "fraud/tiny", False, NOW)
     assert one.risk_level == "high" and one.risk_score == pytest.approx(0.5)
     with pytest.raises(ValueError, match="first_cuts: three rising cuts"):
         model(amended(release(), "wrong", {"first_cuts": np.array([[0.3, 0.2, 0.1]] * 2)}))
+    with pytest.raises(ValueError, match="single_cuts: three rising cuts"):
+        model(amended(release(), "wrong", {"single_cuts": np.array([[0.3, 0.2, 0.1]] * 2)}))
     assert risk(0.3, CUTS, CUTS) == pytest.approx(0.3)
 
 

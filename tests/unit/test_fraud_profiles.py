@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -16,7 +17,7 @@ from models.fraud import kept
 from models.fraud.features import of_profile
 from models.fraud.lists import SHIPPED, Lists
 from models.fraud.wallet import current, evidence
-from models.releases import Models
+from models.releases import Models, amended
 from tables.registry import PROFILES, VERSION_DIGITS, ProfileRow
 from tables.rows import parse
 from tests import fraud
@@ -162,6 +163,43 @@ def test_dealings_with_listed_addresses_are_told_and_taken_back_with_their_block
     assert row is not None and (row.exposure, row.alerts) == (None, [])
     runtime.lists = SHIPPED
     assert told(runtime.run(activity(4, 10, {BEA: 1}))) == [(BEA, "retracted", "low")], "it is off the list"
+
+
+def test_a_contract_is_judged_by_lists_alone_until_it_sends_something() -> None:
+    router = "1:0x7a250d5630b4cf539739df2c5dacb4c659f2488d"
+    first = activity(1, 5, {ANN: 7, BEA: 7, router: 7})
+    calls = [{**one, "direction": "in", "selector": "0xa415bcad"} for one in first.wallets[ANN]]
+    wallets = {ANN: calls, BEA: first.wallets[BEA], router: first.wallets[router]}
+    runtime = Runtime()
+    result = runtime.run(first.model_copy(update={"wallets": wallets}))
+    assert told(result) == [(BEA, "final", "critical")]
+    for key, known in ((ANN, "contract"), (router, "protocol")):
+        row = runtime.row(key)
+        assert row is not None and (row.known, row.level, row.probability, row.moves) == (known, "low", None, 7)
+    entry = Listed(list="own", address=address("ann"), severity="high", added_at=CREATED)
+    runtime.lists = Lists({entry.key: entry})
+    assert told(runtime.run(activity(2, 6, {ANN: 0}).model_copy(update={"wallets": {ANN: calls[:1]}}))) == [
+        (ANN, "final", "high")
+    ]
+    runtime.lists = SHIPPED
+    assert told(runtime.run(activity(3, 7, {ANN: 1}))) == [(ANN, "final", "critical")], "it sends: it is judged"
+    row = runtime.row(ANN)
+    assert row is not None and (row.known, row.moves) == ("profile", 9) and row.probability
+
+
+def test_one_move_is_judged_by_cuts_of_its_side() -> None:
+    made = fraud.release([fraud.by_moves((9, 0.0), last=3.0)])
+    singles = np.array([[0.1, 0.2, 0.6], [0.6, 0.7, 0.8]])
+    models: Models = {"fraud": fraud.model(amended(made, "singles", {"single_cuts": singles}))}
+    one = activity(1, 5, {ANN: 1, BEA: 1})
+    (paid,) = one.wallets[ANN]
+    runtime = Runtime()
+    runtime.run(one.model_copy(update={"wallets": {ANN: [{**paid, "direction": "in"}], BEA: [paid]}}), models=models)
+    assert runtime.levels() == {ANN: "high"}, "0.5 is high for who is paid, low for who pays"
+    row = runtime.row(ANN)
+    assert row is not None and row.probability == 0.5
+    runtime.run(activity(2, 6, {BEA: 1}), models=models)
+    assert runtime.levels() == {ANN: "high", BEA: "high"}, "by two moves it is high at the cuts of all"
 
 
 def test_a_removed_block_takes_back_what_it_made_of_a_wallet() -> None:

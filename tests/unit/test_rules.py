@@ -229,6 +229,15 @@ def test_milliseconds_are_a_hint() -> None:
     assert "milliseconds" not in fault.message
 
 
+def test_a_time_of_the_future_is_told_as_it_may_have_been_given() -> None:
+    for time in (1893456000, "2030-01-01T00:00:00Z"):
+        (fault,) = rules.errors(parsed(swap(timestamp=time)), ALONE)
+        said, _, fix = fault.message.partition("; give ")
+        assert said.startswith("2030-01-01T00:00:00Z (unix 1893456000) is more than") and "RFC 3339" in fix
+    (fault,) = rules.errors(parsed(swap(timestamp=10**18)), ALONE)
+    assert fault.message.startswith(f"{10**18} is more than"), "no calendar has it"
+
+
 def test_every_faulty_rule_speaks() -> None:
     assert codes(swap(amount_in="0", gas_used=1, token_out=WETH)) == [
         ("gas_used", "gas_limit"),

@@ -13,6 +13,7 @@ from base.wording import FORMS, SHOWN, Wording, shown, wording, wordings
 from ingest import parts
 from topics.schemas import fields, models
 from topics.schemas.chain import Block, Liquidation
+from topics.schemas.risk import SwapRequest
 
 
 class Colour(Enum):
@@ -106,6 +107,26 @@ def test_a_gas_price_is_in_gwei() -> None:
     assert "in gwei" in gas and "in token units" in amount
 
 
+def test_an_amount_may_be_a_number_or_text() -> None:
+    for field in ("amount", "gasPrice"):
+        (said_of,) = said(
+            SwapRequest, {"fromAddress": "0x1...2", "amount": 1, field: None if field == "amount" else []}
+        )
+        got = "null" if field == "amount" else "[]"
+        assert said_of == f'{field}: {got} is not a number or text; give a number or text, such as "1.5"'
+
+
+def test_a_fault_has_a_code_for_programs() -> None:
+    with pytest.raises(ValidationError) as refused:
+        Thing.model_validate({"count": "x", "strict": -1, "word": "maybe", "inner": {"b": 1}})
+    assert [one.code for one in wordings(refused.value.errors())] == [
+        "wrong_type", "wrong_value", "wrong_value", "unknown_field",
+    ]  # fmt: skip
+    with pytest.raises(ValidationError) as refused:
+        SwapRequest.model_validate({"fromAddress": "0x1...2"})
+    assert [one.code for one in wordings(refused.value.errors())] == ["missing_field"]
+
+
 def test_what_is_missing_or_of_an_unknown_type() -> None:
     assert said(Block, {"hello": 1})[0] == "number: it is missing; give a value (the field is required)"
     tag, missing = said(Block, {"number": 1, "status": "partial", "events": [{"event_type": "air"}, {}]})
@@ -132,7 +153,7 @@ def test_a_value_may_be_left_unsaid() -> None:
 def test_an_error_that_is_not_in_the_list_keeps_its_sense() -> None:
     rare = {"type": "bytes_type", "loc": ("x",), "msg": "Input should be a valid bytes", "input": 1}
     assert str(wording(rare)) == "x: 1 is not a valid bytes; give a valid bytes"
-    assert wording({"type": "x", "loc": (), "msg": "no", "input": 1}) == Wording("", "no", "")
+    assert wording({"type": "x", "loc": (), "msg": "no", "input": 1}) == Wording("", "no", "", "wrong_type")
 
 
 def test_every_form_of_the_schemas_has_words() -> None:

@@ -10,7 +10,7 @@ from pydantic.json_schema import SkipJsonSchema
 
 from topics.schemas.fields import Amount, Int64, Time, Uint64, Unfit
 from topics.schemas.requests import Fault
-from topics.schemas.wallet import Exposure, Level, Share, WalletRisk, Warned
+from topics.schemas.wallet import Exposure, Level, Share, Unjudged, WalletRisk, Warned
 
 MOST_REQUESTS = 5_000
 """In one array."""
@@ -76,8 +76,8 @@ class Party(Result):
     """One side of a request, judged by what it did itself: who pays a fraud is not one."""
 
     address: str
-    known: Literal["profile", "first_contact", "protocol", "contract", "not_an_address"]
-    """By its past, by this request alone, or not at all: a router that everybody uses, an unknown contract, an abbreviation."""
+    known: Literal["profile", "first_contact", "not_an_address"] | Unjudged
+    """By its past, by this request alone, or not at all: an abbreviation, a contract, a router that everybody uses, nobody."""
     evidence: Uint64
     """How many moves the judgement rests on, this request included on first contact."""
     level: Level

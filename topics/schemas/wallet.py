@@ -11,6 +11,8 @@ from topics.schemas.fields import Raw, Uint64
 Level = Literal["low", "medium", "high", "critical"]
 LEVELS: tuple[Level, ...] = get_args(Level)
 Share = Annotated[float, Field(ge=0, le=1)]
+Unjudged = Literal["contract", "protocol", "zero_address"]
+"""What an address is of which behaviour tells nothing (`models.fraud.contracts`)."""
 
 
 class Known(BaseModel, use_attribute_docstrings=True):
