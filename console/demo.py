@@ -19,8 +19,9 @@ from redis import Redis, RedisError
 from base.settings import Settings
 from base.wording import counted
 from console import records
+from console.demo_sample import BROKEN, Sample, load
 from console.demo_view import KEY_VARIABLE, Screen, summary
-from console.demo_watch import BROKEN, Sample, Tally, Watch, load
+from console.demo_watch import Tally, Watch
 from console.local.errors import LocalError
 from console.local.launcher import Launcher
 from console.produce import FALLBACK_KEY

@@ -166,13 +166,18 @@ def produce(
         print(f"warning: {warning}", file=sys.stderr)
     with _source(file) as source, _bar(source, topic) as bar:
         sent = send(settings, TOPICS[topic], source, headers, bar)
-    named = next((value.decode() for name, value in headers if name == REQUEST_ID), None)
-    if topic == SWAP_REQUESTS.name and named is not None and sent.lines > 1:
-        text = f"{sent.lines} lines are one request, {named}: the first is assessed; send one a call, or an array in one line"
-        print(f"warning: {text}", file=sys.stderr)
+    if topic == SWAP_REQUESTS.name and sent.lines > 1 and (warning := _one_id(headers, sent.lines)):
+        print(f"warning: {warning}", file=sys.stderr)
     _report(TOPICS[topic], sent, "standard input" if str(file or "-") == "-" else str(file), json)
     if sent.failed or sent.acknowledged < sent.lines:
         raise typer.Exit(1)
+
+
+def _one_id(headers: Headers, lines: int) -> str:
+    """What to know of several lines under one id; empty where they name none."""
+    named = next((value.decode() for name, value in headers if name == REQUEST_ID), "")
+    told = f"{lines:,} lines are one request, {named}: the first is assessed; send one a call, or an array in one line"
+    return told if named else ""
 
 
 def _of_agents(topic: Topic) -> str:

@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 from base.settings import ROOT, Settings
+from console.demo_sample import BLOCKS
 from console.demo_view import kinds
-from console.demo_watch import BLOCKS
 from console.local import runfile
 from ingest.files import read_blocks
 from models.mev import detect

@@ -16,8 +16,9 @@ import typer
 
 from base.settings import ROOT, Settings
 from console import demo
+from console.demo_sample import BLOCKS, Sample, Sent, load
 from console.demo_view import Screen, alerts, line_of, reasons, summary
-from console.demo_watch import BLOCKS, Refused, Sample, Sent, Tally, load
+from console.demo_watch import Refused, Tally
 from console.local.errors import LocalError
 from console.local.process import created_at
 from console.records import Seen

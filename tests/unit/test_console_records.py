@@ -17,6 +17,7 @@ from console.dlq import about, nothing
 from console.letters import letter_of
 from console.local.errors import LocalError
 from console.produce import Sent, header_of, key_of, lines_of
+from console.produce import _one_id as one_id
 from console.produce import _report as report
 from console.records import SHOWN, Seen, as_json, as_text, beginning, known, parsed, short
 from topics import headers
@@ -70,6 +71,11 @@ def test_a_header_has_a_name_and_a_value(text: str) -> None:
     assert header_of("request_id=a=b") == ("request_id", b"a=b") and header_of("empty=") == ("empty", b"")
     with pytest.raises(LocalError, match="--header takes NAME=VALUE"):
         header_of(text)
+
+
+def test_several_lines_under_one_id_are_told_of() -> None:
+    assert "3 lines are one request, mine-1: the first is assessed" in one_id([("request_id", b"mine-1")], 3)
+    assert one_id([("note", b"mine-1")], 3) == ""
 
 
 def test_lines_that_are_not_json_are_told_with_where_they_end(capsys: pytest.CaptureFixture[str]) -> None:
