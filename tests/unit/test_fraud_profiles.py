@@ -187,6 +187,23 @@ def test_a_contract_is_judged_by_lists_alone_until_it_sends_something() -> None:
     assert row is not None and (row.known, row.moves) == ("profile", 9) and row.probability
 
 
+def test_a_call_takes_back_no_alert_that_rests_on_lists() -> None:
+    router = "1:0x7a250d5630b4cf539739df2c5dacb4c659f2488d"
+    first = activity(1, 5, {ANN: 1})
+    (paid,) = first.wallets[ANN]
+    entry = Listed(list="own", address=str(paid["peer"]), severity="high", added_at=CREATED)
+    got: Any = {**paid, "direction": "in", "value_wei": str(10**18)}
+    runtime = Runtime()
+    runtime.lists = Lists({entry.key: entry})
+    runtime.run(first.model_copy(update={"wallets": {ANN: [got], router: [got]}}))
+    assert runtime.levels() == {ANN: "high"}, "what a router is paid says nothing of it"
+    call: Any = {**got, "peer": address("cal"), "value_wei": "0", "selector": "0xa415bcad"}
+    assert told(runtime.run(activity(2, 6, {ANN: 0}).model_copy(update={"wallets": {ANN: [call]}}))) == []
+    row = runtime.row(ANN)
+    assert row is not None and (row.known, row.level, row.probability) == ("contract", "high", None)
+    assert [one.code for one in row.alerts] == ["exposed_to_listed"] and row.exposure is not None
+
+
 def test_one_move_is_judged_by_cuts_of_its_side() -> None:
     made = fraud.release([fraud.by_moves((9, 0.0), last=3.0)])
     singles = np.array([[0.1, 0.2, 0.6], [0.6, 0.7, 0.8]])
