@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import orjson
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -16,7 +17,7 @@ from agents.runtime import check_sizes
 from models.fraud import kept
 from models.fraud.features import of_profile
 from models.fraud.lists import SHIPPED, Lists
-from models.fraud.wallet import current, evidence
+from models.fraud.wallet import current, evidence, last_time
 from models.releases import Models, amended
 from tables.registry import PROFILES, VERSION_DIGITS, ProfileRow
 from tables.rows import parse
@@ -328,6 +329,25 @@ def test_a_hub_makes_a_row_that_fits() -> None:
     row = runtime.row(ANN)
     assert row is not None and row.moves == 16 * 128
     assert len(runtime.stored[PROFILES, ANN]) < 256_000
+
+
+BEFORE = {
+    "layout": 3680958938, "number": 13234999, "folded": -1, "folded_revision": -1, "more": 0, "window": 0,
+    "old": [[1.0], 0], "young": [[1.0], 0], "kept": [[13234998, 0, 1700000000, 0, "1 0x00 0  154455 0.95 11 0x0600c9f3 0 "]],
+    "chain_id": 1, "address": address("ann"), "revision": 7, "moves": 7, "level": "critical", "probability": 0.875,
+    "anomaly": 0.75, "model": "fraud/tiny",
+}  # fmt: skip
+"""A row as Soba wrote them when kept blocks were lists."""
+
+
+def test_a_level_of_a_row_of_another_layout_is_taken_back() -> None:
+    runtime = Runtime()
+    runtime.stored[PROFILES, ANN] = b"%0*d" % (VERSION_DIGITS, 7) + orjson.dumps(BEFORE)
+    row = runtime.row(ANN)
+    assert row is not None and current(row) is None and last_time(row) is None
+    assert told(runtime.run(activity(2, 3, {ANN: 1}))) == [(ANN, "retracted", "low")]
+    row = runtime.row(ANN)
+    assert row is not None and (row.moves, row.revision, row.level, len(row.kept)) == (1, 8, "low", 1)
 
 
 def test_a_row_of_other_fields_begins_anew_and_is_still_replaced() -> None:
