@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from collections.abc import Sequence
 from typing import Any
 
@@ -19,6 +20,7 @@ from models.fraud.windows import HOP_S
 from tests.unit.test_fraud_packed import MOVES, TOKEN_MOVES
 from tests.unit.wire import BOB, USDC, WETH, tx
 from topics.schemas.chain import WalletActivity, WalletMove
+from topics.schemas.made import made
 from topics.schemas.wallet import Known
 
 FAMOUS = {BOB: 3.0, USDC: 7.0}
@@ -252,3 +254,28 @@ def test_a_row_in_memory_says_what_a_row_read_back_says() -> None:
             live, stored = Known(**one.fields()), Known.model_validate_json(Known(**other.fields()).model_dump_json())
             assert live.model_dump_json() == stored.model_dump_json()
     assert live is not None and live.ready is not None
+
+
+@pytest.mark.parametrize(("blocks", "moves", "most"), [(3, 2, 7_000), (16, 2, 15_000), (128, MOST, 256_000)])
+def test_a_row_in_memory_takes_what_operations_md_says(blocks: int, moves: int, most: int) -> None:
+    """With what it has ready: of a quiet wallet, a busy one, and one that as many move in each block as count."""
+    sent = Move(START, 1, None, 10**18 + 1, 200_000, 150_000, 1.2345678, 9, "0xa9059cbb", False, 12.0)
+
+    def row(wallet: int) -> Known:
+        memory = Memory()
+        for number in range(blocks):
+            first = (wallet * blocks + number) * moves
+            told = [sent._replace(peer=f"0x{first + n:040x}", time=START + 12 * number) for n in range(moves)]
+            memory.take(Said(number, number, START + 12 * number, told))
+        assert memory.scored is not None
+        return made(Known, memory.fields())
+
+    row(0)
+    tracemalloc.start()
+    try:
+        rows = [row(wallet) for wallet in range(1, 5)]
+        taken, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert all(one.ready is not None for one in rows)
+    assert taken / len(rows) < most
