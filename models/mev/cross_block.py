@@ -34,6 +34,8 @@ MATCH = 100
 """What is sold differs from what was bought by at most one part in so many."""
 MOST_ROUNDS = 16
 """So many of a pool are looked at, and so many of two blocks told; it bounds what strange ones can cause."""
+MOST_LEGS = 64
+"""Who has more fronts or more backs in a pool is left out: fronts times backs are paired."""
 HELD = Fact("held_over_a_block", -0.3)
 ROUTED = Fact("through_a_router", -0.15)
 
@@ -132,6 +134,8 @@ def _round_trips(
     for mine in _by_actor(own, contracts):
         fronts = [leg for leg in mine if leg.position < first]
         backs = [leg for leg in mine if leg.position >= first]
+        if max(len(fronts), len(backs)) > MOST_LEGS:
+            continue
         ways = {leg.direction for leg in fronts} | {leg.direction[::-1] for leg in backs}
         if fronts and backs and len(ways) == 1 and _gains(fronts, backs):
             yield fronts, backs

@@ -28,10 +28,8 @@ Events = list[dict[str, Any]]
 def pair(first: Events, second: Events, senders: Senders | None = None, **of_second: Any) -> tuple[Block, Block]:
     """Blocks 7 and 8."""
     who = {**SENDERS, **(senders or {})}
-    one, other = (
-        {name: who[name] for name in who if any(event["transaction_hash"] == hash_of(name) for event in events)}
-        for events in (first, second)
-    )
+    there = [{event["transaction_hash"] for event in events} for events in (first, second)]
+    one, other = ({name: who[name] for name in who if hash_of(name) in hashes} for hashes in there)
     before = block(*first, senders=one, hash="0x" + "07" * 32, timestamp=1_700_000_000, revision=5)
     told = {"hash": "0x" + "08" * 32, "timestamp": 1_700_000_012, "revision": 6, "number": 8, **of_second}
     return before, block(*second, senders=other, **told)
@@ -263,3 +261,11 @@ def test_many_attackers_around_each_other_are_bounded() -> None:
     second = [swap(f"b{at}", at, Y, X, 1000, 110) for at in range(200)]
     told = found(pair([*first, swap("v", 300, X, Y, 50, 400)], second, people))
     assert len(told) == cross_block.MOST_ROUNDS
+
+
+@pytest.mark.parametrize("many, told", [(64, 1), (65, 0), (2_000, 0)])
+def test_many_legs_of_one_attacker_are_bounded(many: int, told: int) -> None:
+    people: Senders = {f"{way}{at}": ("bot", "c") for way in "fb" for at in range(many)}
+    first = [swap(f"f{at}", at, X, Y, 100, 1000) for at in range(many)]
+    second = [swap(f"b{at}", at, Y, X, 1000, 110) for at in range(many)]
+    assert len(found(pair([*first, swap("v", 2_000, X, Y, 50, 400)], second, people))) == told
