@@ -70,14 +70,12 @@ def detect(before: BlockTrades, after: BlockTrades) -> list[Finding]:
     told = {one.hash for half in (before, after) for one in half.transactions if one.told}
     personal = {one.hash for half in (before, after) for one in half.transactions if one.personal}
     legs = read_legs(view)
+    contracts = {hash: _contract(view, hash, legs.shared) for hash in view.transactions if hash not in personal}
     found: list[Round] = []
     for pool in pools:
         own = [leg for leg in legs.by_pool.get(pool, ()) if leg.transaction not in told and leg.sender is not None]
-        contracts = {
-            leg.transaction: _contract(view, leg, legs.shared) for leg in own if leg.transaction not in personal
-        }
         found += _rounds(own, contracts, len(before.transactions))
-    return [_finding(view, bundle, before.number) for bundle in bundles(found[:MOST_ROUNDS])]
+    return [_finding(view, bundle, contracts, before.number) for bundle in bundles(found[:MOST_ROUNDS])]
 
 
 def _returns(before: BlockTrades, after: BlockTrades) -> Iterator[str]:
@@ -107,9 +105,9 @@ def _sums(one: BlockTrades, pool: str) -> dict[tuple[str, str, str], tuple[int, 
     return sums
 
 
-def _contract(view: View, leg: Leg, shared: frozenset[str]) -> str | None:
-    """The contract of the attacker's own that a transaction called."""
-    called = view.called(leg.transaction)
+def _contract(view: View, hash: str, shared: frozenset[str]) -> str | None:
+    """The contract of the signer's own that a transaction called."""
+    called = view.called(hash)
     return None if called in view.nobody or called in shared else called
 
 
@@ -190,11 +188,15 @@ def _victims(own: Sequence[Leg], fronts: list[Leg], backs: list[Leg], attackers:
     ]
 
 
-def _finding(view: View, bundle: list[Round], before: int) -> Finding:
+def _finding(view: View, bundle: list[Round], contracts: Mapping[str, str | None], before: int) -> Finding:
+    """Attackers are who signed and contracts of their own; that they went through what others call too is only evidence."""
     case = case_of(view, bundle)
     case.name = f"{before}:{case.name}"
     case.blocks = [before, view.block.number]
     case.model = MODEL
-    called = {view.called(hash) for hash in case.own}
-    case.facts = [*case.facts, HELD, *([ROUTED] if called & ROUTERS else [])]
+    signers = {signer for hash in case.own if (signer := view.signer(hash))}
+    own = {contract for hash in case.own if (contract := contracts.get(hash))}
+    case.attackers = [*sorted(signers), *sorted(own - signers)]
+    through = any(view.called(hash) is not None and view.called(hash) not in own for hash in case.own)
+    case.facts = [*case.facts, HELD, *([ROUTED] if through else [])]
     return make(view, case)

@@ -157,6 +157,19 @@ def test_who_is_the_same_one() -> None:
     assert len(found(pair([*own, VICTIM], [BACK]))) == 1, "is its own contract no less"
 
 
+def test_a_contract_that_others_call_too_is_no_attacker() -> None:
+    """One that five signers call, and one that bot and victim both send their own tokens through."""
+    crowd = [swap(f"u{at}", 10 + at, X, Z, 1, 1, pool=Z) for at in range(5)]
+    shared = pair([FRONT, VICTIM, *crowd], [BACK], {f"u{at}": (f"user{at}", "c") for at in range(5)})
+    bot, victim = {"recipient": address("bot")}, {"recipient": address("victim")}
+    personal = pair([FRONT | bot, VICTIM | victim], [BACK | bot], {"v": ("victim", "c")})
+    for blocks in (shared, personal):
+        (finding,) = found(blocks)
+        assert finding.attackers == [address("bot")]
+        assert address("c") not in finding.parties()
+        assert finding.evidence[-1] == "through_a_router"
+
+
 def test_what_is_part_of_another_finding_is_neither_leg_nor_victim() -> None:
     inside = [FRONT, VICTIM, swap("g", 2, Y, X, 1000, 105)]
     told = pair(inside, [OTHER, BACK], {"g": ("bot", "c")})
