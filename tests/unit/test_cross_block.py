@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from base.settings import ROOT
 from ingest.files import read_blocks
@@ -236,6 +238,45 @@ def test_real_sandwiches_cut_in_two_are_found_and_nothing_else_is() -> None:
 
 
 CUTS, CROSSED = 611, 15
+
+
+@st.composite
+def some_pairs(draw: st.DrawFn) -> tuple[Block, Block]:
+    """Fronts and backs of the same sums by a few signers through a few contracts, some for themselves."""
+    signers, contracts = st.sampled_from(["bot", "bot2", "bot3"]), st.sampled_from(["c", "c", "d", None])
+    counts = {"f": draw(st.integers(1, 3)), "b": draw(st.integers(1, 3)), "p": draw(st.integers(0, 1))}
+    senders: Senders = {"v": ("victim", None)}
+    legs: dict[str, Events] = {"f": [], "b": [], "p": []}
+    for kind, many in counts.items():
+        for at in range(many):
+            name, signer = f"{kind}{at}", draw(signers) if kind != "p" else "person"
+            senders[name] = (signer, draw(contracts))
+            leg = swap(name, at, Y, X, 6000 // many, 660 // many)
+            if kind != "b":
+                of = counts["f"] if kind == "f" else 100
+                leg = swap(name, at if kind == "f" else 9, X, Y, 600 // of, 6000 // of)
+            legs[kind].append({**leg, "recipient": address(signer)} if kind == "p" or draw(st.booleans()) else leg)
+    return pair([*legs["f"], swap("v", 8, X, Y, 50, 400), *legs["p"]], legs["b"], senders)
+
+
+@given(some_pairs())
+@settings(max_examples=300, deadline=None)
+def test_the_quick_look_passes_over_nothing(blocks: tuple[Block, Block]) -> None:
+    told = found(blocks)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(cross_block, "_returns", lambda before, after: before.pools.keys() & after.pools.keys())
+        assert found(blocks) == told
+
+
+def test_what_somebody_does_for_himself_through_the_contract_hides_nothing() -> None:
+    """Two accounts of one contract; who else goes through it with his own tokens is not one of them, nor is it another's part."""
+    two: Senders = {"b": ("bot2", "c")}
+    passing = swap("p", 3, X, Y, 9, 80, recipient=address("person"))
+    assert len(found(pair([FRONT, VICTIM, passing], [BACK], {**two, "p": ("person", "c")}))) == 1
+    own = swap("p", 0, X, Y, 100, 1000, log_index=1, recipient=address("bot"))
+    both = [swap("b", 2, Y, X, 2000, 220)]
+    (finding,) = found(pair([FRONT, own, VICTIM], both, {**two, "p": ("bot", None)}))
+    assert {*finding.front} == {hash_of("f"), hash_of("p")}, "what one of them did alone is a part of theirs"
 
 
 def test_losses_and_costs_are_those_within_one_block() -> None:
