@@ -59,8 +59,9 @@ def test_a_websocket_that_is_not_there_is_told_without_its_key(caplog: pytest.Lo
     async def heard() -> None:
         heads = Heads([f"ws://me:secret@127.0.0.1:{port}/v3/key"])
         listening = asyncio.create_task(heads.listen())
-        while "failed" not in caplog.text:
-            await heads.wait()
+        async with asyncio.timeout(20):
+            while "failed" not in caplog.text:
+                await heads.wait()
         listening.cancel()
 
     with caplog.at_level("WARNING", "soba.ingest"):
