@@ -317,6 +317,13 @@ def test_many_attackers_around_each_other_are_bounded() -> None:
     assert len(told) == cross_block.MOST_ROUNDS
 
 
+def test_a_trade_may_be_the_back_of_one_pair_and_the_front_of_the_next() -> None:
+    """So the profits of neighbouring pairs must not be added up."""
+    middle = [BACK, swap("w", 3, Y, X, 400, 40)]
+    (one,), (other,) = found(pair([FRONT, VICTIM], middle)), found(pair(middle, [swap("f", 0, X, Y, 100, 1000)]))
+    assert one.back == other.front == [hash_of("b")] and one.related == other.related == []
+
+
 @pytest.mark.parametrize("many, told", [(64, 1), (65, 0), (2_000, 0)])
 def test_many_legs_of_one_attacker_are_bounded(many: int, told: int) -> None:
     people: Senders = {f"{way}{at}": ("bot", "c") for way in "fb" for at in range(many)}
