@@ -143,4 +143,5 @@ def _pointers(row: MevRow) -> tuple[Pointer, ...]:
     )
 
 
-AGENT = Agent("mev", CHAIN_BLOCKS, handle, keys, own=(MEV, MEV_TRADES))
+AGENT = Agent("mev", CHAIN_BLOCKS, handle, keys, own=(MEV, MEV_TRADES), cached=300)
+"""Three rows a block, of up to 3 MB: those of the last hundred blocks are kept in memory, and the last few are what is read."""
