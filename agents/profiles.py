@@ -111,7 +111,10 @@ def handle(batch: Sequence[Record], rows: Rows, models: Models, lists: Lists) ->
                 steps.append(_Step(hand, record, hand.revision, memory.number, UNJUDGED, 0, [], None))
                 continue
             unjudged = contracts.by_address(hand.address) or contracts.by_moves(profile)
-            alerts = [] if unjudged else wallet_rules.of_wallet(profile, chain_id)
+            if unjudged is None:
+                alerts = wallet_rules.of_wallet(profile, chain_id)
+            else:
+                alerts = wallet_rules.of_dealings(profile) if unjudged == "contract" else []
             alerts += wallet_rules.of_lists(lists.hits(chain_id, hand.address), hand.address)
             about = evidence(profile), alerts, wallet_rules.exposure(profile), unjudged
             place = UNJUDGED

@@ -183,8 +183,8 @@ def _young(request: SwapRequest, sender: Known, now: float) -> list[Warned]:
 def _of_party(name: str, side: Judging, party: Party) -> list[Warned]:
     """What lists, the model and named rules say of a party."""
     found = wallet_rules.of_lists(side.listed, side.address)
-    if not side.unjudged and side.known is not None:
-        found += side.known.alerts
+    if (known := side.counts) is not None:
+        found += known.alerts
     found = wallet_rules.about(name, found)
     if party.probability is not None and side.level != "low":
         by = "; ".join(
@@ -203,7 +203,7 @@ _SAID = {
     "protocol": "a router that everybody trades through; nothing is said of who trades",
     "zero_address": "the zero address, which is nobody's: what is sent there is lost, and tokens are made and burnt there",
     "contract": "a contract: it is called, and no transaction of its own is known; nothing of it is judged but whether a list "
-    "names it",
+    "names it or whom it dealt with",
     "not_an_address": "it is abbreviated: nothing is known of it, and nothing of it is judged",
 }
 

@@ -1,8 +1,11 @@
 """Who is no person's wallet: contracts, routers and the zero address. Of those behaviour tells nothing, only lists do.
 
 A contract never sends a transaction of its own, and it is called. So a wallet is taken for one while no transaction out of it is
-known and a call to it is; as soon as it sends one, it is judged by what it does. Who is called is not always told, but a payment
-uses 21,000 gas and no more.
+known and one that calls it is; as soon as it sends one, it is judged by what it does. Who is called is not always told: on Ethereum
+(chain 1) a payment uses 21,000 gas and no more, so more says it. Elsewhere a payment may use more, and gas says nothing.
+
+A pool that only other contracts call is the end of no transaction: token transfers alone are known of it, as of a wallet that
+gets tokens, and like one it is judged.
 """
 
 from __future__ import annotations

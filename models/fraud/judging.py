@@ -9,7 +9,7 @@ from __future__ import annotations
 from array import array
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from models.fraud import first_contact, wallet_rules
@@ -69,6 +69,16 @@ class Judging:
     reasons: list[Reason] = field(default_factory=list)
     behaviour: str | None = None
 
+    @property
+    def counts(self) -> Known | None:
+        """What is known of it and counts: of a contract dealings with listed addresses, of others that are not judged nothing."""
+        if not self.unjudged or self.known is None:
+            return self.known
+        if self.unjudged != "contract":
+            return None
+        alerts = [alert for alert in self.known.alerts if alert.code in wallet_rules.BY_LISTS]
+        return replace(self.known, alerts=alerts)
+
 
 class Judge:
     """What a model's cuts make of risks, and what it says of parties."""
@@ -99,11 +109,12 @@ class Judge:
         """The judgement on one party."""
         listed = [hit.list for hit in side.listed]
         by_lists = wallet_rules.worst([hit.severity for hit in side.listed])
-        if side.unjudged:
-            return _party(side, side.unjudged, 0, by_lists, listed, None)
-        known = side.known
+        known = side.counts
         alerts = () if known is None else known.alerts
         level = wallet_rules.worst([side.level, by_lists, *(alert.severity for alert in alerts)])
+        if side.unjudged:
+            rests_on = known.moves if known is not None and alerts else 0
+            return _party(side, side.unjudged, rests_on, level, listed, None if known is None else known.exposure)
         if known is None:
             return _party(side, "first_contact", 1, level, listed, None)
         return _party(side, "profile", known.moves, level, listed, known.exposure)
@@ -112,8 +123,8 @@ class Judge:
         """Of dealing with a party; None where nothing judges it."""
         severities = [hit.severity for hit in side.listed]
         floors = [LISTED] if "critical" in severities else []
-        if not side.unjudged and side.known is not None:
-            severities += [alert.severity for alert in side.known.alerts]
+        if (known := side.counts) is not None:
+            severities += [alert.severity for alert in known.alerts]
         floors += [self.floor(severity) for severity in severities if severity != "low"]
         if side.risk is not None:
             floors.append(side.risk)

@@ -20,19 +20,28 @@ Listed = Callable[[str], str]
 """The lists that name an address, with commas between: `Lists.names` on a chain."""
 
 
+ETHEREUM = 1
+"""The chain on which a payment uses `PLAIN_GAS` and no more; others charge by rules of their own."""
+
+
 def on_no_list(address: str) -> str:
     """Where lists are not asked, as in training."""
     return ""
 
 
 def moves_of(
-    move: WalletMove, time: int, median_gas_price_wei: int | None, fame: Fame, listed: Listed = on_no_list
+    move: WalletMove,
+    time: int,
+    median_gas_price_wei: int | None,
+    fame: Fame,
+    listed: Listed = on_no_list,
+    chain_id: int = ETHEREUM,
 ) -> Move | TokenMove:
     """What a profile counts of a move of wallet.activity, at `time` (unix seconds); serving and training both go through here.
 
     `median_gas_price_wei` is what others pay at the time, None where nobody knows. What failed moved no value, and neither did
     what a wallet sent to itself: both count as going out, and so does a swap, by the token sold (but see `counting`). Where no
-    selector is told, more gas than a payment uses says that something was called.
+    selector is told, more gas than a payment uses says that something was called, on Ethereum.
     """
     direction, peer = move["direction"], move.get("peer")
     side = IN if direction == "in" else OUT
@@ -51,7 +60,7 @@ def moves_of(
     price_digits = digits(price) if price else 0
     used = move.get("gas_used")
     if (selector := move.get("selector")) is None:
-        selector = CALLED if used is not None and used > PLAIN_GAS else "0x"
+        selector = CALLED if chain_id == ETHEREUM and used is not None and used > PLAIN_GAS else "0x"
     return Move(
         time, side, peer, value, move.get("gas_limit"), used, against, price_digits, selector, failed, peer_fame,
         lists,
@@ -99,5 +108,5 @@ def said(view: WalletActivity, moves: Sequence[WalletMove], fame: Fame, listed: 
     if view.status == "removed" or time is None:
         return Said(number, view.revision, time or 0, ())
     median, moves = view.median_gas_price_wei, counting(moves)
-    counted = [moves_of(move, time, median, fame, listed) for move in moves[:MOST]]
+    counted = [moves_of(move, time, median, fame, listed, view.chain_id) for move in moves[:MOST]]
     return Said(number, view.revision, time, counted, len(moves) - len(counted))

@@ -53,7 +53,7 @@ def of_wallet(profile: Profile, chain_id: int) -> list[Warned]:
         Warned(code=code, severity=severity, message=f"it {said}", value=round(value, 4))
         for code, severity, said, value in _found(profile, came, went, chain_id)
     ]
-    return [*found, *_exposed(profile)]
+    return [*found, *of_dealings(profile)]
 
 
 def _found(profile: Profile, came: Half, went: Half, chain_id: int) -> Iterator[Rule]:
@@ -120,7 +120,12 @@ def _dealings(half: Half) -> Dealings | None:
     )
 
 
-def _exposed(profile: Profile) -> Iterator[Warned]:
+def of_dealings(profile: Profile) -> list[Warned]:
+    """What is said of dealings with listed addresses; of contracts, too, since anybody may make one of a wallet by a call."""
+    return list(_dealt_with(profile)) if _listed(profile) else []
+
+
+def _dealt_with(profile: Profile) -> Iterator[Warned]:
     """Directions apart: money from a listed address is suspicious, money to one is a victim's, told and no more."""
     came, went = profile.came, profile.went
     if (dealt := came.listed) is not None:

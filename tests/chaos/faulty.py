@@ -20,6 +20,7 @@ import agents.consume
 import agents.runtime
 import agents.stream
 import agents.work
+import tables.rows
 import topics.clients
 from agents import app, validate
 from base.settings import get_settings
@@ -28,7 +29,7 @@ from tests import fraud
 PLACES: dict[str, tuple[Any, str]] = {
     "read": (agents.runtime.Outlet, "read"),
     "produce": (agents.runtime.Outlet, "_produce"),
-    "write": (agents.runtime.Outlet, "_write"),
+    "write": (tables.rows, "write"),
     "give": (agents.runtime.Outlet, "give"),
     "process": (agents.runtime.Runner, "process"),
     "parse": (agents.runtime.Runner, "_parse"),

@@ -309,6 +309,24 @@ def test_what_is_called_and_sends_nothing_is_a_contract_whatever_came_to_it(more
     assert (sends.sender.known, sends.sender.level) == ("profile", "high"), "who sends is no contract"
 
 
+def test_a_call_takes_back_no_alert_that_rests_on_lists() -> None:
+    """Anyone may call a wallet that has sent nothing yet, and so make a contract of it."""
+    profile = wallet(20)
+    profile.move(move(IN, SANCTIONED, 1_700_100_000, 2 * 10**18)._replace(listed="ofac"))
+    (before,) = assess([Case("1", 7, request(toAddress=BOB), None, known(profile))], SCORER, "fraud/tiny", False, NOW)
+    contract = known(called(profile), unjudged="contract")
+    (one,) = assess([Case("1", 7, request(toAddress=BOB), None, contract)], SCORER, "fraud/tiny", False, NOW)
+    assert one.receiver is not None and before.receiver is not None
+    assert codes(before)["receiver_exposed_to_listed"] == "high" and len(codes(before)) > 1
+    assert codes(one) == {"receiver_exposed_to_listed": "high"}, "and nothing of its habits"
+    assert (one.receiver.known, one.receiver.level, one.receiver.probability) == ("contract", "high", None)
+    assert one.receiver.exposure == before.receiver.exposure is not None and one.receiver.evidence == 22
+    assert (one.risk_level, one.risk_to_sender) == ("high", CUTS[1])
+    router = known(profile, unjudged="protocol")
+    (one,) = assess([Case("1", 7, request(toAddress=ROUTER), None, router)], SCORER, "fraud/tiny", False, NOW)
+    assert one.receiver is not None and (one.risk_level, one.alerts, one.receiver.exposure) == ("low", [], None)
+
+
 def test_the_zero_address_is_nobody() -> None:
     one = assessed(toAddress="0x" + "0" * 40)
     assert one.receiver is not None and one.receiver.known == "zero_address"

@@ -8,10 +8,11 @@ import pytest
 
 from models.fraud.contracts import by_address, by_moves
 from models.fraud.profile import IN, OUT, Move, Profile
-from models.fraud.said import moves_of
+from models.fraud.said import moves_of, said
 from models.mev.routers import ROUTERS
 from tests.fraud import move, wallet
 from tests.unit.test_fraud_requests import ALICE
+from topics.schemas.chain import WalletActivity
 from topics.schemas.native import ZERO
 
 PAID = move(IN, ALICE, 1_700_000_000, 10**18)
@@ -63,6 +64,12 @@ def test_routers_and_the_zero_address_are_known_by_their_address() -> None:
 def test_where_no_selector_is_told_gas_says_that_something_was_called(told: dict[str, Any], found: str | None) -> None:
     move: Any = {"kind": "transaction", "direction": "in", "transaction_hash": "0x" + "1" * 64, "peer": ALICE, **told}
     assert by_moves(of(moves_of(move, 1, None, lambda _: 0.0))) == found
+    view = {"chain_id": 1, "number": 1, "revision": 1, "status": "complete", "timestamp": 1, "wallets": {ALICE: [move]}}
+    for chain_id, here in ((1, found), (10, None), (42161, None)):
+        one = WalletActivity.model_validate({**view, "chain_id": chain_id})
+        assert by_moves(of(*said(one, one.wallets[ALICE], lambda _: 0.0).moves)) == here, (
+            "elsewhere a payment may use more"
+        )
 
 
 def test_many_payments_make_no_contract() -> None:

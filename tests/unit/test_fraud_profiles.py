@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import orjson
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -16,7 +17,7 @@ from agents.runtime import check_sizes
 from models.fraud import kept
 from models.fraud.features import of_profile
 from models.fraud.lists import SHIPPED, Lists
-from models.fraud.wallet import current, evidence
+from models.fraud.wallet import current, evidence, last_time
 from models.releases import Models, amended
 from tables.registry import PROFILES, VERSION_DIGITS, ProfileRow
 from tables.rows import parse
@@ -187,6 +188,23 @@ def test_a_contract_is_judged_by_lists_alone_until_it_sends_something() -> None:
     assert row is not None and (row.known, row.moves) == ("profile", 9) and row.probability
 
 
+def test_a_call_takes_back_no_alert_that_rests_on_lists() -> None:
+    router = "1:0x7a250d5630b4cf539739df2c5dacb4c659f2488d"
+    first = activity(1, 5, {ANN: 1})
+    (paid,) = first.wallets[ANN]
+    entry = Listed(list="own", address=str(paid["peer"]), severity="high", added_at=CREATED)
+    got: Any = {**paid, "direction": "in", "value_wei": str(10**18)}
+    runtime = Runtime()
+    runtime.lists = Lists({entry.key: entry})
+    runtime.run(first.model_copy(update={"wallets": {ANN: [got], router: [got]}}))
+    assert runtime.levels() == {ANN: "high"}, "what a router is paid says nothing of it"
+    call: Any = {**got, "peer": address("cal"), "value_wei": "0", "selector": "0xa415bcad"}
+    assert told(runtime.run(activity(2, 6, {ANN: 0}).model_copy(update={"wallets": {ANN: [call]}}))) == []
+    row = runtime.row(ANN)
+    assert row is not None and (row.known, row.level, row.probability) == ("contract", "high", None)
+    assert [one.code for one in row.alerts] == ["exposed_to_listed"] and row.exposure is not None
+
+
 def test_one_move_is_judged_by_cuts_of_its_side() -> None:
     made = fraud.release([fraud.by_moves((9, 0.0), last=3.0)])
     singles = np.array([[0.1, 0.2, 0.6], [0.6, 0.7, 0.8]])
@@ -311,6 +329,25 @@ def test_a_hub_makes_a_row_that_fits() -> None:
     row = runtime.row(ANN)
     assert row is not None and row.moves == 16 * 128
     assert len(runtime.stored[PROFILES, ANN]) < 256_000
+
+
+BEFORE = {
+    "layout": 3680958938, "number": 13234999, "folded": -1, "folded_revision": -1, "more": 0, "window": 0,
+    "old": [[1.0], 0], "young": [[1.0], 0], "kept": [[13234998, 0, 1700000000, 0, "1 0x00 0  154455 0.95 11 0x0600c9f3 0 "]],
+    "chain_id": 1, "address": address("ann"), "revision": 7, "moves": 7, "level": "critical", "probability": 0.875,
+    "anomaly": 0.75, "model": "fraud/tiny",
+}  # fmt: skip
+"""A row as Soba wrote them when kept blocks were lists."""
+
+
+def test_a_level_of_a_row_of_another_layout_is_taken_back() -> None:
+    runtime = Runtime()
+    runtime.stored[PROFILES, ANN] = b"%0*d" % (VERSION_DIGITS, 7) + orjson.dumps(BEFORE)
+    row = runtime.row(ANN)
+    assert row is not None and current(row) is None and last_time(row) is None
+    assert told(runtime.run(activity(2, 3, {ANN: 1}))) == [(ANN, "retracted", "low")]
+    row = runtime.row(ANN)
+    assert row is not None and (row.moves, row.revision, row.level, len(row.kept)) == (1, 8, "low", 1)
 
 
 def test_a_row_of_other_fields_begins_anew_and_is_still_replaced() -> None:

@@ -16,10 +16,13 @@ Unjudged = Literal["contract", "protocol", "zero_address"]
 
 
 class Known(BaseModel, use_attribute_docstrings=True):
-    """A base, folded in order of blocks, and the contributions of the last blocks, which are not folded yet."""
+    """A base, folded in order of blocks, and the contributions of the last blocks, which are not folded yet.
+
+    What `base`, `turn` and `kept` hold is not checked: what another layout wrote there is not read, but the rest of its row is.
+    """
 
     layout: Uint64
-    """Which fields the profiles and moves below have (`models.fraud.packed.LAYOUT`)."""
+    """Which fields the profiles and moves below have, and how (`models.fraud.packed.LAYOUT`)."""
     number: Uint64
     """The newest block seen of the wallet."""
     folded: int = -1
@@ -28,11 +31,11 @@ class Known(BaseModel, use_attribute_docstrings=True):
     """The highest revision of a block of the base."""
     more: int = 0
     """Moves of the base's blocks beyond those that count."""
-    base: str | None = None
+    base: Any = None
     """Profiles of the base's blocks (`models.fraud.windows`); left out where they say nothing."""
-    turn: str | None = None
+    turn: Any = None
     """The same with those kept blocks that are of an earlier span than the newest; left out where that is the base."""
-    kept: list[str] = []
+    kept: list[Any] = []
     """What each kept block said (`models.fraud.kept`), rising."""
     ready: Annotated[Any, Field(exclude=True)] = None
     """In memory only: what is known of the wallet, counted (`models.fraud.wallet.Memory`)."""
