@@ -49,6 +49,8 @@ class _Hand:
     memory: Memory
     revision: int
     level: Level
+    row: ProfileRow | None = None
+    """What it is made of."""
 
 
 class _Step(NamedTuple):
@@ -122,6 +124,10 @@ def handle(batch: Sequence[Record], rows: Rows, models: Models, lists: Lists) ->
                 place = told.add(profile)
                 alone.append(first_contact.only_side(profile))
             steps.append(_Step(hand, record, hand.revision, memory.number, place, *about))
+    moved = {step.hand.key for step in steps}
+    for hand in hands.values():
+        if hand.row is not None and hand.key not in moved:
+            hand.row.ready = hand.memory.ready
     if not steps:
         return result
     vectors = told.features()
@@ -206,7 +212,7 @@ def _row(step: _Step, score: _Score, model: str) -> ProfileRow:
 def _hand(key: str, row: object) -> _Hand:
     address = key.partition(":")[2]
     if isinstance(row, ProfileRow):
-        return _Hand(key, address, Memory.of(row), row.revision, row.level)
+        return _Hand(key, address, Memory.of(row), row.revision, row.level, row)
     return _Hand(key, address, Memory(), -1, "low")
 
 

@@ -18,7 +18,7 @@ from models.fraud.trees import Trees
 from models.fraud.walk import Floats, Places, doubled
 
 MOST = 1 << 24
-"""Numbers that are worked out beforehand: 64 MB at most. The model that ships has 5 million before leaves are joined."""
+"""Numbers that are worked out beforehand: 64 MB at most. The model that ships has a few million before leaves are joined."""
 ROWS = 64
 """Rows that are explained together,"""
 LEAVES = 512

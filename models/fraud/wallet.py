@@ -84,7 +84,8 @@ class Memory:
     def of(cls, known: Known) -> Memory:
         """That of a row: the one that is ready, which it then has no more, or else made of what the row says.
 
-        A row never changes otherwise: who fails with what was ready finds in it what was so before.
+        A row never changes otherwise: who fails with what was ready finds in it what was so before. Who took in nothing new may
+        give it back.
         """
         ready, known.ready = known.ready, None
         return ready if isinstance(ready, Memory) else cls(known)
@@ -180,8 +181,13 @@ class Memory:
             "base": self._base,
             "turn": self._turn,
             "kept": self._kept.copy(),
-            "ready": self if len(self._kept) >= AGAIN else None,
+            "ready": self.ready,
         }
+
+    @property
+    def ready(self) -> Memory | None:
+        """What a row in memory has ready: it, where that saves counting again."""
+        return self if len(self._kept) >= AGAIN else None
 
 
 def _start(number: int) -> int:

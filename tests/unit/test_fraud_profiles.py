@@ -10,6 +10,7 @@ import orjson
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import BaseModel
 
 from agents import profiles
 from agents.agent import Output, Record, Result, RowName
@@ -244,6 +245,32 @@ def test_repeats_change_nothing_and_what_is_too_late_is_counted() -> None:
         assert (again.rows, again.outputs, again.warned) == ([], [], {})
     late = runtime.run(activity(2, 50, {ANN: 9}))
     assert (late.rows, late.outputs, late.warned) == ([], [], {"too_late": 1})
+
+
+def test_repeats_leave_what_a_row_in_memory_has_ready() -> None:
+    runtime = Runtime()
+    views = [activity(number, number, {ANN: 2, BEA: 1}) for number in (1, 2, 200, 201)]
+    rows: dict[RowName, BaseModel | None] = {}
+
+    def run(*views: WalletActivity) -> Result:
+        batch = [Record("wallet.activity", 0, n, b"0", [], b"", view) for n, view in enumerate(views)]
+        result = profiles.AGENT.call(batch, rows, MODELS, runtime.lists)
+        rows.update({(row.table, row.key): row.value for row in result.rows if row.table is PROFILES})
+        return result
+
+    def ready() -> Any:
+        row = rows[PROFILES, ANN]
+        assert isinstance(row, ProfileRow)
+        return row.ready
+
+    run(*views)
+    assert (before := ready()) is not None
+    assert not run(*views).rows and ready() is before, "duplicates"
+    assert run(activity(1, 50, {ANN: 9})).warned == {"too_late": 1} and ready() is before
+    other = run(activity(1, 51, {ANN: 9}), activity(202, 9, {BEA: 1}))
+    assert [row.key for row in other.rows if row.table is PROFILES] == [BEA] and ready() is before
+    run(activity(203, 10, {ANN: 1}))
+    assert ready() is not None and not run(*views).rows
 
 
 def test_a_clock_record_says_nothing_of_wallets() -> None:
