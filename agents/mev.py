@@ -35,15 +35,14 @@ from topics.schemas.mev_trades import BlockTrades
 
 
 def keys(batch: Sequence[Record]) -> list[RowName]:
-    """The rows of the batch's blocks and of their pairs, and what is kept of each and its neighbours, once each."""
+    """The rows of the batch's blocks, their neighbours and their pairs, and what is kept of each block, once each."""
     names: dict[RowName, None] = {}
     for record in batch:
         chain, number = record.value.chain_id, record.value.number
-        names[MEV, mev_key(chain, number)] = None
         for first in (number - 1, number):
             names[MEV, mev_key(chain, first, first + 1)] = None
         for other in (number - 1, number, number + 1):
-            names[MEV_TRADES, mev_key(chain, other)] = None
+            names[MEV, mev_key(chain, other)] = names[MEV_TRADES, mev_key(chain, other)] = None
     return list(names)
 
 
@@ -74,22 +73,38 @@ def handle(batch: Sequence[Record], rows: Rows) -> Result:
 
 
 def _pair(desk: _Desk, chain_id: int, first: int, record: Record) -> None:
-    """Say what is over block `first` and the next, where both are known."""
-    one, other = (desk.row(MEV_TRADES, mev_key(chain_id, number)) for number in (first, first + 1))
-    if not isinstance(one, BlockTrades) or not isinstance(other, BlockTrades):
-        return
+    """Say what is over block `first` and the next, where both are known.
+
+    Where the trades of one have expired, what was said is taken back once either block is another than it was said of.
+    """
+    names = [mev_key(chain_id, number) for number in (first, first + 1)]
     key = mev_key(chain_id, first, first + 1)
     before = desk.row(MEV, key)
-    if isinstance(before, MevRow) and before.revision > revision(one, other):
-        return
-    now = MevRow(
-        chain_id=chain_id,
-        number=other.number,
-        revision=revision(one, other),
-        status=max(one.status, other.status, key=("complete", "partial", "removed").index),
-        findings=cross_block.detect(one, other),
-    )
+    one, other = (desk.row(MEV_TRADES, name) for name in names)
+    if isinstance(one, BlockTrades) and isinstance(other, BlockTrades):
+        now = _over(one, other)
+        if isinstance(before, MevRow) and before.revision > now.revision:
+            return
+        now.findings = cross_block.detect(one, other)
+    else:
+        one, other = (desk.row(MEV, name) for name in names)
+        if not (isinstance(before, MevRow) and isinstance(one, MevRow) and isinstance(other, MevRow)):
+            return
+        now = _over(one, other)
+        if not before.findings or before.revision >= now.revision:  # the same again takes nothing back
+            return
     desk.say(key, now, record)
+
+
+def _over(one: BlockTrades | MevRow, other: BlockTrades | MevRow) -> MevRow:
+    """The row of two neighbours, yet without findings."""
+    return MevRow(
+        chain_id=other.chain_id,
+        number=other.number,
+        revision=revision(one.revision, other.revision),
+        status=max(one.status, other.status, key=("complete", "partial", "removed").index),
+        findings=[],
+    )
 
 
 @dataclass(slots=True)
@@ -143,4 +158,5 @@ def _pointers(row: MevRow) -> tuple[Pointer, ...]:
     )
 
 
-AGENT = Agent("mev", CHAIN_BLOCKS, handle, keys, own=(MEV, MEV_TRADES))
+AGENT = Agent("mev", CHAIN_BLOCKS, handle, keys, own=(MEV, MEV_TRADES), cached=300)
+"""Three rows a block, of up to 3 MB: those of the last hundred blocks are kept in memory, and the last few are what is read."""

@@ -97,10 +97,10 @@ class Judged:
     single: Floats
     """After the first transaction of the quarter."""
     asked: dict[Side, Floats]
-    """On first contact, by the first move on each side alone; NaN where there was none."""
+    """On first contact, by the first move on each side alone; NaN where none is judged so (`Replayed.first`)."""
     profiles: list[Profile]
     moved: dict[Side, Floats]
-    """By the first move of all, a transaction on each side, its gas known; NaN where it was none, or on the other side."""
+    """By the first move of all, a transaction, its gas known; NaN where it was on the other side or none is judged by it."""
 
     @property
     def quarters(self) -> NDArray[np.str_]:

@@ -15,6 +15,7 @@ from typing import Annotated, Any
 
 import aiohttp
 import typer
+from confluent_kafka import KafkaException
 from prometheus_client import start_http_server
 from pydantic import TypeAdapter, ValidationError
 
@@ -138,7 +139,11 @@ async def _follow(
     stack.push_async_callback(_stop, checking)
     if not await _until(stopping, checking):
         return
-    path = settings.data_dir / "ingest" / f"{await asyncio.to_thread(cluster_id, settings)}-{nodes.chain_id}.json"
+    asking = asyncio.create_task(_cluster(settings))
+    stack.push_async_callback(_stop, asking)
+    if not await _until(stopping, asking):
+        return
+    path = settings.data_dir / "ingest" / f"{asking.result()}-{nodes.chain_id}.json"
     stack.enter_context(cursor.held(path))
     held = cursor.load(path, nodes.chain_id)
     known = bool(held.blocks)
@@ -153,6 +158,18 @@ async def _follow(
     stack.push_async_callback(_finish, follower)
     stack.push_async_callback(_stop, *work)
     await _until(stopping, *work)
+
+
+async def _cluster(settings: Settings) -> str:
+    """The cluster's own name.
+
+    Raises:
+        KafkaGone: it does not answer in 15 s.
+    """
+    try:
+        return await asyncio.to_thread(cluster_id, settings)
+    except KafkaException as error:
+        raise KafkaGone(f"Kafka at {settings.brokers} does not answer ({error.args[0].str()}); is it up?") from None
 
 
 async def _stop(*work: asyncio.Task[Any]) -> None:

@@ -34,7 +34,7 @@ from topics.registry import CHAIN_EVENTS
 
 CHAIN_ID = 31337
 SWAPS = 200
-"""In a block: 1,200 logs."""
+"""In a block: 1,000 logs."""
 READ_BY_WEB3 = 3
 """Blocks that web3.py reads: it takes half a second and more for each."""
 

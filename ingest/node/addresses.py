@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Annotated
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from pydantic import AfterValidator
 from pydantic_core import PydanticCustomError
@@ -29,13 +29,21 @@ def _address(plain: str, secure: str) -> Callable[[str], str]:
             name = name_of(where)
             if where == url and parts.scheme in (plain, secure) and parts.hostname and parts.port != 0:
                 return url
-            host = name.partition("://")[2] if parts.hostname and parts.port != 0 else EXAMPLE
+            host = name.partition("://")[2] if _shows(parts) else EXAMPLE
         except ValueError:  # no port number, or brackets that do not match
             host = EXAMPLE
         expected = f"{plain}:// or {secure}://, the host and its port, such as {plain}://{host}"
         raise PydanticCustomError("node_address", "no address of a node", {"expected": expected})
 
     return checked
+
+
+def _shows(parts: SplitResult) -> bool:
+    """Whether what stands in the host's place may be shown: one word alone may be a key that was given for the address."""
+    host = parts.hostname or ""
+    return (
+        bool(host) and parts.port != 0 and (parts.port is not None or "." in host or ":" in host or host == "localhost")
+    )
 
 
 HttpAddress = Annotated[str, AfterValidator(_address("http", "https"))]

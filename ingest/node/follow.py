@@ -14,6 +14,7 @@ from ingest.node.blocks import read_ancestor, read_blocks, read_head
 from ingest.node.cursor import KEPT, Cursor, Link
 from ingest.node.envelopes import Envelopes, Ready
 from ingest.node.heads import POLL_S, Heads
+from ingest.node.lasting import Lasting
 from ingest.node.nodes import Nodes
 from ingest.node.outlet import Outlet
 from ingest.node.rpc import Endpoint
@@ -27,7 +28,8 @@ MOST_AT_ONCE = 64
 LARGE, SMALL = 4 << 20, 1 << 20
 """Bytes of a read's envelopes above which the next ones are for half as many blocks, and below which for twice as many."""
 TELL_SHORTER_S = 30.0
-"""Between two words that the nodes' chain is shorter than what was sent."""
+"""How long the nodes' chain is shorter than what was sent before it is said, and between two words of it: a node that is a block or
+two behind the others is so for moments."""
 
 
 class NoAncestor(Exception):
@@ -56,7 +58,7 @@ class Follower:
         self._told = told
         self._at_once = 8
         self._target_number = -1
-        self._told_shorter_at = -TELL_SHORTER_S
+        self._shorter = Lasting(TELL_SHORTER_S)
         self._sending: int | None = None
         """The number of the newest block of those that Kafka was handed and did not confirm yet."""
 
@@ -75,22 +77,18 @@ class Follower:
         try:
             while True:
                 target = await self._target()
+                if self._shorter.due(target < self._cursor.confirmed, asyncio.get_running_loop().time()):
+                    self._tell_shorter()
                 if self._cursor.confirmed < target:
                     await self._forward(target)
                 else:
-                    if target < self._cursor.confirmed:
-                        self._tell_shorter()
                     await self._heads.wait()
                 await self._heed_the_gone()
         finally:
             log.info("stopped; the last block that Kafka confirmed is %d", self._cursor.confirmed)
 
     def _tell_shorter(self) -> None:
-        """Say, now and then, that the nodes' chain does not reach up to what was sent, and what it may be."""
-        now = asyncio.get_running_loop().time()
-        if now < self._told_shorter_at + TELL_SHORTER_S:
-            return
-        self._told_shorter_at = now
+        """Say that the nodes' chain does not reach up to what was sent, and what it may be."""
         log.warning(
             "the nodes' newest block is %d, and block %d was sent already: it waits for block %d; should their chain have begun "
             "anew, end this and see docs/ingest.md, A chain that began anew",

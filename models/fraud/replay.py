@@ -13,9 +13,11 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import NamedTuple
 
+from models.fraud.contracts import by_moves
 from models.fraud.features import numbers
 from models.fraud.first_contact import only_side
-from models.fraud.profile import DAY_S, Move, Profile, Side
+from models.fraud.layout import MOVES
+from models.fraud.profile import DAY_S, OUT, Move, Profile, Side
 from models.fraud.said import Listed, moves_of, on_no_list
 from topics.schemas.chain import WalletMove
 
@@ -61,9 +63,9 @@ class Replayed:
     early: dict[int, array[float]] = field(default_factory=dict)
     """`numbers` of the profile after so many transactions."""
     first: dict[Side, Move] = field(default_factory=dict)
-    """The first transaction on each side."""
+    """The first transaction on each side, but a call that came in: who is called is not judged by that."""
     alone: Side | None = None
-    """On which side the first move of all was; None where that was no transaction."""
+    """On which side the first move of all was; None where that was no transaction, or a call that makes it a contract."""
 
 
 Fame = Callable[[str], float]
@@ -91,8 +93,10 @@ def replay(
         if isinstance(counted, Move):
             here.profile.move(counted)
             here.transactions += 1
-            here.first.setdefault(counted.side, counted)
-            if only_side(here.profile) is not None:
+            half = here.profile.went if counted.side == OUT else here.profile.came
+            if half.numbers[MOVES] == 1.0 and (counted.side == OUT or counted.selector == "0x"):
+                here.first[counted.side] = counted
+            if only_side(here.profile) is not None and by_moves(here.profile) is None:
                 here.alone = counted.side
             if here.transactions in marks:
                 here.early[here.transactions] = numbers(here.profile)

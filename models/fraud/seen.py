@@ -28,9 +28,9 @@ class Seen:
     early: dict[int, Floats]
     """Vectors after so many transactions, as far as they were replayed; NaN where there were fewer."""
     asked: dict[Side, Floats]
-    """Vectors of the first move on each side, as a request for it would tell; NaN where there was none."""
+    """Vectors of the first move on each side, as a request for it would tell; NaN where none is judged so (`Replayed.first`)."""
     alone: NDArray[np.int64]
-    """On which side the first move of all was; -1 where that was no transaction."""
+    """On which side the first move of all was; -1 where none is judged by that (`Replayed.alone`)."""
     transactions: NDArray[np.int64]
     fraud: NDArray[np.bool_]
     groups: list[str]

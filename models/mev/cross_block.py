@@ -14,7 +14,7 @@ The confidence is still lower.
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice, pairwise
 
@@ -34,6 +34,8 @@ MATCH = 100
 """What is sold differs from what was bought by at most one part in so many."""
 MOST_ROUNDS = 16
 """So many of a pool are looked at, and so many of two blocks told; it bounds what strange ones can cause."""
+MOST_LEGS = 64
+"""Who has more fronts or more backs in a pool is left out: fronts times backs are paired."""
 HELD = Fact("held_over_a_block", -0.3)
 ROUTED = Fact("through_a_router", -0.15)
 
@@ -68,46 +70,57 @@ def detect(before: BlockTrades, after: BlockTrades) -> list[Finding]:
     told = {one.hash for half in (before, after) for one in half.transactions if one.told}
     personal = {one.hash for half in (before, after) for one in half.transactions if one.personal}
     legs = read_legs(view)
+    contracts = {hash: _contract(view, hash, legs.shared) for hash in view.transactions if hash not in personal}
     found: list[Round] = []
     for pool in pools:
         own = [leg for leg in legs.by_pool.get(pool, ()) if leg.transaction not in told and leg.sender is not None]
-        contracts = {
-            leg.transaction: _contract(view, leg, legs.shared) for leg in own if leg.transaction not in personal
-        }
         found += _rounds(own, contracts, len(before.transactions))
-    return [_finding(view, bundle, before.number) for bundle in bundles(found[:MOST_ROUNDS])]
+    return [_finding(view, bundle, contracts, before.number) for bundle in bundles(found[:MOST_ROUNDS])]
 
 
 def _returns(before: BlockTrades, after: BlockTrades) -> Iterator[str]:
-    """Pools in which an address went one way, and then the other with a gain: most neighbours have none, and cost no more."""
+    """Pools in which somebody went one way, and then the other with a gain: most neighbours have none, and cost no more.
+
+    All in which the whole rule finds one, and some more: of several signers who called one contract no gain is asked, as it may
+    yet turn out to be nobody's own.
+    """
     for pool in before.pools.keys() & after.pools.keys():
-        there = _sums(before, pool)
-        for (sold, bought, who), (paid, got) in _sums(after, pool).items():
-            front = there.get((bought, sold, who))
-            if front is not None and _gain(*front, paid, got):
+        who = _by_contract((*_calls(before, pool), *_calls(after, pool)))
+        there, several = _sums(before, pool, who), Counter(who.values())
+        for (sold, bought, actor), (paid, got) in _sums(after, pool, who).items():
+            front = there.get((bought, sold, actor))
+            if front is not None and (several[actor] > 1 or _gain(*front, paid, got)):
                 yield pool
                 break
 
 
-def _sums(one: BlockTrades, pool: str) -> dict[tuple[str, str, str], tuple[int, int]]:
-    """What was sold and bought in a pool, by the two tokens and by who did it: a signer, or a contract that is no router."""
+def _calls(one: BlockTrades, pool: str) -> Iterator[tuple[str, str | None]]:
+    """Who signed in a pool, and the contract they called that may be their own."""
+    for event in one.pools[pool]:
+        sent = one.transactions[event.sent]
+        if isinstance(event, Swapped) and sent.signer is not None and not sent.told:
+            called = None if sent.called is None or sent.personal else one.names[sent.called]
+            yield one.names[sent.signer], None if called in ROUTERS else called
+
+
+def _sums(one: BlockTrades, pool: str, who: Mapping[str, str]) -> dict[tuple[str, str, str], tuple[int, int]]:
+    """What was sold and bought in a pool, by the two tokens and by who did it; `who` names each signer's."""
     sums: dict[tuple[str, str, str], tuple[int, int]] = {}
     for event in one.pools[pool]:
         if not isinstance(event, Swapped) or event.amount_in_raw is None or event.amount_out_raw is None:
             continue
         sent = one.transactions[event.sent]
-        paid, got = int(event.amount_in_raw), int(event.amount_out_raw)
-        for who in () if sent.told else (sent.signer, sent.called):
-            if who is not None and one.names[who] not in ROUTERS:
-                key = one.names[event.token_in], one.names[event.token_out], one.names[who]
-                before = sums.get(key, (0, 0))
-                sums[key] = before[0] + paid, before[1] + got
+        if sent.signer is None or sent.told:
+            continue
+        key = one.names[event.token_in], one.names[event.token_out], who[one.names[sent.signer]]
+        paid, got = sums.get(key, (0, 0))
+        sums[key] = paid + int(event.amount_in_raw), got + int(event.amount_out_raw)
     return sums
 
 
-def _contract(view: View, leg: Leg, shared: frozenset[str]) -> str | None:
-    """The contract of the attacker's own that a transaction called."""
-    called = view.called(leg.transaction)
+def _contract(view: View, hash: str, shared: frozenset[str]) -> str | None:
+    """The contract of the signer's own that a transaction called."""
+    called = view.called(hash)
     return None if called in view.nobody or called in shared else called
 
 
@@ -132,6 +145,8 @@ def _round_trips(
     for mine in _by_actor(own, contracts):
         fronts = [leg for leg in mine if leg.position < first]
         backs = [leg for leg in mine if leg.position >= first]
+        if max(len(fronts), len(backs)) > MOST_LEGS:
+            continue
         ways = {leg.direction for leg in fronts} | {leg.direction[::-1] for leg in backs}
         if fronts and backs and len(ways) == 1 and _gains(fronts, backs):
             yield fronts, backs
@@ -139,6 +154,15 @@ def _round_trips(
 
 def _by_actor(own: Sequence[Leg], contracts: Mapping[str, str | None]) -> list[list[Leg]]:
     """Legs by who made them: those of one signer, and of all signers who called one contract of their own."""
+    who = _by_contract((leg.sender, contracts.get(leg.transaction)) for leg in own if leg.sender is not None)
+    found: dict[str, list[Leg]] = defaultdict(list)
+    for leg in own:
+        found[who[leg.sender or ""]].append(leg)
+    return list(found.values())
+
+
+def _by_contract(calls: Iterable[tuple[str, str | None]]) -> dict[str, str]:
+    """Signer → one name for all signers who called one contract, or contracts that have a signer in common."""
     parent: dict[str, str] = {}
 
     def root(name: str) -> str:
@@ -146,13 +170,12 @@ def _by_actor(own: Sequence[Leg], contracts: Mapping[str, str | None]) -> list[l
             name = parent[name]
         return name
 
-    for leg in own:
-        if contract := contracts.get(leg.transaction):
-            parent[root(contract)] = root(leg.sender or "")
-    found: dict[str, list[Leg]] = defaultdict(list)
-    for leg in own:
-        found[root(leg.sender or "")].append(leg)
-    return list(found.values())
+    signers: dict[str, None] = {}
+    for signer, contract in calls:
+        signers[signer] = None
+        if contract is not None:
+            parent[root(contract)] = root(signer)
+    return {signer: root(signer) for signer in signers}
 
 
 def _gains(fronts: Sequence[Leg], backs: Sequence[Leg]) -> bool:
@@ -186,11 +209,15 @@ def _victims(own: Sequence[Leg], fronts: list[Leg], backs: list[Leg], attackers:
     ]
 
 
-def _finding(view: View, bundle: list[Round], before: int) -> Finding:
+def _finding(view: View, bundle: list[Round], contracts: Mapping[str, str | None], before: int) -> Finding:
+    """Attackers are who signed and contracts of their own; that they went through what others call too is only evidence."""
     case = case_of(view, bundle)
     case.name = f"{before}:{case.name}"
     case.blocks = [before, view.block.number]
     case.model = MODEL
-    called = {view.called(hash) for hash in case.own}
-    case.facts = [*case.facts, HELD, *([ROUTED] if called & ROUTERS else [])]
+    signers = {signer for hash in case.own if (signer := view.signer(hash))}
+    own = {contract for hash in case.own if (contract := contracts.get(hash))}
+    case.attackers = [*sorted(signers), *sorted(own - signers)]
+    through = any(view.called(hash) is not None and view.called(hash) not in own for hash in case.own)
+    case.facts = [*case.facts, HELD, *([ROUTED] if through else [])]
     return make(view, case)

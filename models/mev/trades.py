@@ -132,7 +132,7 @@ def together(before: BlockTrades, after: BlockTrades) -> Block:
             "chain_id": after.chain_id,
             "number": after.number,
             "status": "complete" if complete else "partial",
-            "revision": revision(before, after),
+            "revision": revision(before.revision, after.revision),
             "hash": after.hash,
             "parent_hash": after.parent_hash,
             "timestamp": after.timestamp,
@@ -142,13 +142,13 @@ def together(before: BlockTrades, after: BlockTrades) -> Block:
     )
 
 
-def revision(before: BlockTrades, after: BlockTrades) -> int:
+def revision(before: int, after: int) -> int:
     """What is said of two blocks is newer whichever of them is: the sum of their revisions.
 
     The larger of the two would not do. Of two blocks that close together the earlier one, which is told first, may have the larger
     revision, and what is said with the later one counted would then not be newer.
     """
-    return min(before.revision + after.revision, 2**63 - 1)
+    return min(before + after, 2**63 - 1)
 
 
 def _transaction(one: BlockTrades, number: int, index: int) -> dict[str, Any]:

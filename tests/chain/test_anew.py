@@ -11,6 +11,7 @@ from base.settings import Settings
 from console.bench.chain import Chain
 from tests.chain.watch import Events, ingesting, logged
 from tests.conftest import wait_for
+from tests.contract.facade import child
 
 pytestmark = pytest.mark.pipeline
 
@@ -38,7 +39,8 @@ def test_a_chain_that_began_anew_under_a_websocket_ends_it_however_much_is_told(
 ) -> None:
     chain.mine(30)
     log = tmp_path / "log"
-    with ingesting(settings, log, "--rpc", chain.url, "--ws", chain.ws, "--from", "1") as process:
+    argv = ["-m", "tests.chain.impatient_ingest", "ingest", "node", "--rpc", chain.url, "--ws", chain.ws, "--from", "1"]
+    with child(argv, settings, log) as process:
         events.upto(30)
         chain.stop()
         with Chain(chain.chain_id, *OTHER_TIME, port=chain.port) as anew:

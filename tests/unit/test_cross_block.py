@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from base.settings import ROOT
 from ingest.files import read_blocks
@@ -28,10 +30,8 @@ Events = list[dict[str, Any]]
 def pair(first: Events, second: Events, senders: Senders | None = None, **of_second: Any) -> tuple[Block, Block]:
     """Blocks 7 and 8."""
     who = {**SENDERS, **(senders or {})}
-    one, other = (
-        {name: who[name] for name in who if any(event["transaction_hash"] == hash_of(name) for event in events)}
-        for events in (first, second)
-    )
+    there = [{event["transaction_hash"] for event in events} for events in (first, second)]
+    one, other = ({name: who[name] for name in who if hash_of(name) in hashes} for hashes in there)
     before = block(*first, senders=one, hash="0x" + "07" * 32, timestamp=1_700_000_000, revision=5)
     told = {"hash": "0x" + "08" * 32, "timestamp": 1_700_000_012, "revision": 6, "number": 8, **of_second}
     return before, block(*second, senders=other, **told)
@@ -159,6 +159,19 @@ def test_who_is_the_same_one() -> None:
     assert len(found(pair([*own, VICTIM], [BACK]))) == 1, "is its own contract no less"
 
 
+def test_a_contract_that_others_call_too_is_no_attacker() -> None:
+    """One that five signers call, and one that bot and victim both send their own tokens through."""
+    crowd = [swap(f"u{at}", 10 + at, X, Z, 1, 1, pool=Z) for at in range(5)]
+    shared = pair([FRONT, VICTIM, *crowd], [BACK], {f"u{at}": (f"user{at}", "c") for at in range(5)})
+    bot, victim = {"recipient": address("bot")}, {"recipient": address("victim")}
+    personal = pair([FRONT | bot, VICTIM | victim], [BACK | bot], {"v": ("victim", "c")})
+    for blocks in (shared, personal):
+        (finding,) = found(blocks)
+        assert finding.attackers == [address("bot")]
+        assert address("c") not in finding.parties()
+        assert finding.evidence[-1] == "through_a_router"
+
+
 def test_what_is_part_of_another_finding_is_neither_leg_nor_victim() -> None:
     inside = [FRONT, VICTIM, swap("g", 2, Y, X, 1000, 105)]
     told = pair(inside, [OTHER, BACK], {"g": ("bot", "c")})
@@ -227,6 +240,45 @@ def test_real_sandwiches_cut_in_two_are_found_and_nothing_else_is() -> None:
 CUTS, CROSSED = 611, 15
 
 
+@st.composite
+def some_pairs(draw: st.DrawFn) -> tuple[Block, Block]:
+    """Fronts and backs of the same sums by a few signers through a few contracts, some for themselves."""
+    signers, contracts = st.sampled_from(["bot", "bot2", "bot3"]), st.sampled_from(["c", "c", "d", None])
+    counts = {"f": draw(st.integers(1, 3)), "b": draw(st.integers(1, 3)), "p": draw(st.integers(0, 1))}
+    senders: Senders = {"v": ("victim", None)}
+    legs: dict[str, Events] = {"f": [], "b": [], "p": []}
+    for kind, many in counts.items():
+        for at in range(many):
+            name, signer = f"{kind}{at}", draw(signers) if kind != "p" else "person"
+            senders[name] = (signer, draw(contracts))
+            leg = swap(name, at, Y, X, 6000 // many, 660 // many)
+            if kind != "b":
+                of = counts["f"] if kind == "f" else 100
+                leg = swap(name, at if kind == "f" else 9, X, Y, 600 // of, 6000 // of)
+            legs[kind].append({**leg, "recipient": address(signer)} if kind == "p" or draw(st.booleans()) else leg)
+    return pair([*legs["f"], swap("v", 8, X, Y, 50, 400), *legs["p"]], legs["b"], senders)
+
+
+@given(some_pairs())
+@settings(max_examples=300, deadline=None)
+def test_the_quick_look_passes_over_nothing(blocks: tuple[Block, Block]) -> None:
+    told = found(blocks)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(cross_block, "_returns", lambda before, after: before.pools.keys() & after.pools.keys())
+        assert found(blocks) == told
+
+
+def test_what_somebody_does_for_himself_through_the_contract_hides_nothing() -> None:
+    """Two accounts of one contract; who else goes through it with his own tokens is not one of them, nor is it another's part."""
+    two: Senders = {"b": ("bot2", "c")}
+    passing = swap("p", 3, X, Y, 9, 80, recipient=address("person"))
+    assert len(found(pair([FRONT, VICTIM, passing], [BACK], {**two, "p": ("person", "c")}))) == 1
+    own = swap("p", 0, X, Y, 100, 1000, log_index=1, recipient=address("bot"))
+    both = [swap("b", 2, Y, X, 2000, 220)]
+    (finding,) = found(pair([FRONT, own, VICTIM], both, {**two, "p": ("bot", None)}))
+    assert {*finding.front} == {hash_of("f"), hash_of("p")}, "what one of them did alone is a part of theirs"
+
+
 def test_losses_and_costs_are_those_within_one_block() -> None:
     """A pair of 10^6 X and 10^6 Y, of which the front's Sync tells."""
     assert X < Y
@@ -263,3 +315,18 @@ def test_many_attackers_around_each_other_are_bounded() -> None:
     second = [swap(f"b{at}", at, Y, X, 1000, 110) for at in range(200)]
     told = found(pair([*first, swap("v", 300, X, Y, 50, 400)], second, people))
     assert len(told) == cross_block.MOST_ROUNDS
+
+
+def test_a_trade_may_be_the_back_of_one_pair_and_the_front_of_the_next() -> None:
+    """So the profits of neighbouring pairs must not be added up."""
+    middle = [BACK, swap("w", 3, Y, X, 400, 40)]
+    (one,), (other,) = found(pair([FRONT, VICTIM], middle)), found(pair(middle, [swap("f", 0, X, Y, 100, 1000)]))
+    assert one.back == other.front == [hash_of("b")] and one.related == other.related == []
+
+
+@pytest.mark.parametrize("many, told", [(64, 1), (65, 0), (2_000, 0)])
+def test_many_legs_of_one_attacker_are_bounded(many: int, told: int) -> None:
+    people: Senders = {f"{way}{at}": ("bot", "c") for way in "fb" for at in range(many)}
+    first = [swap(f"f{at}", at, X, Y, 100, 1000) for at in range(many)]
+    second = [swap(f"b{at}", at, Y, X, 1000, 110) for at in range(many)]
+    assert len(found(pair([*first, swap("v", 2_000, X, Y, 50, 400)], second, people))) == told

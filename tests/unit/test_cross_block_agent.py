@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from agents import alerts, detections, mev
 from agents.agent import Result
 from models.mev import cross_block, detect, look
-from tables.registry import MEV, MevRow
+from tables.registry import MEV, MEV_TRADES, MevRow
 from tests.unit.by_hand import X, Y, Z, address, block, hash_of, swap
 from tests.unit.handled import Runtime, calm_and_shaken, of_table, records
 from topics.headers import REQUEST_ID, get
@@ -112,6 +112,22 @@ def test_either_block_confirms_changes_and_takes_back(number: int, content: str)
     assert [status for _, status, _ in last] == ["final"]
     _, last = feed(*there, (number, content, "removed"), (number, content, "complete"))
     assert [status for _, status, _ in last] == ["provisional"]
+
+
+@pytest.mark.parametrize("number, content", [(7, "front"), (8, "back")])
+def test_what_is_another_block_is_taken_back_when_the_trades_of_its_neighbour_are_gone(
+    number: int, content: str
+) -> None:
+    """Trades are kept for a day, what was said for a week."""
+    for changed, status in ((content, "removed"), ("nothing", "complete")):
+        runtime, _ = feed((7, "front", "complete"), (8, "back", "complete"))
+        del runtime.rows[MEV_TRADES, f"1:{15 - number}"]
+        again = made((number, content, "complete"), number - 6)
+        assert said(runtime.run(records([again]))) == [], "the same block again"
+        other = made((number, changed, status), 3)
+        last = said(runtime.run(records([other])))
+        assert last == [([7, 8], "retracted", 3 + 9 - number)]
+        assert runtime.last_states() == {} and runtime.rows[MEV, "1:7-8"].pointers == ()
 
 
 def test_a_block_of_another_fork_is_no_neighbour() -> None:

@@ -16,12 +16,14 @@ from models.fraud.assess import Case, assess
 from models.fraud.features import FEATURES, numbers, of_profile
 from models.fraud.first_contact import BUDGETS, as_requested, cuts, fit, only_side, profile, requested, risk, vectors
 from models.fraud.judging import Known
-from models.fraud.profile import IN, OUT, Profile, Side
+from models.fraud.profile import CALLED, IN, OUT, Profile, Side
+from models.fraud.replay import Replayed, Told, replay
 from models.fraud.scorer import Scorer
 from models.fraud.wallet import evidence
 from models.releases import amended
 from tests.fraud import CUTS, by_moves, model, move, release
 from tests.unit.test_fraud_requests import ALICE, BOB, NOW, request
+from topics.schemas.chain import WalletMove
 
 SCORER: Scorer = model(release([by_moves((0, -4.0), last=0.0)])).loaded
 """Whoever has moved at all has a probability of one half."""
@@ -50,6 +52,34 @@ def test_each_side_has_its_own() -> None:
         and found[0].max() < 0.11
         and found[1].tolist() == pytest.approx([0.95, 0.99, 0.999], abs=0.002)
     )
+
+
+@pytest.mark.parametrize(
+    ("first", "alone", "asked"),
+    [
+        (("in", "0x"), IN, {IN: "0x"}),
+        (("in", CALLED), None, {}),  # a contract, of which behaviour tells nothing
+        (("out", CALLED), OUT, {OUT: CALLED}),  # who calls is a wallet
+    ],
+)
+def test_cuts_come_of_those_alone_that_are_judged_by_them(
+    first: tuple[Any, str], alone: Side | None, asked: dict[Side, str]
+) -> None:
+    def told(direction: Any, selector: str) -> Told:
+        transaction = "0x" + "1" * 64
+        return Told(ALICE, int(NOW), WalletMove(
+            kind="transaction", direction=direction, transaction_hash=transaction, peer=BOB, selector=selector, value_wei="5"
+        ))  # fmt: skip
+
+    def replayed(*moves: tuple[Any, str]) -> Replayed:
+        (found,) = replay([told(*one) for one in moves], lambda account: lambda address: 0.0).values()
+        return found
+
+    once = replayed(first)
+    assert once.alone == alone and {side: one.selector for side, one in once.first.items()} == asked
+    assert list(once.early) == [1], "what it scores after one transaction is measured of everybody"
+    more = replayed(first, ("in", "0x"))
+    assert more.alone == alone and (IN in more.first) is (first != ("in", CALLED))
 
 
 RISING = st.lists(st.floats(0.001, 0.999), min_size=3, max_size=3).map(sorted)

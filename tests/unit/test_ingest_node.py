@@ -16,6 +16,7 @@ from ingest.node import cursor
 from ingest.node.blocks import Raw
 from ingest.node.cursor import Cursor, Link, Unusable
 from ingest.node.envelopes import Envelopes, Ready, forget_old, pieces
+from ingest.node.lasting import Lasting
 from ingest.node.rpc import AT_ONCE, Call, Endpoint, NodeError, RateLimited, Refused, Slow, TooLarge
 from tests.unit.raw_logs import ALICE, BOB, TX, log, transfer_of
 from tests.unit.test_ingest_protocols import V4_SWAP
@@ -192,6 +193,23 @@ def test_a_search_that_takes_too_long_holds_no_block_up() -> None:
 
     ready, in_time = asyncio.run(made())
     assert (ready.undecoded, in_time) == ({"unknown_pool": 1}, AT_ONCE)
+
+
+def test_what_lasts_is_told_and_what_passes_is_not() -> None:
+    """A node that is a block behind for moments is no chain that began anew."""
+    shorter = Lasting(30.0)
+    looks = [
+        (0, True),
+        (29, True),
+        (29.5, False),
+        (40, True),
+        (69, True),
+        (70, True),
+        (71, True),
+        (99, True),
+        (100, True),
+    ]
+    assert [at for at, so in looks if shorter.due(so, at)] == [70, 100]
 
 
 def test_no_more_is_remembered_than_there_is_room_for() -> None:

@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import os
+import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+from aiohttp import test_utils, web
 from pydantic import TypeAdapter, ValidationError
 
 from base.exits import EXIT_MISFIT
-from base.settings import ROOT
+from base.settings import ROOT, Settings
 from base.wording import wording
+from console import ingest_node
 from console.local.ports import pick
 from ingest.node.addresses import HttpAddress, WebsocketAddress, name_of
 from ingest.node.heads import Heads
+from ingest.node.outlet import KafkaGone
+from topics import admin
 
 HTTP: TypeAdapter[str] = TypeAdapter(HttpAddress)
 WEBSOCKET: TypeAdapter[str] = TypeAdapter(WebsocketAddress)
@@ -32,6 +40,10 @@ def refusal(schema: TypeAdapter[str], url: str) -> str:
         ("127.0.0.1:18545", "127.0.0.1:18545"),
         ("localhost:8546/key", "localhost:8546"),
         ("ws://node.example/key", "node.example"),
+        ("localhost", "localhost"),
+        ("node:8545", "node:8545"),
+        ("AbCdEf0123456789SecretKey", "127.0.0.1:8545"),
+        ("ftp://AbCdEf0123456789SecretKey", "127.0.0.1:8545"),
         ("http://", "127.0.0.1:8545"),
         ("http://localhost:123456", "127.0.0.1:8545"),
         ("", "127.0.0.1:8545"),
@@ -55,8 +67,9 @@ def test_a_websocket_that_is_not_there_is_told_without_its_key(caplog: pytest.Lo
     async def heard() -> None:
         heads = Heads([f"ws://me:secret@127.0.0.1:{port}/v3/key"])
         listening = asyncio.create_task(heads.listen())
-        while "failed" not in caplog.text:
-            await heads.wait()
+        async with asyncio.timeout(20):
+            while "failed" not in caplog.text:
+                await heads.wait()
         listening.cancel()
 
     with caplog.at_level("WARNING", "soba.ingest"):
@@ -82,3 +95,44 @@ sys.exit(asyncio.run(ingest_node._ended(following)))
     ended = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, timeout=60)
     assert ended.returncode == EXIT_MISFIT
     assert "another chain" in ended.stderr
+
+
+async def answer(request: web.Request) -> web.Response:
+    """A node's: all its numbers are 7."""
+    asked = await request.json()
+    told = [
+        {"jsonrpc": "2.0", "id": one["id"], "result": "0x7"} for one in (asked if isinstance(asked, list) else [asked])
+    ]
+    return web.json_response(told if isinstance(asked, list) else told[0])
+
+
+async def follow(settings: Settings) -> None:
+    """Follow a node that answers."""
+    app = web.Application()
+    app.router.add_post("/", answer)
+    async with test_utils.TestServer(app) as server, contextlib.AsyncExitStack() as stack:
+        url = str(server.make_url("/"))
+        await ingest_node._follow(settings, [url], [], None, 0, None, False, 5.0, stack)
+
+
+@pytest.fixture
+def away(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Settings:
+    """The settings of a Kafka that is not there, which is waited for no longer than a second."""
+    (port,) = pick(1)
+    monkeypatch.setattr(admin, "TIMEOUT_S", 1)
+    return Settings(brokers=f"127.0.0.1:{port}", data_dir=tmp_path)
+
+
+def test_a_kafka_that_is_away_at_the_start_is_said(away: Settings) -> None:
+    with pytest.raises(KafkaGone, match=rf"Kafka at {away.brokers} does not answer \(.+\)"):
+        asyncio.run(follow(away))
+
+
+def test_it_heeds_a_signal_while_kafka_does_not_answer(away: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    def asked(settings: Settings) -> str:
+        os.kill(os.getpid(), signal.SIGTERM)
+        return admin.cluster_id(settings)
+
+    monkeypatch.setattr(ingest_node, "cluster_id", asked)
+    asyncio.run(follow(away))
+    assert not (away.data_dir / "ingest").exists(), "it began nothing"
