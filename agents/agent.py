@@ -89,6 +89,8 @@ class Result:
     """For metrics, where a record holds many elements: how many were not refused, by what became of them."""
     older: int = 0
     """How many records said nothing, because the row is of a newer one."""
+    held: int = 0
+    """How many records said nothing, because their row is there and stays as it is."""
     warned: Counter[str] = field(default_factory=Counter)
     """For metrics: warnings of what was not refused, by code."""
 

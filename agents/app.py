@@ -10,6 +10,7 @@ import faulthandler
 import importlib
 import io
 import logging
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeGuard
 
@@ -20,14 +21,13 @@ from faust.app import BootStrategy
 from agents.activity import Activity
 from agents.agent import Agent, Partitioned
 from agents.consume import ConsumeFeed
-from agents.labels import labelling
+from agents.fetching import look_sooner
 from agents.lists import listing
 from agents.parsing import shared
 from agents.pulse import Pulse
 from agents.releases import serving
 from agents.runtime import Outlet
 from agents.stream import attach
-from agents.watch import watching
 from base import tracing
 from base.exits import EXIT_FAILING, GRACE_S, end_now, end_within
 from base.garbage import collect_rarely
@@ -120,7 +120,7 @@ def make_app(worker: Worker, settings: Settings) -> Any:
     folder = settings.data_dir / "faust"  # Faust insists on one; without tables it stays empty
     folder.mkdir(parents=True, exist_ok=True)
     brokers = ";".join(f"kafka://{broker.strip()}" for broker in settings.brokers.split(","))
-    return faust.App(
+    app = faust.App(
         worker.app_id,
         broker=brokers,
         broker_credentials=_credentials(settings),
@@ -144,6 +144,8 @@ def make_app(worker: Worker, settings: Settings) -> Any:
         table_standby_replicas=0,
         worker_redirect_stdouts=False,
     )
+    look_sooner(app)
+    return app
 
 
 def _credentials(settings: Settings) -> Any:
@@ -163,6 +165,16 @@ def _streamed(agent: Agent | Partitioned) -> TypeGuard[Agent]:
     return isinstance(agent, Agent) and agent.feed == "stream"
 
 
+def _measuring(agents: Sequence[Agent | Partitioned]) -> tuple[Callable[..., Any], ...]:
+    """What measures models, where one serves: it brings numpy, 10 MB that the other workers do without."""
+    if not any(isinstance(agent, Agent) and agent.models for agent in agents):
+        return ()
+    from agents.labels import labelling
+    from agents.watch import watching
+
+    return watching, labelling
+
+
 def build(worker: Worker, settings: Settings) -> Any:
     """The worker's Faust app with its agents attached, ready to run."""
     agents = worker.agents()
@@ -172,7 +184,7 @@ def build(worker: Worker, settings: Settings) -> Any:
     activity = Activity()
     outlet = Outlet(settings, activity)
     threads = []
-    for made in (serving, listing, watching, labelling):
+    for made in (serving, listing, *_measuring(agents)):
         if (service := made(agents, settings, outlet)) is not None:
             app.service(service)
     parsers = shared([agent for agent in agents if _streamed(agent)])
@@ -181,7 +193,7 @@ def build(worker: Worker, settings: Settings) -> Any:
             threads.append(attach(app, agent, outlet, parsers[agent.name]))
         else:
             app.service(ConsumeFeed(worker.app_id, agent, settings, outlet))
-    app.service(Pulse(worker.service, worker.app_id, worker.port, settings, activity, app))
+    app.service(Pulse(worker.service, worker.app_id, worker.port, settings, outlet, app))
 
     @app.on_before_shutdown.connect  # type: ignore[untyped-decorator]
     async def stop(*_: Any, **__: Any) -> None:

@@ -9,15 +9,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from functools import partial
+from functools import lru_cache, partial
 from typing import NamedTuple
 
 from pydantic import BaseModel, ValidationError
 
 from agents.agent import Agent, DeadLetter, Output, Record, Result, RowName, Rows
-from agents.validate import MOST_FAULTS
+from agents.judged import MOST_FAULTS
 from base.wording import wordings
 from models.chain import gas
+from models.chain.normal_form import is_address
 from models.fraud import requests
 from models.fraud.assess import Case, assess
 from models.fraud.judging import Known
@@ -56,9 +57,10 @@ def _elements(record: Record) -> Iterator[_Element]:
         yield _Element(f"{id}:{index}", index, value)
 
 
-def _wallet(request: SwapRequest, address: str | None) -> str | None:
+@lru_cache(maxsize=4096)
+def _wallet(chain_id: int, address: str | None) -> str | None:
     """The key of a wallet, where the address is one."""
-    return f"{request.chain_id}:{address.lower()}" if address is not None and requests.is_address(address) else None
+    return f"{chain_id}:{address.lower()}" if address is not None and is_address(address) else None
 
 
 def _day(request: SwapRequest, now: float) -> str | None:
@@ -79,7 +81,7 @@ def keys(batch: Sequence[Record]) -> list[RowName]:
             request = element.value
             if isinstance(request, SwapRequest):
                 for address in (request.from_address, request.to_address):
-                    if (wallet := _wallet(request, address)) is not None:
+                    if (wallet := _wallet(request.chain_id, address)) is not None:
                         names[PROFILES, wallet] = None
                 if (day := _day(request, now)) is not None:
                     names[GAS, day] = None
@@ -141,7 +143,8 @@ def _unfit(value: object) -> list[Fault]:
 
 
 def _case(id: str, record: Record, request: SwapRequest, rows: Rows, day_wei: float | None) -> Case:
-    sender, receiver = (_known(rows, _wallet(request, end)) for end in (request.from_address, request.to_address))
+    sender = _known(rows, _wallet(request.chain_id, request.from_address))
+    receiver = _known(rows, _wallet(request.chain_id, request.to_address))
     return Case(id, record.offset, request, sender, receiver, day_wei)
 
 
@@ -196,7 +199,7 @@ def _pointers(one: Assessment) -> tuple[Pointer, ...]:
     at, found = int(one.processed_at), []
     if requests.is_hash(one.transaction_hash):
         found.append(Pointer(RISK_BY_TRANSACTION, f"{one.chain_id}:{one.transaction_hash}", at))
-    wallets = {address for address in (one.from_address, one.to_address) if address and requests.is_address(address)}
+    wallets = {address for address in (one.from_address, one.to_address) if address and is_address(address)}
     found += [Pointer(RISK_BY_WALLET, f"{one.chain_id}:{address}", at) for address in sorted(wallets)]
     return tuple(found)
 

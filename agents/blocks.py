@@ -34,7 +34,8 @@ def handle(batch: Sequence[Record], rows: Rows) -> Result:
             newest[key] = block
     result = Result()
     for key, block in newest.items():
-        warned = Counter(fault.code for fault in reserves.warnings([vars(event) for event in block.events]).values())
+        told = [vars(event) for event in block.events if event.event_type in reserves.COMPARED]
+        warned = Counter(fault.code for fault in reserves.warnings(told).values())
         result.rows.append(_row(key, block, warned))
         result.warned += warned
     result.rows += _gas(newest.values(), rows)

@@ -132,7 +132,7 @@ class Compacted(Service, ABC):
                 if found is not None and found.partitions:
                     return sorted(found.partitions)
                 if not told:
-                    log.warning("there is no topic %s; run `soba topics create`", self.topic)
+                    log.warning("there is no topic %s; run `bin/soba topics create`", self.topic)
                     told = True
                 self._ready()
             self.tick()

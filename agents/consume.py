@@ -2,7 +2,8 @@
 
 For topics of very many small messages, where a Faust message costs about 65 µs and one consumed here under 2, and for questions
 that somebody waits for, since no other thread's turn comes between (docs/decisions/0012). One thread owns consumer,
-handler and commit; offsets are committed only for what is confirmed, every half second and whenever partitions are given up.
+handler and commit; offsets are committed only for what is confirmed, every half second, which nothing waits for, and whenever
+partitions are given up.
 """
 
 from __future__ import annotations
@@ -11,13 +12,17 @@ import asyncio
 import logging
 import threading
 import time
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
 
-from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from mode import Service
 
 from agents import telling
 from agents.agent import Agent, Partitioned, Record
-from agents.runtime import Outlet, Stopped, leave
+from agents.runtime import SLOW_S, Outlet, Stopped, leave
 from agents.trouble import Troubles
 from agents.work import Batch, Positions, Stateful, Stateless, Work
 from base import metrics
@@ -36,6 +41,9 @@ BATCH_BYTES = 16 * 1024 * 1024
 STEP = 64
 """A batch is taken in steps of so many records, until it has `BATCH_BYTES`."""
 
+_RECORD: Callable[[tuple[Any, ...]], Record] = partial(tuple.__new__, Record)
+"""A record of its fields in order: by `Record` itself it takes twice as long, and this is done 100,000 times a second."""
+
 
 class ConsumeFeed(Service):
     """Runs the consumer of one agent in a thread for as long as its Faust app runs."""
@@ -45,7 +53,7 @@ class ConsumeFeed(Service):
         self._agent = agent
         self._outlet = outlet
         self._troubles = Troubles(settings)
-        self._config = clients.consumer(settings, f"{app_id}.{agent.name}")
+        self._config = clients.consumer(settings, f"{app_id}.{agent.name}", on_commit=self._on_commit)
         self._work: Work = Stateless(agent, outlet) if isinstance(agent, Agent) else Stateful(agent, settings, outlet)
         outlet.activity.joining.add(agent.name)
         self._thread = threading.Thread(target=self._run, name=agent.name, daemon=True)
@@ -53,6 +61,8 @@ class ConsumeFeed(Service):
         self._done: Positions = {}
         """What may be committed: positions, held back where a block is open."""
         self._committed: Positions = {}
+        self._asked_at: float | None = None
+        """Since when a commit is under way that nothing waits for."""
         self._ours: set[int] = set()
         self._fresh: set[int] = set()
         """Partitions that were assigned and not yet told to the work."""
@@ -76,7 +86,7 @@ class ConsumeFeed(Service):
             )
             try:
                 self._consume(consumer)
-                self._commit(consumer)
+                self._commit(consumer, wait=True)
             except Stopped:
                 log.info("%s: stopping in mid-batch", self._agent.name)
             consumer.close()
@@ -89,7 +99,10 @@ class ConsumeFeed(Service):
         while not self._outlet.stopping.is_set():
             self.do(consumer)
             if time.monotonic() >= commit_at:
-                self._commit(consumer)
+                if self._asked_at is None:
+                    self._commit(consumer, wait=False)  # the broker takes up to 10 ms for it
+                elif time.monotonic() - self._asked_at > SLOW_S:
+                    self._note_commit(KafkaError(KafkaError._TIMED_OUT), [])
                 self._measure_lag(consumer)
                 commit_at = time.monotonic() + COMMIT_EVERY_S
 
@@ -125,12 +138,16 @@ class ConsumeFeed(Service):
         while len(messages) < BATCH and size < BATCH_BYTES and (more := consumer.consume(STEP, timeout=0)):
             messages += more
             size += sum(map(len, more))
-        batch: Batch = {}
+        batch: Batch = defaultdict(list)
+        topic = self._agent.topic.name
         for message in messages:
             error = message.error()
             if error is None:
-                record = _record(message)
-                batch.setdefault(record.partition, []).append(record)
+                partition = message.partition() or 0
+                headers = headers_of(message)
+                batch[partition].append(
+                    _RECORD((topic, partition, message.offset(), message.key(), headers, message.value() or b"", None))
+                )
             elif error.fatal():
                 raise KafkaException(error)
             else:
@@ -144,22 +161,38 @@ class ConsumeFeed(Service):
             floor = self._work.floor(partition)
             self._done[partition] = position if floor is None else min(floor, position)
 
-    def _commit(self, consumer: Consumer) -> None:
+    def _commit(self, consumer: Consumer, *, wait: bool) -> None:
         """Commit what is done. A failure is only told: the next commit says the same and more."""
-        wanted = dict(self._done)
         offsets = [
             TopicPartition(self._agent.topic.name, partition, offset)
-            for partition, offset in wanted.items()
+            for partition, offset in self._done.items()
             if self._committed.get(partition) != offset
         ]
         if not offsets:
             return
         try:
-            consumer.commit(offsets=offsets, asynchronous=False)
-            self._committed.update(wanted)
-            self._troubles.over(f"{self._agent.name}'s commit")
+            if wait:
+                self._note_commit(None, consumer.commit(offsets=offsets, asynchronous=False))
+            else:
+                consumer.commit(offsets=offsets, asynchronous=True)
+                self._asked_at = time.monotonic()
         except KafkaException as error:
-            self._troubles.note(f"{self._agent.name}'s commit", error)
+            self._note_commit(error.args[0], [])
+
+    def _on_commit(self, error: KafkaError | None, offsets: Sequence[TopicPartition]) -> None:
+        """A commit that nothing waited for is done, or failed."""
+        self._asked_at = None
+        self._note_commit(error, offsets)
+
+    def _note_commit(self, error: KafkaError | None, offsets: Sequence[TopicPartition]) -> None:
+        for one in offsets:
+            error = error or one.error
+            if one.error is None and one.partition in self._ours:
+                self._committed[one.partition] = one.offset
+        if error is None:
+            self._troubles.over(f"{self._agent.name}'s commit")
+        else:
+            self._troubles.note(f"{self._agent.name}'s commit", KafkaException(error))
 
     def _measure_lag(self, consumer: Consumer) -> None:
         lag = 0
@@ -174,11 +207,12 @@ class ConsumeFeed(Service):
     def _on_assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         if not partitions:  # there are more of us than partitions
             self._outlet.activity.joining.discard(self._agent.name)
+        self._asked_at = None  # whatever becomes of what was asked before
         self._fresh.update(where.partition for where in partitions)
         self._ours.update(self._fresh)
 
     def _on_revoke(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
-        self._commit(consumer)
+        self._commit(consumer, wait=True)
         self._on_lost(consumer, partitions)
 
     def _on_lost(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
@@ -192,9 +226,3 @@ class ConsumeFeed(Service):
         for partition in gone:
             for held in (self._positions, self._done, self._committed):
                 held.pop(partition, None)
-
-
-def _record(message: Message) -> Record:
-    topic, partition, offset = str(message.topic()), int(message.partition() or 0), int(message.offset() or 0)
-    # By place: names cost a third of its time, and this is done 100,000 times a second.
-    return Record(topic, partition, offset, message.key(), headers_of(message), message.value() or b"", None)

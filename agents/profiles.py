@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from typing import NamedTuple
 
 import numpy as np
@@ -91,18 +91,21 @@ def handle(batch: Sequence[Record], rows: Rows, models: Models, lists: Lists) ->
     steps: list[_Step] = []
     told = Told(sum(len(record.value.wallets) for record in batch))
     alone: list[Side | None] = []
+    # Most addresses of a batch are asked for several times.
+    fame = cache(scorer.fame)
+    names = {chain: cache(partial(lists.names, chain)) for chain in {record.value.chain_id for record in batch}}
     for record in batch:
         view: WalletActivity = record.value
         if view.status == "clock":
             continue
         chain_id, revision = view.chain_id, view.revision
-        listed = partial(lists.names, chain_id)
+        listed = names[chain_id]
         for key, moves in view.wallets.items():
             hand = hands.get(key)
             if hand is None:
                 hand = hands[key] = _hand(key, rows.get((PROFILES, key)))
             memory = hand.memory
-            verdict = memory.take(said(view, moves, scorer.fame, listed))
+            verdict = memory.take(said(view, moves, fame, listed))
             if verdict == "too_late":
                 result.warned[verdict] += 1
             if verdict != "new":

@@ -16,9 +16,8 @@ from mode import Service
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from redis.exceptions import RedisError
 
-from agents.activity import Activity
 from agents.patience import Patience
-from agents.runtime import leave
+from agents.runtime import Outlet, leave
 from agents.telling import Summary
 from agents.trouble import Troubles
 from base import health, metrics
@@ -36,13 +35,14 @@ BEAT_S = 5.0
 class Pulse(Service):
     """Beats every five seconds and answers probes, from the loop of the Faust app: a hung loop shows."""
 
-    def __init__(self, service: str, app_id: str, port: int, settings: Settings, activity: Activity, app: Any) -> None:
+    def __init__(self, service: str, app_id: str, port: int, settings: Settings, outlet: Outlet, app: Any) -> None:
         super().__init__()
         self._service = service
         self._app_id = app_id
         self._wanted_port = port if settings.worker_port is None else settings.worker_port
         self._host = settings.worker_host
-        self._activity = activity
+        self._activity = outlet.activity
+        self._outlet = outlet
         self._faust = app
         self._redis = redis.asyncio.Redis.from_url(settings.redis_url, socket_timeout=5, socket_connect_timeout=5)
         self._instance = uuid4().hex[:12]
@@ -50,7 +50,7 @@ class Pulse(Service):
         self._port = 0
         self._beaten_at = 0.0
         self._web: web.AppRunner | None = None
-        self._summary = Summary(activity, time.monotonic())
+        self._summary = Summary(outlet.activity, time.monotonic())
         self._patience = Patience()
         self._troubles = Troubles(settings)
 
@@ -92,7 +92,9 @@ class Pulse(Service):
                     stage(pipe, [Row(WORKERS, f"{self._app_id}:{self._instance}", int(row.beat_at * 1000), row)])
                     pipe.zadd(WORKERS_SEEN, {f"{self._app_id}:{self._instance}": row.beat_at})
                     pipe.zremrangebyscore(WORKERS_SEEN, 0, row.beat_at - health.FORGOTTEN_S)
-                    await pipe.execute()
+                    pipe.info("server")
+                    *_, server = await pipe.execute()
+                self._outlet.met(server["run_id"])  # now, not when somebody next waits for an answer
                 self._beaten_at = row.beat_at
                 self._troubles.over("the heartbeat")
             except (RedisError, OSError) as error:

@@ -34,6 +34,8 @@ class Tally:
     written: int = 0
     newer_kept: int = 0
     """Rows that stayed because what is there is newer."""
+    there_already: int = 0
+    """Records whose row was there and stayed as it was, since its agent writes it once."""
     refused: int = 0
     """Records that made no row: they fit no schema, or the agent fails on them."""
 
@@ -50,6 +52,7 @@ class RowsOnly(Outlet):
         """Write the rows; return the places of those that are older than what is there."""
         self._tally.refused += len(result.dead_letters)
         self._tally.newer_kept += result.older
+        self._tally.there_already += result.held
         older = super().give(agent, Result(rows=result.rows))
         self._tally.newer_kept += len(older)
         self._tally.written += len(result.rows) - len(older)

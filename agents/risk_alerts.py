@@ -35,7 +35,10 @@ def handle(batch: Sequence[Record], rows: Rows) -> Result:
     said: set[str] = set()
     for record in batch:
         alert = _alert(record)
-        if alert is None or alert.id in said or rows.get((ALERTS, alert.id)) is not None:
+        if alert is None:
+            continue
+        if alert.id in said or rows.get((ALERTS, alert.id)) is not None:
+            result.held += 1
             continue
         said.add(alert.id)
         headers = cloud_event(f"{alert.id}:{alert.revision}", AGENT.name, "soba.alert", record.headers)

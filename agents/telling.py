@@ -12,37 +12,47 @@ from typing import Any
 from agents.activity import Activity
 from agents.agent import Result
 from base import metrics
-from topics.headers import REQUEST_ID, Headers, get
+from topics.headers import REQUEST_ID, get
 from topics.registry import DEAD_LETTER_SUFFIX
 
 log = logging.getLogger("soba.worker")
 
 SUMMARY_S = 60.0
+ANSWERED = "answered"
 _TIME = re.compile(rb'"timestamp":(\d+)')
 _HEAD = 400
 """Bytes in which an encoded block says its time, which stands before its transactions."""
 
 
 def requests(agent: str, result: Result, seconds: float) -> None:
-    """Say what a batch gave out for each request that its records carry: nothing of records that nobody asked for."""
+    """Say what a batch gave out for each request that its records carry: nothing of records that nobody asked for.
+
+    All of it at one time: a line of its own for each takes 28 µs, a tenth of what a swap request costs.
+    """
     if not log.isEnabledFor(logging.INFO):
         return
-    done: dict[str, Counter[str]] = {}
+    done: dict[str, dict[str, int]] = {}
 
-    def note(headers: Headers, what: str) -> None:
-        if (name := get(headers, REQUEST_ID)) is not None:
-            done.setdefault(name.decode(errors="replace"), Counter())[what] += 1
+    def note(request_id: str, what: str) -> None:
+        counts = done.setdefault(request_id, {})
+        counts[what] = counts.get(what, 0) + 1
 
     for letter in result.dead_letters:
-        note(letter.record.headers, letter.record.topic + DEAD_LETTER_SUFFIX)
+        if (name := get(letter.record.headers, REQUEST_ID)) is not None:
+            note(name.decode(errors="replace"), letter.record.topic + DEAD_LETTER_SUFFIX)
     for output in (*result.sent_on, *result.outputs, *result.after):
-        note(output.headers, output.topic)
+        if (name := get(output.headers, REQUEST_ID)) is not None:
+            note(name.decode(errors="replace"), output.topic)
     for answer in result.answers:
-        done.setdefault(answer.request_id, Counter())["answers"] += 1
-    for request_id, counts in done.items():
-        said = ", ".join(f"{many} to {what}" if what != "answers" else "answered" for what, many in counts.items())
-        told = {"duration_ms": round(seconds * 1000, 2), "request_id": request_id, "metadata": {"agent": agent}}
-        log.info("%s: %s", agent, said, extra=told)
+        note(answer.request_id, ANSWERED)
+    if done:
+        told = {request_id: f"{agent}: {_said(counts)}" for request_id, counts in done.items()}
+        more = {"duration_ms": round(seconds * 1000, 2), "requests": told, "metadata": {"agent": agent}}
+        log.info("%s: %d requests", agent, len(told), extra=more)
+
+
+def _said(counts: dict[str, int]) -> str:
+    return ", ".join(what if what == ANSWERED else f"{many} to {what}" for what, many in counts.items())
 
 
 def record_age(agent: str, written_at: float | None) -> None:

@@ -29,7 +29,11 @@ def log_name(service: str) -> str:
 
 
 class JsonFormatter(logging.Formatter):
-    """Formats a record; `extra=` may carry duration_ms, request_id, user_id and metadata (a dict)."""
+    """Formats a record; `extra=` may carry duration_ms, request_id, user_id and metadata (a dict).
+
+    Instead of one request_id it may carry `requests`, a message by request id: the record then is a line for each of them. Other
+    handlers see how many there are.
+    """
 
     def __init__(self, service: str) -> None:
         super().__init__()
@@ -50,7 +54,15 @@ class JsonFormatter(logging.Formatter):
             "user_id": fields.get("user_id"),
             "metadata": metadata,
         }
-        return orjson.dumps(entry, default=str, option=orjson.OPT_NON_STR_KEYS).decode()
+        about: dict[str, str] | None = fields.get("requests")
+        entries = (
+            [entry] if about is None else [{**entry, "message": said, "request_id": id} for id, said in about.items()]
+        )
+        return b"\n".join(map(_line, entries)).decode()
+
+
+def _line(entry: dict[str, Any]) -> bytes:
+    return orjson.dumps(entry, default=str, option=orjson.OPT_NON_STR_KEYS)
 
 
 class Repeats(logging.Filter):

@@ -6,7 +6,9 @@ Callers use `get_settings()`; children of the launcher get theirs through the en
 import json
 import logging
 import os
+import re
 from collections.abc import Mapping
+from difflib import get_close_matches
 from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -35,6 +37,11 @@ MEANINGLESS = (
     "BLOCKCHAIN_INTELLIGENCE_URL",
     "PYTHON_EVENT_API_URL",
 )
+ELSEWHERE = ("SOBA_API_KEY", "SOBA_CACHE", "SOBA_MAVEN_URL", "SOBA_PYTHON", "SOBA_TESTCONTAINERS", "SOBA_VENV")
+"""Variables that are no settings: read from the environment alone, before there are settings, by tests or by examples."""
+OF_TESTS = f"{PREFIX}TEST_"
+OF_KUBERNETES = re.compile(r"_SERVICE_(HOST|PORT\w*)=|_PORT_\d+_(TCP|UDP|SCTP)\w*=|_PORT=(tcp|udp|sctp)://")
+"""What it tells every container of each service by its name, and so of one whose name begins with soba."""
 
 
 def _names(field: str, *aliases: str) -> AliasChoices:
@@ -254,17 +261,47 @@ def _lookup(values: Mapping[str, str | None], name: str) -> str | None:
     return next((value for key, value in values.items() if key.upper() == name and value), None)
 
 
-def meaningless(env_file: Path | None = ENV_FILE) -> list[str]:
-    """Variables that are set but have no meaning here."""
+def meaningless(env_file: Path | None = ENV_FILE) -> dict[str, str]:
+    """Variables that are set but have no meaning here, misspelt ones too: each with what to tell of it."""
     in_file = dotenv_values(env_file) if env_file and env_file.exists() else {}
-    return [name for name in MEANINGLESS if os.environ.get(name) or in_file.get(name)]
+    given = ((name, value) for values in (os.environ, in_file) for name, value in values.items() if value)
+    names = [name for name, value in given if not OF_KUBERNETES.search(f"{name}={value}")]
+    return {
+        name: f"{name} is set{'' if os.environ.get(name) else ' in .env'} but {why}"
+        for name in dict.fromkeys(names)
+        if (why := _no_meaning(name))
+    }
+
+
+def _no_meaning(name: str) -> str:
+    """Why a variable does nothing; empty where it does something, or is none of ours."""
+    if name in MEANINGLESS:
+        return "has no meaning here: services are reached through Kafka; remove it"
+    upper, known = name.upper(), variables()  # these are matched in any case
+    if not upper.startswith(PREFIX) or upper.startswith(OF_TESTS) or upper in known:
+        return ""
+    if name in ELSEWHERE:
+        return "" if os.environ.get(name) else "it is read from the environment alone: set it there"
+    # The prefix, which all have, would make any two names alike.
+    ours = [one.removeprefix(PREFIX) for one in (*known, *ELSEWHERE) if one.startswith(PREFIX)]
+    if near := get_close_matches(upper.removeprefix(PREFIX), ours, n=1):
+        return f"has no meaning here: is it {PREFIX}{near[0]}?"
+    return "has no meaning here: no setting has this name (bin/soba config shows all); remove it"
+
+
+_told: set[str] = set()
+
+
+def untold() -> list[str]:
+    """What there is to tell of variables without a meaning that this process has not told yet."""
+    found = [told for told in meaningless().values() if told not in _told]
+    _told.update(found)
+    return found
 
 
 @lru_cache(maxsize=1)
 def get_settings() -> Settings:
     """The settings of this process, read once; warns about variables that do nothing."""
-    for name in meaningless():
-        logging.getLogger("soba.settings").warning(
-            "%s has no meaning here: services are reached through Kafka; remove it", name
-        )
+    for told in untold():
+        logging.getLogger("soba.settings").warning("%s", told)
     return load()

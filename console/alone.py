@@ -11,7 +11,7 @@ from typing import Any
 
 import orjson
 
-from agents.validate import hash_of
+from agents.judged import hash_of
 from console import records
 from models.chain import rules
 from topics import codecs

@@ -36,25 +36,22 @@ COMMANDS: list[tuple[str, str, str]] = [
     ("keys", "console.keys:app", "API keys of the HTTP facade: create, list, revoke."),
     ("docs", "console.reference:app", "Write the pages of docs/ that are made from the registries."),
 ]
-_BY_NAME = {name: (target, summary) for name, target, summary in COMMANDS}
+_BY_NAME = {name: target for name, target, _ in COMMANDS}
 
 
 class LazyGroup(TyperGroup):
     """A group whose commands are modules: --help reads the list above and imports none of them."""
 
+    def __init__(self, **attrs: Any) -> None:
+        attrs["commands"] = {name: TyperCommand(name, help=text, short_help=text) for name, _, text in COMMANDS}
+        super().__init__(**attrs)
+
     # Typer's contexts come from a private copy of click, which has no public names: hence Any.
-    def list_commands(self, ctx: Any) -> list[str]:
-        return list(_BY_NAME)
-
-    def get_command(self, ctx: Any, cmd_name: str) -> TyperCommand | None:
-        row = _BY_NAME.get(cmd_name)
-        return TyperCommand(cmd_name, help=row[1], short_help=row[1]) if row else None
-
     def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
-        if args and (row := _BY_NAME.get(args[0])):
-            module, attribute = row[0].split(":")
+        if args and (target := _BY_NAME.get(args[0])):
+            module, attribute = target.split(":")
             command = typer.main.get_command(getattr(importlib.import_module(module), attribute))
-            command.help = command.help or row[1]
+            command.help = command.help or self.commands[args[0]].help
             # Those are the root's; below it they only hide the options that matter.
             command.params = [
                 one for one in command.params if one.name not in ("install_completion", "show_completion")

@@ -1,11 +1,12 @@
 """`soba config`: each setting, its value and where it comes from."""
 
 import json
+import sys
 from typing import Annotated, Any
 
 import typer
 
-from base.settings import load, meaningless, origins, shown
+from base.settings import Settings, load, meaningless, origins, shown
 
 app = typer.Typer()
 
@@ -15,15 +16,17 @@ def config(as_json: Annotated[bool, typer.Option("--json", help="One JSON object
     """Each setting with its value (secrets masked) and its origin: a variable, .env, run.json or default."""
     settings = load()
     found = origins(settings)
+    if wrong := wrong_limits(settings):
+        print(wrong, file=sys.stderr)
     rows = {name: {"value": shown(settings, name), "origin": origin} for name, origin in found.items()}
     if as_json:
-        print(json.dumps({"settings": rows, "meaningless": meaningless()}))
+        print(json.dumps({"settings": rows, "meaningless": list(meaningless())}))
         return
     width = max(map(len, rows))
     for name, row in rows.items():
         print(f"{name:{width}}  {as_variable(row['value']) or '-':32}  {row['origin']}")
-    for name in meaningless():
-        print(f"{name} is set but has no meaning here: services are reached through Kafka; remove it")
+    for told in meaningless().values():
+        print(told)
 
 
 def as_variable(value: Any) -> str:
@@ -33,3 +36,12 @@ def as_variable(value: Any) -> str:
     if isinstance(value, list | tuple):
         return ",".join(value)
     return "" if value is None else str(value)
+
+
+def wrong_limits(settings: Settings) -> str:
+    """What HTTP would refuse to serve with; empty where it takes the limits as they are."""
+    if not settings.rate_limits:
+        return ""
+    from facade import app  # its routes take long to import
+
+    return app.wrong_limits(app.create_app(settings), settings)

@@ -23,7 +23,6 @@ from console.demo_sample import BROKEN, Sample, load
 from console.demo_view import KEY_VARIABLE, Screen, summary
 from console.demo_watch import Tally, Watch
 from console.local.errors import LocalError
-from console.local.launcher import Launcher
 from console.produce import FALLBACK_KEY
 from console.up import Fresh, System, Yes, begin_anew, run, show
 from facade.context import closed
@@ -151,7 +150,7 @@ def _replay(running: System, sample: Sample, pace: float, began: float) -> list[
         stored, found_before = not run.blocks and not run.broken and not run.requests, bool(tally.findings)
         _announce(run, stored)
         with screen.shown():
-            _watch_it(run, watch, pace, running.launcher)
+            _watch_it(run, watch, pace, running)
     except KeyboardInterrupt:
         given = len(sample.blocks) + len(sample.broken) + len(sample.requests)
         _note_whose(running, given - len(run.blocks) - len(run.broken) - len(run.requests))
@@ -205,13 +204,14 @@ def _announce(run: _Run, stored: bool) -> None:
     print(flush=True)
 
 
-def _watch_it(run: _Run, watch: Watch, pace: float, launcher: Launcher) -> None:
+def _watch_it(run: _Run, watch: Watch, pace: float, running: System) -> None:
     """Until all of the sample came out and nothing more comes, or nothing came for too long."""
     due = news_at = look_at = time.monotonic()
     while True:
+        running.signals.heed()
         now = time.monotonic()
         if now >= look_at:
-            run.screen.away = launcher.away
+            run.screen.away = running.launcher.away
             look_at = now + LOOK_S
         if (run.blocks or run.broken or run.requests) and now >= due:
             run.send_next()

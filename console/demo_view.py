@@ -126,20 +126,22 @@ def reasons(rejected: Counter[str]) -> str:
     return f"{rejected.total():,}: {parts}" if parts else ""
 
 
-PLURALS: dict[Kind, str] = {
-    "sandwich": "sandwiches",
-    "liquidation": "liquidations",
-    "jit": "JIT",
-    "arbitrage": "arbitrages",
-    "backrun": "back-runs",
-    "frontrun": "front-runs",
+NAMES: dict[Kind, tuple[str, str]] = {
+    "sandwich": ("sandwich", "sandwiches"),
+    "liquidation": ("liquidation", "liquidations"),
+    "jit": ("JIT", "JIT"),
+    "arbitrage": ("arbitrage", "arbitrages"),
+    "backrun": ("back-run", "back-runs"),
+    "frontrun": ("front-run", "front-runs"),
 }
+"""Of one, and of several."""
 
 
 def kinds(found: list[Finding]) -> str:
     """`18 sandwiches, 12 liquidations`: what was found, by kind."""
     counts = Counter(one.kind for one in found)
-    return ", ".join(f"{counts[kind]} {name}" for kind, name in PLURALS.items() if counts[kind]) or "none yet"
+    parts = [f"{counts[kind]} {names[counts[kind] > 1]}" for kind, names in NAMES.items() if counts[kind]]
+    return ", ".join(parts) or "none yet"
 
 
 def alerts(tally: Tally) -> str:

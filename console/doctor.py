@@ -10,7 +10,8 @@ from typing import Annotated, NamedTuple
 
 import typer
 
-from base.settings import Settings, load
+from base.settings import Settings, load, meaningless
+from console.config import wrong_limits
 from console.local import jars, ports, redis_server, runfile
 from console.local.errors import LocalError
 
@@ -32,12 +33,18 @@ def doctor(as_json: Annotated[bool, typer.Option("--json", help="One JSON object
     checks = list(examine(load()))
     good = all(check.ok for check in checks)
     if as_json:
-        print(json.dumps({"ok": good, "checks": [check._asdict() for check in checks]}))
+        print(
+            json.dumps(
+                {"ok": good, "checks": [check._asdict() for check in checks], "meaningless": list(meaningless())}
+            )
+        )
     else:
         for check in checks:
             print(f"{'ok ' if check.ok else 'BAD'}  {check.name:10} {check.detail}")
             if not check.ok:
                 print(f"     {'':10} {check.advice}")
+        for told in meaningless().values():
+            print(told)
     if not good:
         raise typer.Exit(1)
 
@@ -52,6 +59,8 @@ def examine(settings: Settings) -> Iterator[Check]:
     yield _redis_binary()
     yield _disk(settings.data_dir)
     yield _http(settings)
+    if wrong := wrong_limits(settings):
+        yield Check("limits", False, wrong, "HTTP refuses to serve until SOBA_RATE_LIMITS is mended or unset")
     yield from _servers(settings)
 
 

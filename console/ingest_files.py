@@ -146,11 +146,11 @@ def _decoded(found: Index, number: int, chain_id: int | None, facts: Facts, outc
     except Malformed as error:
         outcome.refused.append(str(error))
         return []
-    outcome.statuses[decoded.block.status] += 1
-    outcome.events += len(decoded.block.events)
+    outcome.statuses[decoded.header.status] += 1
+    outcome.events += len(decoded.events)
     outcome.undecoded += decoded.undecoded
     outcome.unknown_pools += sum(one.family != "token" for one in decoded.wanted)
-    return [record_of(decoded.block.chain_id, one) for one in pieces(decoded.block)]
+    return [record_of(decoded.header.chain_id, one) for one in pieces(decoded)]
 
 
 def _report(outcome: Outcome, json: bool) -> None:

@@ -23,6 +23,7 @@ from base.exits import EXIT_FAILING, EXIT_MISFIT, GRACE_S, end_within
 from base.garbage import collect_rarely
 from base.logs import setup_logging
 from base.settings import Settings
+from base.tasks import end
 from base.wording import wording
 from console import records
 from console.local.progress import TELL_EVERY_S, Progress, counting
@@ -173,9 +174,8 @@ async def _cluster(settings: Settings) -> str:
 
 
 async def _stop(*work: asyncio.Task[Any]) -> None:
-    for task in work:
-        task.cancel()
-    await asyncio.gather(*work, return_exceptions=True)
+    await end(*work)
+    await asyncio.gather(*work, return_exceptions=True)  # what they raised is told, or no news any more
 
 
 async def _finish(follower: Follower) -> None:

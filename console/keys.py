@@ -49,7 +49,7 @@ def list_keys(as_json: Annotated[bool, typer.Option("--json", help="One JSON obj
         print(json.dumps({"keys": [{**key.model_dump(mode="json"), "state": _state(key)} for key in keys]}))
         return
     if not keys and not given:
-        print("no keys; `soba keys create --name NAME` makes one")
+        print("no keys; `bin/soba keys create --name NAME` makes one")
     if given:
         print(f"{given} with the scope admin from SOBA_API_KEYS or SOBA_API_KEYS_FILE, until taken from there")
     for key in keys:

@@ -15,10 +15,10 @@ from pydantic import ValidationError
 from base.settings import Settings
 from base.wording import counted, wording
 from console import compacted, label_file, priors
-from console.local.errors import LocalError
-from models.chain.rules import lower_address
+from console.addresses import lowered
+from console.local.errors import LocalError, NothingChanged
+from models.chain.normal_form import is_address
 from models.fraud.outcomes import RAISED, judged, precision, recall, tally
-from models.fraud.requests import is_address
 from topics.entries import NoEntry, entry
 from topics.headers import cloud_event
 from topics.registry import LABELS
@@ -28,8 +28,6 @@ app = typer.Typer(help="What is known of wallets: add, import, show, remove.", n
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object a line, for programs.")]
 Chain = Annotated[int, typer.Option("--chain", min=0, help="The chain of the wallets.")]
 Addresses = Annotated[list[str], typer.Argument(help="Wallets, 0x and 40 hex digits, in any case.")]
-NAMED = 20
-"""Bad rows of a file that are named one by one."""
 
 
 @app.command()
@@ -54,14 +52,11 @@ def import_(
     file: Annotated[Path, typer.Argument(help="CSV with a header, or JSON lines (.jsonl): the fields of a label.")],
     source: Annotated[str, typer.Option(help="Who says so, where the file does not tell.")] = "",
 ) -> None:
-    """Label the wallets of a file. Rows that are no labels are named and left out; exit code 1 where there are any."""
+    """Label the wallets of a file. Where a row is no label nothing is changed, and the lines of such rows are named."""
     found, bad = label_file.read(file, source or file.name, datetime.now(UTC))
-    for place, why in bad[:NAMED]:
-        print(f"{file}, row {place}: {why}", file=sys.stderr)
-    if len(bad) > NAMED:
-        print(f"and {len(bad) - NAMED:,} more rows are no labels", file=sys.stderr)
+    if bad:
+        raise NothingChanged([f"{file}, line {line}: {why}" for line, why in bad], len(found) + len(bad), "labels")
     _put(list({one.key: one for one in found}.values()))
-    raise typer.Exit(int(bool(bad)))
 
 
 @app.command()
@@ -118,11 +113,7 @@ def held() -> tuple[Settings, dict[str, Label]]:
 
 def _lowered(given: str) -> str:
     """An address in lower case; what is none as it is, for the schema to name."""
-    if not is_address(given):
-        return given
-    if (low := lower_address(given)) is None:
-        raise LocalError(f"{given} fails its EIP-55 checksum; give it as a wallet shows it, or in lower case")
-    return low
+    return lowered(given) if is_address(given) else given
 
 
 def _label(fields: dict[str, Any]) -> Label:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -16,10 +15,11 @@ from pydantic import TypeAdapter, ValidationError
 
 from base.wording import counted, wording
 from console import compacted
+from console.addresses import lowered
 from console.asking import sure
-from console.local.errors import LocalError
+from console.local.errors import LocalError, NothingChanged
 from console.running import as_of, workers
-from models.chain.rules import lower_address
+from models.chain.normal_form import is_address
 from models.fraud.lists import NAMES, Lists
 from topics.entries import NoEntry, entry
 from topics.headers import Headers, cloud_event
@@ -38,7 +38,6 @@ AsJson = Annotated[bool, typer.Option("--json", help="One JSON object a line, fo
 
 _NAME: TypeAdapter[str] = TypeAdapter(ListName)
 Row = tuple[str, bytes | None, Headers]
-_is_address = re.compile(r"0x[0-9a-fA-F]{40}").fullmatch
 
 
 @app.command()
@@ -177,18 +176,15 @@ def _given(name: str, addresses: list[str] | None, file: Path | None) -> dict[st
         raise LocalError(f"no address is given; name some: bin/soba lists add {name} 0x..., or --file FILE")
     found, faults = {}, []
     for where, address, note in lines:
-        if not _is_address(address):
+        if not is_address(address):
             faults.append(f"{where}: {address[:60]!r} is no address; give 0x and 40 hex digits")
-        elif (low := lower_address(address)) is None:
-            faults.append(
-                f"{where}: {address} fails its EIP-55 checksum; give it as a wallet shows it, or in lower case"
-            )
-        else:
-            found[low] = note
+            continue
+        try:
+            found[lowered(address)] = note
+        except LocalError as error:
+            faults.append(f"{where}: {error}")
     if faults:
-        raise LocalError(
-            "\n".join([f"nothing was changed: {len(faults)} of {len(lines)} are no addresses", *faults[:10]])
-        )
+        raise NothingChanged(faults, len(lines), "addresses")
     return found
 
 
@@ -197,7 +193,7 @@ def _lines(file: Path) -> Iterator[tuple[str, str, str]]:
         text = sys.stdin.read() if str(file) == "-" else file.read_text()
     except (OSError, UnicodeDecodeError) as error:
         raise LocalError(f"--file {file} cannot be read: {error}; name a text file of addresses, one a line") from error
-    for number, line in enumerate(text.splitlines(), 1):
+    for number, line in enumerate(text.split("\n"), 1):
         address, _, note = line.partition("#")
         if address.strip():
             yield f"{file}, line {number}", address.strip(), note.strip()

@@ -11,7 +11,8 @@ from typing import Any, get_args
 import typer
 from prometheus_client.metrics import MetricWrapperBase
 
-from agents.validate import MOST_FAULTS, REFUSED
+from agents.judged import MOST_FAULTS
+from agents.refused import REFUSED
 from base import metrics
 from base.settings import ROOT
 from base.wording import FORMS, UNITS

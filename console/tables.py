@@ -147,6 +147,7 @@ def _report(done: Done, json: bool) -> None:
             "topic": one.agent.topic.name,
             "written": one.tally.written,
             "newer_kept": one.tally.newer_kept,
+            "there_already": one.tally.there_already,
             "refused": one.tally.refused,
         }
         for one in done.rebuilds
@@ -164,10 +165,11 @@ def _report(done: Done, json: bool) -> None:
         return
     if done.flushed:
         print(f"emptied first: {done.flushed:,} keys deleted")
-    print(f"{'table':<16}{'from':<16}{'rows written':>14}{'newer kept':>12}")
+    print(f"{'table':<16}{'from':<16}{'rows written':>14}{'newer kept':>12}{'there already':>15}")
     for row in rows:
         names = ", ".join(row["tables"])
-        print(f"{names:<16}{row['topic']:<16}{row['written']:>14,}{row['newer_kept']:>12,}")
+        counts = f"{row['written']:>14,}{row['newer_kept']:>12,}{row['there_already']:>15,}"
+        print(f"{names:<16}{row['topic']:<16}{counts}")
     for row in rows:
         if row["refused"]:
             print(

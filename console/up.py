@@ -19,9 +19,10 @@ from typing import Annotated, TypeVar
 import psutil
 import typer
 
-from base.settings import ROOT, Settings, get_settings, meaningless, origins
+from base.settings import ROOT, Settings, get_settings, origins, untold
 from console import reach
 from console.asking import sure
+from console.config import wrong_limits
 from console.local import ports, runfile
 from console.local.errors import LocalError
 from console.local.launcher import FACADE, KAFKA, REDIS, WORKER, Launcher
@@ -30,6 +31,8 @@ from console.local.signals import Signals
 from console.reach import masked
 
 T = TypeVar("T")
+DATA = ("kafka", "redis")
+"""Folders of the data folder that `--fresh` deletes."""
 
 app = typer.Typer()
 
@@ -89,15 +92,15 @@ def begin_anew(settings: Settings, yes: bool) -> None:
     """
     if settings.brokers or settings.redis_url:
         raise LocalError("--fresh deletes local data only: unset SOBA_BROKERS and REDIS_URL, or leave it out")
-    if not settings.data_dir.exists():
-        return
-    # A folder like /var/lib may hold a redis of somebody else.
+    holds = any((settings.data_dir / name).exists() for name in DATA)
     if not (settings.data_dir / "run.json").exists():
+        if not holds:
+            return
+        # A folder like /var/lib may hold a redis of somebody else.
         raise LocalError(f"{settings.data_dir} is not a data folder of Soba: nothing deleted")
     before = runfile.read(settings.data_dir)
     launcher = before.get("launcher", {})
     runs = runfile.running(launcher)
-    holds = any((settings.data_dir / name).exists() for name in ("kafka", "redis"))
     if not yes and (runs or (holds and not before.get("sample_only"))):
         stops = f"stops the system that runs there (pid {launcher['pid']}) and " if runs else ""
         sure(f"--fresh {stops}deletes all data in {settings.data_dir}, API keys too", yes)
@@ -113,7 +116,7 @@ def begin_anew(settings: Settings, yes: bool) -> None:
             raise LocalError(f"pid {launcher['pid']} does not stop: end it and start again") from error
     run = runfile.RunFile(settings.data_dir)
     run.acquire()
-    for name in ("kafka", "redis"):
+    for name in DATA:
         shutil.rmtree(settings.data_dir / name, ignore_errors=True)
     run.release()
 
@@ -123,8 +126,10 @@ def _system(signals: Signals) -> Iterator[System]:
     """The whole system, ready inside the `with`; everything is stopped in order at its end."""
     began = time.monotonic()
     settings = Settings()
-    for name in meaningless():
-        _say(f"{name} has no meaning here (services are reached through Kafka); remove it")
+    for told in untold():
+        _say(told)
+    if wrong := wrong_limits(settings):  # the facade would end again and again
+        raise LocalError(f"{wrong}.", "Nothing is started: mend SOBA_RATE_LIMITS or unset it.")
     _named_servers_answer(settings)
     if settings.redis_url or not (settings.data_dir / "redis").exists():  # else a local Redis may hold keys
         _not_exposed(settings)

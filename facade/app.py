@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
 import signal
+import socket
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
@@ -77,6 +79,16 @@ def create_app(settings: Settings) -> FastAPI:
     return app
 
 
+def wrong_limits(app: FastAPI, settings: Settings) -> str:
+    """The routes with limits of their own that are none, and those that there are, in words; empty if all is well."""
+    limited = {path for path in app.openapi()["paths"] if path not in BARE}
+    unknown = settings.rate_limits.keys() - limited
+    if not unknown:
+        return ""
+    named = f"SOBA_RATE_LIMITS names what is no route with a limit: {', '.join(sorted(unknown))}"
+    return f"{named}; there are: {', '.join(sorted(limited))}"
+
+
 class _Server(uvicorn.Server):
     """Ends within its grace, whatever hangs: what Kafka has not acknowledged was not answered with a 2xx."""
 
@@ -88,7 +100,8 @@ class _Server(uvicorn.Server):
 def run() -> None:
     """Serve until SIGTERM or Ctrl-C.
 
-    Exits with 2 when other machines could reach it without a key, or when a limit is set for a route that has none.
+    Exits with 2 when other machines could reach it without a key, when a limit is set for a route that has none, or when its port
+    is taken.
     """
     # When it has stopped, uvicorn raises the signal again for whoever handled it before.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
@@ -96,7 +109,7 @@ def run() -> None:
     setup_logging("facade", settings.log_level)
     if asyncio.run(exposed(settings)):
         log.error(
-            "refusing to serve %s without an API key; make one with `soba keys create`, or set SOBA_API_KEYS",
+            "refusing to serve %s without an API key; make one with `bin/soba keys create`, or set SOBA_API_KEYS",
             settings.host,
         )
         sys.exit(2)
@@ -104,15 +117,21 @@ def run() -> None:
     told = {"version": version(), "settings": chosen(settings)}
     log.info("the facade starts on %s:%d", settings.host, settings.port, extra={"metadata": told})
     app = create_app(settings)
-    limited = {path for path in app.openapi()["paths"] if path not in BARE}
-    if unknown := settings.rate_limits.keys() - limited:
-        log.error("SOBA_RATE_LIMITS names what is no route with a limit: %s", ", ".join(sorted(unknown)))
+    if wrong := wrong_limits(app, settings):
+        log.error("%s", wrong)
+        sys.exit(2)
+    try:
+        # Not uvicorn's, which on a taken port would wait for ever for what was begun before it tried.
+        family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+        listener = socket.create_server((settings.host, settings.port), family=family, backlog=2048)
+    except OSError as error:
+        said = "cannot serve on %s:%d: %s; choose another port: SOBA_PORT=3001, or 0 for a free one"
+        why = "it is in use" if error.errno == errno.EADDRINUSE else error.strerror
+        log.error(said, settings.host, settings.port, why)
         sys.exit(2)
     server = _Server(
         uvicorn.Config(
             app,
-            host=settings.host,
-            port=settings.port,
             log_config=None,
             access_log=False,
             server_header=False,
@@ -120,7 +139,7 @@ def run() -> None:
         )
     )
     with suppress(KeyboardInterrupt):
-        server.run()
+        server.run(sockets=[listener])
     if not server.started:
         sys.exit(EXIT_FAILING)
 

@@ -55,7 +55,8 @@ def _fault(method: str, headers: Headers, origins: frozenset[str]) -> str | None
         return None
     if host and _authority(origin) == host.lower():
         return None
-    return "without API keys only the facade's own pages and the configured CORS origins may send this"
+    said = "without API keys only the facade's own pages and the configured CORS origins may send this"
+    return f"{said}, not {origin[:100]!r}; SOBA_CORS_ORIGINS names more"
 
 
 def _is_local(host: str) -> bool:

@@ -12,6 +12,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError, MessageSizeTooLargeError
 
 from base.settings import Settings
+from base.tasks import end
 from facade.errors import too_large, unavailable
 from topics.broken_pipes import mend
 from topics.clients import aiokafka
@@ -48,9 +49,7 @@ class Producer:
     async def stop(self) -> None:
         """Send what is queued and close."""
         if self._connecting:
-            self._connecting.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._connecting
+            await end(self._connecting)
         if self._producer:
             await self._producer.stop()
             self._producer = None

@@ -22,6 +22,7 @@ from redis.exceptions import RedisError
 
 from base.metrics import QUESTION_TIMEOUTS, QUESTION_TRIES
 from base.settings import Settings
+from base.tasks import end
 from facade.errors import ApiError, too_large, unavailable
 from facade.kafka import SEND_TIMEOUT_S, Producer
 from tables.registry import REPLIES_CHANNEL, answer_key
@@ -65,9 +66,7 @@ class Questions:
     async def stop(self) -> None:
         """Stop listening; questions under way end as unavailable."""
         if self._listener:
-            self._listener.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._listener
+            await end(self._listener)
         for future in [future for futures in self._waiting.values() for future in futures]:
             if not future.done():
                 future.set_exception(unavailable("the facade is stopping"))

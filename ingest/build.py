@@ -1,7 +1,7 @@
 """Models made of parts that are known to fit, without looking at each again.
 
-Validating an event costs more than decoding it, and everything here comes from a raw block whose fields were validated and from
-decoders whose output a test holds against the schema: addresses and hashes are lower-case hex, base units are words of 256 bits.
+Validating an event costs more than decoding it, and everything here was validated before: ingest builds from a raw block whose
+fields were, by decoders whose output a test holds against the schema.
 """
 
 from __future__ import annotations

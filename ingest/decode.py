@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from pydantic import ValidationError
 
@@ -13,7 +14,7 @@ from ingest.facts import Wanted
 from ingest.parts import RawBlock
 from ingest.pools import Pools
 from ingest.protocols import BY_TOPIC
-from ingest.protocols.base import Context, Undecoded
+from ingest.protocols.base import Context, Fields, Undecoded
 from ingest.raw import explain, parse
 from ingest.tokens import DECIMALS, NATIVE_DECIMALS, units
 from topics.schemas.chain import Block, Event, Header, Transaction
@@ -21,12 +22,24 @@ from topics.schemas.chain import Block, Event, Header, Transaction
 
 @dataclass(frozen=True, slots=True)
 class Decoded:
-    """An envelope; by reason, how many of its logs became no event; and what a node could tell to better it."""
+    """An envelope; by reason, how many of its logs became no event; and what a node could tell to better it.
 
-    block: Block
+    Transactions and events are what their JSON holds: fields as their schemas have them, and none that is null.
+    """
+
+    header: Header
+    transactions: list[dict[str, Any]]
+    events: list[Fields]
     undecoded: Counter[str] = field(default_factory=Counter)
     wanted: tuple[Wanted, ...] = ()
     """What the facts did not hold: pools, then tokens, in order of the logs (`ingest.protocols.requests` asks for it)."""
+
+    @property
+    def block(self) -> Block:
+        """The envelope's model, built anew each time."""
+        transactions = [build(Transaction, one) for one in self.transactions]
+        events: list[Event] = [build(EVENTS[one["event_type"]], one) for one in self.events]
+        return build(Block, {**self.header.__dict__, "transactions": transactions, "events": events})
 
 
 def decode(data: bytes, where: str = "block") -> Decoded:
@@ -51,9 +64,12 @@ def assemble(raw: RawBlock, where: str = "block") -> Decoded:
     pools = Pools(header.chain_id, raw.facts, raw.logs)
     context = Context(header.chain_id, pools)
     decimals = Decimals(raw.facts.decimals, DECIMALS.get(header.chain_id, NATIVE_DECIMALS))
-    parties = {one["hash"]: (one.get("from_address"), one.get("to_address")) for one in raw.transactions}
+    transactions = [{name: told for name, told in one.items() if told is not None} for one in raw.transactions]
+    parties: dict[str, Fields] = {
+        one["hash"]: {name: one[name] for name in ("from_address", "to_address") if name in one} for one in transactions
+    }
     undecoded: dict[Undecoded, int] = dict.fromkeys(Undecoded, 0)
-    events: list[Event] = []
+    events: list[Fields] = []
     for log in raw.logs:
         decoder = BY_TOPIC.get(log.topics[0]) if log.topics else None
         fields = Undecoded.UNKNOWN_TOPIC if decoder is None else decoder(log, context)
@@ -62,7 +78,7 @@ def assemble(raw: RawBlock, where: str = "block") -> Decoded:
             continue
         hash = log.transaction_hash
         if "from_address" not in fields and hash in parties:
-            fields["from_address"], fields["to_address"] = parties[hash]
+            fields.update(parties[hash])
         fields["transaction_hash"] = hash
         fields["transaction_index"] = log.transaction_index
         fields["log_index"] = log.log_index
@@ -71,12 +87,10 @@ def assemble(raw: RawBlock, where: str = "block") -> Decoded:
             fields["amount_in"] = units(fields["amount_in_raw"], known)
         if "token_out" in fields and (known := decimals.of(fields["token_out"])) is not None:
             fields["amount_out"] = units(fields["amount_out_raw"], known)
-        events.append(build(EVENTS[fields["event_type"]], fields))
+        events.append(fields)
     wanted = (*pools.wanted, *(Wanted("token", token, token) for token in decimals.unknown))
-    transactions = [build(Transaction, one) for one in raw.transactions]
-    block = build(Block, {**header.__dict__, "transactions": transactions, "events": events})
     reasons = Counter({reason.value: count for reason, count in undecoded.items() if count})
-    return Decoded(block, reasons, wanted)
+    return Decoded(header, transactions, events, reasons, wanted)
 
 
 @dataclass(slots=True)

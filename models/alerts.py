@@ -180,7 +180,7 @@ def from_assessment(one: Assessment) -> Alert:
         worst = one.to_address
     args: Args = {
         "sender": one.from_address,
-        "receiver": one.to_address or "a new contract",
+        "receiver": one.to_address or "an unknown receiver",
         "amount": one.amount,
         "pair": one.token_pair or UNKNOWN,
         "coin": "ETH" if one.chain_id in ETHER_CHAINS else f"coins of chain {one.chain_id}",

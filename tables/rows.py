@@ -97,15 +97,15 @@ class Answer:
 
 def stage(pipe: Any, rows: Sequence[Row], answers: Iterable[Answer] = ()) -> None:
     """Queue `rows`, their index entries and `answers` on `pipe`; the first result is the script's list of refused rows."""
-    if rows:
-        pipe.eval(*_newer_wins(rows))
-    _stage_beside(pipe, rows, answers)
+    for arguments in _scripts(rows):
+        pipe.eval(*arguments)
+    _stage_answers(pipe, answers)
 
 
 def write(client: redis.Redis, rows: Sequence[Row], answers: Iterable[Answer] = ()) -> list[int]:
     """Write the same at once; return the places of refused rows.
 
-    Many rows go in parts, each whole or not at all, in order: Redis does one while the next is made.
+    Many rows go in parts, each whole or not at all and then its index entries, in order: Redis does one while the next is made.
 
     Raises:
         redis.RedisError: anything of it may be written; writing all of it again does no harm.
@@ -116,10 +116,16 @@ def write(client: redis.Redis, rows: Sequence[Row], answers: Iterable[Answer] = 
         pool = client.connection_pool
         connection: Any = pool.get_connection()
         try:
+            sent = []
             for start in early:
-                connection.send_command("EVAL", *_newer_wins(rows[start : start + PART]))
-            for start in early:
+                scripts = _scripts(rows[start : start + PART])
+                for arguments in scripts:
+                    connection.send_command("EVAL", *arguments)
+                sent.append((start, len(scripts)))
+            for start, scripts_sent in sent:
                 refused += [start + int(place) for place in connection.read_response()]
+                for _ in range(scripts_sent - 1):
+                    connection.read_response()
         except BaseException:
             connection.disconnect()  # what it would still answer is not for whoever has it next
             raise
@@ -127,15 +133,19 @@ def write(client: redis.Redis, rows: Sequence[Row], answers: Iterable[Answer] = 
             pool.release(connection)
     last = early[-1] + PART if early else 0
     with client.pipeline(transaction=False) as pipe:
-        if rows:
-            pipe.eval(*_newer_wins(rows[last:]))
-        _stage_beside(pipe, rows, answers)
+        stage(pipe, rows[last:], answers)
         results = pipe.execute()
     return refused + [last + int(place) for place in results[0]] if rows else []
 
 
+def _scripts(rows: Sequence[Row]) -> list[list[Any]]:
+    """Arguments of EVAL: of the rows, and of their index entries where there are some."""
+    return [made for made in (_newer_wins(rows), _pointing(rows)) if made]
+
+
 def _newer_wins(rows: Sequence[Row]) -> list[Any]:
-    """Arguments of EVAL."""
+    if not rows:
+        return []
     lives = {table: int(table.ttl.total_seconds() * 1000) for table in {row.table for row in rows}}
     arguments: list[Any] = [NEWER_WINS, len(rows), *(row.table.row_key(row.key) for row in rows)]
     for row in rows:
@@ -143,23 +153,26 @@ def _newer_wins(rows: Sequence[Row]) -> list[Any]:
     return arguments
 
 
-def _stage_beside(pipe: Any, rows: Sequence[Row], answers: Iterable[Answer]) -> None:
-    """Queue index entries and answers.
-
-    Answers come after rows and are set before they are published, those of a channel in one message: a busy facade hears a
-    batch for the price of one answer.
-    """
+def _pointing(rows: Sequence[Row]) -> list[Any]:
     entries: dict[tuple[str, int, int], list[Any]] = {}
     for row in rows:
         for pointer in row.pointers:
             lives_ms = int(row.table.ttl.total_seconds() * 1000)
             name = redis_key(pointer.index.name, pointer.key)
             entries.setdefault((name, pointer.index.keep, lives_ms), []).extend((pointer.score, row.key))
-    if entries:
-        said: list[Any] = []
-        for (_, keep, lives_ms), members in entries.items():
-            said += (keep, lives_ms, len(members) // 2, *members)
-        pipe.eval(POINT, len(entries), *(name for name, _, _ in entries), *said)
+    if not entries:
+        return []
+    said: list[Any] = []
+    for (_, keep, lives_ms), members in entries.items():
+        said += (keep, lives_ms, len(members) // 2, *members)
+    return [POINT, len(entries), *(name for name, _, _ in entries), *said]
+
+
+def _stage_answers(pipe: Any, answers: Iterable[Answer]) -> None:
+    """Queue answers: set before they are published, and those of a channel in one message.
+
+    A busy facade hears a batch for the price of one answer.
+    """
     spoken: dict[str, list[bytes]] = {}
     for answer in answers:
         value = encode(answer.value)

@@ -4,10 +4,12 @@ With SOBA_TESTCONTAINERS=1 and a container engine they are containers; the same 
 """
 
 import contextlib
+import faulthandler
 import os
 import signal
+import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 import pytest
@@ -28,6 +30,11 @@ def pytest_configure() -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+def pytest_unconfigure() -> None:
+    """A thread that a test left running does not keep the run from its end; where it stands is told."""
+    faulthandler.dump_traceback_later(60, exit=True)
+
+
 def wait_for(condition: Callable[[], T | None], timeout: float = 15.0, every: float = 0.02) -> T:
     """The first true value of the condition; raises AssertionError when none comes in time."""
     deadline = time.monotonic() + timeout
@@ -35,6 +42,21 @@ def wait_for(condition: Callable[[], T | None], timeout: float = 15.0, every: fl
         assert time.monotonic() < deadline, f"not true within {timeout} s: {condition}"
         time.sleep(every)
     return value
+
+
+@contextlib.contextmanager
+def spawned(argv: Sequence[str], **options: Any) -> Iterator[subprocess.Popen[Any]]:
+    """A process, killed where it has not ended by the end of the `with`: that of `Popen` would wait for ever."""
+    with subprocess.Popen(argv, **options) as process:
+        try:
+            yield process
+        finally:
+            process.kill()  # does nothing where it has ended
+
+
+def without_coverage(environment: Mapping[str, str]) -> dict[str, str]:
+    """For a process that gets Ctrl-C: an interrupt inside coverage's own code would leave a lock of that taken for ever."""
+    return {name: value for name, value in environment.items() if not name.startswith("COV")}
 
 
 @pytest.fixture(scope="session")

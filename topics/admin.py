@@ -44,7 +44,7 @@ def check(settings: Settings) -> list[str]:
     admin = AdminClient(common(settings))
     metadata = admin.list_topics(timeout=TIMEOUT_S).topics
     wants = wanted(settings.partitions, settings.replication)
-    faults = [f"{w.name}: missing; run `soba topics create`" for w in wants if w.name not in metadata]
+    faults = [f"{w.name}: missing; run `bin/soba topics create`" for w in wants if w.name not in metadata]
     present = [w for w in wants if w.name in metadata]
     resources = {w.name: ConfigResource(ResourceType.TOPIC, w.name) for w in present}
     configs = admin.describe_configs(list(resources.values())) if resources else {}

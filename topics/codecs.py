@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, get_args
 
@@ -80,7 +80,9 @@ def decode_chain_events(values: Sequence[bytes]) -> Iterator[Any]:
     """
     single: list[bytes] = []
     for value in values:
-        many = _ENVELOPE_FIRST if b'"events"' in value else _ARRAY_FIRST if value.startswith(b"[") else None
+        many = None
+        if b"[" in value:  # found in no time, and neither an envelope nor an array is without it
+            many = _ENVELOPE_FIRST if b'"events"' in value else _ARRAY_FIRST if value.startswith(b"[") else None
         if many is None:
             single.append(value)
             if len(single) < JOINED:
@@ -101,13 +103,11 @@ def _decode_joined(values: Sequence[bytes]) -> list[Any]:
         parsed = _VALUES.validate_json(b"[" + _JOIN.join(values) + b"]")
     except ValidationError:
         parsed = []
-    found = parsed[::2]
-    if (
-        len(parsed) == 2 * len(values) - 1
-        and parsed[1::2] == _FENCES[: len(values) - 1]
-        and int not in map(type, found)
-    ):
-        return found
+    if len(parsed) == 2 * len(values) - 1 and parsed[1::2] == _FENCES[: len(values) - 1]:
+        found = parsed[::2]
+        return (
+            [Unfit(value) if value.__class__ is int else value for value in found] if int in map(type, found) else found
+        )
     half = len(values) // 2  # one that is no JSON spoils all it is joined with
     return _decode_joined(values[:half]) + _decode_joined(values[half:])
 
@@ -221,21 +221,28 @@ def element_slices(value: bytes, parsed: Any, *path: str) -> list[bytes]:
     `parsed` is what `decode_chain_events` made of `value`, an array or an `Envelope`. Were the standard parser to fail on it, its
     elements are encoded anew.
     """
+    at = element_at(value, parsed, *path)
+    return [at(index) for index in range(len(getattr(parsed, path[0]) if path else parsed))]
+
+
+def element_at(value: bytes, parsed: Any, *path: str) -> Callable[[int], bytes]:
+    """`element_slices`, of which only those asked for are cut out."""
     if (found := _flat(value, parsed, path)) is not None:
         return found
     text = value.decode("utf-8", errors="surrogateescape")
     scanner = json.JSONDecoder()
     try:
         position = _find(text, 0, path, scanner)
-        return [text[a:b].encode("utf-8", errors="surrogateescape") for a, b in _elements(text, position, scanner)]
+        places = list(_elements(text, position, scanner))
     except (ValueError, IndexError, RecursionError):
-        found = from_json(value)
+        array = from_json(value)
         for key in path:
-            found = found[key]
-        return [to_json(element, inf_nan_mode="constants") for element in found]
+            array = array[key]
+        return lambda index: to_json(array[index], inf_nan_mode="constants")
+    return lambda index: text[slice(*places[index])].encode("utf-8", errors="surrogateescape")
 
 
-def _flat(value: bytes, parsed: Any, path: Sequence[str]) -> list[bytes] | None:
+def _flat(value: bytes, parsed: Any, path: Sequence[str]) -> Callable[[int], bytes] | None:
     """The elements where they, and the envelope around them, are all the objects there are: each `}` then ends one of them.
 
     In an envelope the key before its first object tells which of the two arrays comes first, unless it is spelled oddly.
@@ -243,10 +250,11 @@ def _flat(value: bytes, parsed: Any, path: Sequence[str]) -> list[bytes] | None:
     arrays = {"events": parsed.events, "transactions": parsed.transactions or []} if path else {"": parsed}
     objects = sum(map(len, arrays.values()))
     pieces = value.split(b"}")
-    if len(pieces) - 1 != len(path) + objects or not all(
-        element.__class__ is not Unfit or element.value.__class__ is dict
+    if len(pieces) - 1 != len(path) + objects or any(
+        element.value.__class__ is not dict
         for array in arrays.values()
-        for element in array
+        for element in (array if Unfit in map(type, array) else ())
+        if element.__class__ is Unfit
     ):
         return None
     count = len(arrays[path[-1] if path else ""])
@@ -255,9 +263,8 @@ def _flat(value: bytes, parsed: Any, path: Sequence[str]) -> list[bytes] | None:
         said = [name for name in arrays if path and f'"{name}"'.encode() in head]
         around = len(path) if start == 0 else 0
         if head.count(b"{") == around and said == [*path] and b"\\" not in head:
-            return [b"{" + first + b"}"] + [
-                piece[piece.index(b"{") :] + b"}" for piece in pieces[start + 1 : start + count]
-            ]
+            pieces[start] = b"{" + first
+            return lambda index: pieces[start + index][pieces[start + index].index(b"{") :] + b"}"
     return None
 
 

@@ -32,13 +32,21 @@ def singles(raws: Sequence[bytes]) -> list[Done]:
 
 def envelope(raw: bytes) -> list[Done]:
     """One envelope: what it is without its bad events, and those."""
+    block, bad = judged(raw)
+    return [(orjson.dumps(block), None), *bad] if block is not None else bad
+
+
+def judged(raw: bytes) -> tuple[dict[str, Any] | None, list[Done]]:
+    """One envelope without its bad events, None where it is refused, and what is refused."""
     (found,) = codecs.decode_chain_events([raw])
     if not isinstance(found, codecs.Envelope):
-        return [(raw, "malformed_json" if isinstance(found, codecs.Malformed) else codecs.value_faults(found)[0].code)]
+        return None, [
+            (raw, "malformed_json" if isinstance(found, codecs.Malformed) else codecs.value_faults(found)[0].code)
+        ]
     now = time.time()
     faults = rules.header_errors(found, now)
     if faults:
-        return [(raw, faults[0].code)]
+        return None, [(raw, faults[0].code)]
     context = rules.Context(now, found.chain_id, found.number, found.hash, found.timestamp)
     good, bad = [], []
     for index, value in enumerate(found.events):
@@ -48,11 +56,11 @@ def envelope(raw: bytes) -> list[Done]:
         else:
             good.append(event)
     head = {"chain_id": found.chain_id, "number": found.number, "status": found.status, "hash": found.hash}
-    out: list[Done] = [(orjson.dumps({**head, "timestamp": found.timestamp, "events": good}), None)]
-    if bad:
-        slices = codecs.element_slices(raw, found, "events")
-        out += [(slices[index], reason) for index, reason in bad]
-    return out
+    block = {**head, "timestamp": found.timestamp, "events": good}
+    if not bad:
+        return block, []
+    slices = codecs.element_slices(raw, found, "events")
+    return block, [(slices[index], reason) for index, reason in bad]
 
 
 def many(raws: Sequence[bytes], form: str) -> list[Done]:

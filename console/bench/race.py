@@ -58,6 +58,9 @@ SCHEMA_ONLY = Candidate(
 )
 RAW = Candidate("raw", "raw confluent-kafka pass-through", script="raw.py", judges=False)
 QUIX = Candidate("quix", "Quix Streams", script="quix.py", requirements="quix.txt")
+QUIX_VIEWS = Candidate("quix-views", "Quix Streams, views too", script="quix_views.py", requirements="quix.txt")
+"""It does all that validate does with an envelope of events, but for merging it with what is known of its block, and for telling
+the views of each new hour."""
 CANDIDATES = (
     SOBA,
     RAW,
@@ -114,7 +117,7 @@ def python(candidate: Candidate) -> str:
     if not candidate.requirements:
         return sys.executable
     wanted = PEERS / candidate.requirements
-    folder = load().data_dir / "bench" / candidate.name
+    folder = load().data_dir / "bench" / wanted.stem
     stamp, mark = folder / "made-from", hashlib.sha256(wanted.read_bytes()).hexdigest()
     if not stamp.exists() or stamp.read_text() != mark:
         say(f"making an environment for {candidate.title} in {folder}")

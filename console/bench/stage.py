@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import psutil
 import redis
@@ -71,6 +72,8 @@ class Stage:
         """Have topics begin anew, whatever was in them, and the tables: their rows' versions are offsets of what is no more."""
         with redis.Redis.from_url(self.settings.redis_url) as tables:
             tables.flushall()
+            tables.bgrewriteaof()  # now, and not in the midst of the next row for what the last one wrote
+            _until(lambda: not _rewrites(tables), "Redis to have written its file anew")
         admin = AdminClient(clients.common(self.settings))
         there = [name for name in names if name in admin.list_topics(timeout=15).topics]
         for done in admin.delete_topics(there, operation_timeout=30).values() if there else ():
@@ -186,6 +189,11 @@ def confine(pid: int, cores: tuple[int, ...]) -> None:
     for thread in psutil.Process(pid).threads():
         with suppress(ProcessLookupError):  # it ended meanwhile
             os.sched_setaffinity(thread.id, set(cores))
+
+
+def _rewrites(tables: redis.Redis) -> bool:
+    told: Any = tables.info("persistence")
+    return bool(told["aof_rewrite_in_progress"] or told["aof_rewrite_scheduled"])
 
 
 def _until(call: Callable[[], bool], what: str) -> None:

@@ -14,3 +14,16 @@ class AlreadyRunning(LocalError):
     def __init__(self, pid: int | None) -> None:
         super().__init__(f"already running (pid {pid or 'unknown'}), see bin/soba status")
         self.pid = pid
+
+
+NAMED = 20
+"""Wrong lines of a file that are named one by one."""
+
+
+class NothingChanged(LocalError):
+    """Some of what was given, as a file or as arguments, is wrong, and so none of it was taken."""
+
+    def __init__(self, faults: list[str], given: int, wanted: str) -> None:
+        more = [f"and {len(faults) - NAMED:,} more"] if len(faults) > NAMED else []
+        first = f"nothing was changed: {len(faults):,} of {given:,} are no {wanted}"
+        super().__init__(first, *faults[:NAMED], *more)

@@ -23,19 +23,27 @@ BINARIES = {
     ("Darwin", "arm64"): "redis-server-6.2.6-v5-darwin-arm64",
 }
 
+KEEPING = {
+    "appendonly": "yes",
+    "appendfsync": "always",
+    "save": "",
+    "maxmemory-policy": "noeviction",
+    # Whenever its file has doubled Redis writes it anew, which takes a core for a second or two: under load not every few seconds,
+    # as from its own 64 MB on. This much is read in a few seconds at a start.
+    "auto-aof-rewrite-min-size": "512mb",
+}
+"""Every write is on disk before it is answered, and nothing is evicted: the tables are data, not a cache."""
+
 
 def redis_child(folder: Path, log: Path, port: int) -> Child:
-    """Redis on a loopback port, every write on disk before it is answered, its data in `folder`."""
+    """Redis on a loopback port, its data in `folder`."""
     folder.mkdir(parents=True, exist_ok=True)
     options = {
         "bind": LOOPBACK,
         "protected-mode": "yes",
         "port": str(port),
         "dir": str(folder),
-        "appendonly": "yes",
-        "appendfsync": "always",
-        "save": "",
-        "maxmemory-policy": "noeviction",
+        **KEEPING,
         "daemonize": "no",
     }
     argv = [str(server())]

@@ -37,11 +37,16 @@ class Signals:
         """Interrupt nothing from here on."""
         self._held = True
 
+    def heed(self) -> None:
+        """Raise KeyboardInterrupt if a signal came: in a finaliser or a native client's callback Python drops what is raised."""
+        if self.count:
+            raise KeyboardInterrupt
+
     def wait(self) -> NoReturn:
         """Until a signal comes. Raises KeyboardInterrupt."""
-        while not self.count:
+        while True:
+            self.heed()
             time.sleep(0.5)
-        raise KeyboardInterrupt
 
     def _note(self, _number: int, _frame: object) -> None:
         self.count += 1

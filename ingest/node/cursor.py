@@ -89,5 +89,5 @@ def held(path: Path) -> Iterator[None]:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise Unusable(f"another `soba ingest node` follows this chain already: it holds {lock.name}") from None
+            raise Unusable(f"another `bin/soba ingest node` follows this chain already: it holds {lock.name}") from None
         yield

@@ -9,7 +9,9 @@ from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Any, TypeVar
 
-from ingest.decode import assemble
+import orjson
+
+from ingest.decode import Decoded, assemble
 from ingest.facts import Facts, Wanted
 from ingest.node.blocks import Raw
 from ingest.node.cursor import Link
@@ -72,7 +74,7 @@ class Envelopes:
                 decoded = assemble(parsed, f"block {raw.number}")
         except Malformed as error:
             raise NodeError(f"gave a block that cannot be read: {error}") from None
-        records = [record_of(self.chain_id, value) for value in pieces(decoded.block)]
+        records = [record_of(self.chain_id, value) for value in pieces(decoded)]
         link = Link(number=raw.number, hash=raw.hash, parent=raw.parent)
         return Ready(link, records, decoded.undecoded, sum(len(record.value) for record in records))
 
@@ -139,21 +141,21 @@ def forget_old(held: dict[Any, Any], most: int = MOST_KEPT) -> None:
             del held[key]
 
 
-def pieces(block: Block, limit: int = CHAIN_EVENTS.max_bytes) -> list[bytes]:
-    """`block` as it is sent; where that is larger than `limit` bytes, the partial envelopes that together say the same."""
-    whole = encode(block)
+def pieces(decoded: Decoded, limit: int = CHAIN_EVENTS.max_bytes) -> list[bytes]:
+    """A block as it is sent; where that is larger than `limit` bytes, the partial envelopes that together say the same."""
+    header = {name: told for name, told in decoded.header.__dict__.items() if told is not None}
+    whole = orjson.dumps({**header, "transactions": decoded.transactions, "events": decoded.events})
     if len(whole) <= limit:
         return [whole]
     parts = len(whole) // (limit // 2) + 1
     return [
-        encode(
-            block.model_copy(
-                update={
-                    "status": "partial",
-                    "transactions": _slice(block.transactions, part, parts),
-                    "events": _slice(block.events, part, parts),
-                }
-            )
+        orjson.dumps(
+            {
+                **header,
+                "status": "partial",
+                "transactions": _slice(decoded.transactions, part, parts),
+                "events": _slice(decoded.events, part, parts),
+            }
         )
         for part in range(parts)
     ]

@@ -22,7 +22,9 @@ from ingest.node.rpc import Endpoint
 log = logging.getLogger("soba.ingest")
 
 IN_FLIGHT = 4
-"""Reads at the same time."""
+"""Reads that nodes are asked for at the same time."""
+AHEAD = 2 * IN_FLIGHT
+"""Reads at the same time with those that are decoded, or wait for their turn: nodes are not idle meanwhile."""
 MOST_AT_ONCE = 64
 """Blocks in a read; fewer where they are large."""
 LARGE, SMALL = 4 << 20, 1 << 20
@@ -56,7 +58,8 @@ class Follower:
         self._cursor, self._path = cursor, path
         self._confirmations = confirmations
         self._told = told
-        self._at_once = 8
+        self._at_once = 4
+        self._asking = asyncio.Semaphore(IN_FLIGHT)
         self._target_number = -1
         self._shorter = Lasting(TELL_SHORTER_S)
         self._sending: int | None = None
@@ -132,7 +135,7 @@ class Follower:
         following = first
         try:
             while following <= last or reads:
-                while following <= last and len(reads) < IN_FLIGHT:
+                while following <= last and len(reads) < AHEAD:
                     count = min(self._at_once, last - following + 1)
                     reads.append((count, asyncio.create_task(self._read(following, count))))
                     following += count
@@ -155,8 +158,13 @@ class Follower:
         """Read and decode `count` blocks, fewer where the node has fewer."""
 
         async def work(endpoint: Endpoint) -> list[Ready]:
-            raws = await read_blocks(endpoint, range(first, first + count))
-            return [await self._envelopes.make(endpoint, raw) for raw in raws]
+            async with self._asking:
+                raws = await read_blocks(endpoint, range(first, first + count))
+            made: list[Ready] = []
+            for raw in raws:
+                await asyncio.sleep(0)  # other reads can ask for more
+                made.append(await self._envelopes.make(endpoint, raw))
+            return made
 
         return await self._nodes.use(work)
 

@@ -13,7 +13,7 @@ from ingest.parts import Log
 from ingest.pools import Pools
 
 Fields = dict[str, Any]
-"""Fields of an event as `topics.schemas.chain` has them, without those that every event of a log shares."""
+"""Fields of an event as `topics.schemas.chain` has them, none of them null, without those that every event of a log shares."""
 
 
 class Undecoded(StrEnum):
@@ -132,7 +132,7 @@ def swapped(
     return {
         "event_type": "swap",
         "protocol": protocol,
-        "pool": pool,
+        **({} if pool is None else {"pool": pool}),
         **who,
         "token_in": tokens[0],
         "token_out": tokens[1],

@@ -19,7 +19,7 @@ from models.chain.held import (
     Held,
     Identity,
     by_hash,
-    identity,
+    identities,
     renew,
     same_content,
     strip,
@@ -110,8 +110,9 @@ class Assembly:
         verdicts: list[Verdict] = []
         restored = self._restored.get((chain_id, number), -1)
         held: Held | None = None
-        merged: list[int] = []  # offsets
-        for event, offset in zip(events, offsets, strict=True):
+        merged: list[Element] = []
+        merged_at: list[int] = []
+        for event, key, offset in zip(events, identities(events), offsets, strict=True):
             block_hash = event.get("block_hash")
             if (
                 held is None
@@ -124,7 +125,6 @@ class Assembly:
                     verdicts.append(verdict)
                     continue
                 self._unpack(held)
-            key = identity(event)
             known = held.events.get(key)
             if known is not None:
                 verdicts.append("duplicate" if same_content(known, event) else "conflicting_duplicate")
@@ -139,14 +139,15 @@ class Assembly:
                 header["hash"] = block_hash
             if "timestamp" not in header and "timestamp" in event:
                 header["timestamp"] = event["timestamp"]
-            strip(event, header)
             held.events[key] = event
-            merged.append(offset)
+            merged.append(event)
+            merged_at.append(offset)
             verdicts.append("new")
         if merged:
             block = self.blocks[chain_id, number]
-            self._changed(block, merged[0], now)
-            block.revision = merged[-1]
+            strip(merged, block.header)
+            self._changed(block, merged_at[0], now)
+            block.revision = merged_at[-1]
         return verdicts
 
     def complete(
@@ -157,13 +158,16 @@ class Assembly:
         held, verdict = self._open_for(chain_id, number, None, offset)
         if held is None:
             return verdict, []
-        found: dict[Identity, Any] = {}
+        keys = identities(events)
+        found: dict[Identity, Any] = dict(zip(keys, events, strict=True))
         conflicts = []
-        for index, event in enumerate(events):
-            known = found.setdefault(identity(event), event)
-            if known is not event and not same_content(known, event):
-                conflicts.append(index)
-            strip(event, header)
+        if len(found) < len(events):  # the first of each identity wins
+            found = {}
+            for index, (key, event) in enumerate(zip(keys, events, strict=True)):
+                known = found.setdefault(key, event)
+                if known is not event and not same_content(known, event):
+                    conflicts.append(index)
+        strip(events, header)
         self._unpack(held)
         transactions_by_hash = by_hash(transactions)
         before = (held.status, held.header, held.rejected, held.transactions, held.events)
@@ -180,13 +184,13 @@ class Assembly:
         events: Sequence[Element], rejected: int, offset: int, now: float,
     ) -> tuple[Verdict, list[int]]:  # fmt: skip
         """Merge an envelope that does not say it is complete. Returns its verdict and the places of conflicting events."""
-        key = (chain_id, number)
-        verdict = self._verdict(key, header.get("hash"), offset)
-        if verdict == "new" and self._too_large(key, map(identity, events), (t["hash"] for t in transactions)):
+        block, keys = (chain_id, number), identities(events)
+        verdict = self._verdict(block, header.get("hash"), offset)
+        if verdict == "new" and self._too_large(block, keys, (t["hash"] for t in transactions)):
             verdict = "too_large"
         if verdict != "new":
             return verdict, []
-        held = self._held(key)
+        held = self._held(block)
         self._unpack(held)
         conflicts, changed = [], held.status == "removed" or held.revision < 0
         if held.status == "removed":
@@ -199,13 +203,13 @@ class Assembly:
             if name not in held.transactions:
                 held.transactions[name] = transaction
                 changed = True
-        for index, event in enumerate(events):
-            known = held.events.setdefault(identity(event), event)
+        for index, (key, event) in enumerate(zip(keys, events, strict=True)):
+            known = held.events.setdefault(key, event)
             if known is event:
-                strip(event, held.header)
                 changed = True
             elif not same_content(known, event):
                 conflicts.append(index)
+        strip(events, held.header)
         if not changed:  # sent again, and what was refused of it counted the first time
             return "duplicate", conflicts
         held.rejected += rejected + len(conflicts)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
+from operator import le
 from typing import Any, Literal
 
 import orjson
@@ -72,7 +73,7 @@ class Held:
             **{name: self.header[name] for name in HEADER_FIELDS if name in self.header},
             "rejected": self.rejected,
             "transactions": sorted(self.transactions.values(), key=_index),
-            "events": sorted(self.events.values(), key=_place),
+            "events": _in_order(list(self.events.values())),
         }
 
     def pack(self, value: bytes) -> None:
@@ -86,7 +87,7 @@ class Held:
         """Have `events` and `transactions` again after `pack`."""
         if self.packed and self.emitted is not None:
             block = orjson.loads(self.emitted)
-            self.events = {identity(event): event for event in block["events"]}
+            self.events = dict(zip(identities(block["events"]), block["events"], strict=True))
             self.transactions = {transaction["hash"]: transaction for transaction in block["transactions"]}
             self.packed = False
 
@@ -95,8 +96,11 @@ class Held:
         self.packed, self.events, self.transactions = True, {}, {}
 
 
-def _place(event: Element) -> tuple[int, int]:
-    return event.get("transaction_index", _LAST), event.get("log_index", _LAST)
+def _in_order(events: list[Element]) -> list[Element]:
+    places = [(event.get("transaction_index", _LAST), event.get("log_index", _LAST)) for event in events]
+    if all(map(le, places, places[1:])):  # as nearly every producer sends them
+        return events
+    return [events[number] for number in sorted(range(len(events)), key=places.__getitem__)]
 
 
 def _index(transaction: Element) -> int:
@@ -104,10 +108,14 @@ def _index(transaction: Element) -> int:
     return index
 
 
-def identity(event: Element) -> Identity:
-    """What makes an event of a block itself: transaction and log index, else the event_id its producer gave it."""
-    log_index = event.get("log_index")
-    return ("", event["event_id"]) if log_index is None else (event["transaction_hash"], log_index)
+def identities(events: Iterable[Element]) -> list[Identity]:
+    """What makes each event of a block itself: transaction and log index, else the event_id its producer gave it."""
+    return [
+        ("", event["event_id"])
+        if (log_index := event.get("log_index")) is None
+        else (event["transaction_hash"], log_index)
+        for event in events
+    ]
 
 
 def same_content(one: Element, two: Element) -> bool:
@@ -128,12 +136,16 @@ def renew(held: Held) -> None:
     held.status, held.header, held.rejected = "partial", {}, 0
 
 
-def strip(event: Element, header: dict[str, Any]) -> None:
-    """Take out of an event what its envelope says."""
-    for name in ("chain_id", "block_number", "block_hash"):
-        event.pop(name, None)
-    if "timestamp" in event and event["timestamp"] == header.get("timestamp"):
-        del event["timestamp"]
+def strip(events: Iterable[Element], header: dict[str, Any]) -> None:
+    """Take out of events what their envelope says."""
+    timestamp = header.get("timestamp")
+    for event in events:
+        take = event.pop
+        take("chain_id", None)
+        take("block_number", None)
+        take("block_hash", None)
+        if timestamp is not None and event.get("timestamp") == timestamp:
+            del event["timestamp"]
 
 
 def by_hash(transactions: Sequence[Element]) -> dict[str, Element]:

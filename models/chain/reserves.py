@@ -30,6 +30,9 @@ FEES = {
 """The lowest and highest fee of a protocol's pools, in thousandths of what comes in. A protocol that is not here has another
 curve, and is not looked at."""
 
+COMPARED = frozenset({"swap", "sync"})
+"""The types of the events that are looked at."""
+
 Event = Mapping[str, Any]
 """An event in normal form."""
 

@@ -7,17 +7,14 @@ has something to say.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
-from functools import lru_cache
 from typing import Any
 
-from eth_hash.auto import keccak
-
-from models.chain.limits import expected_time, limits
+from models.chain.limits import CHAINS, OTHER, expected_time, limits
+from models.chain.normal_form import is_address, normalise
 from topics.schemas.requests import Fault
 
 CLOCK_SKEW_S = 60
@@ -48,70 +45,6 @@ class Context:
 Rule = Callable[[Any, Context], Faults]
 
 
-@lru_cache(maxsize=65_536)
-def _checksummed(address: str) -> str:
-    """EIP-55: a hex letter is upper case where the same nibble of keccak(lower-case hex) is 8 or more."""
-    text = address[2:].lower()
-    digest = keccak(text.encode()).hex()
-    return "0x" + "".join(c.upper() if int(digest[i], 16) >= 8 else c for i, c in enumerate(text))
-
-
-def lower_address(address: str) -> str | None:
-    """`address` in lower case, or None where it is of mixed case and its EIP-55 checksum is wrong."""
-    low = address.lower()
-    if address == low or address[2:] == low[2:].upper():
-        return low
-    return low if _checksummed(address) == address else None
-
-
-ADDRESS_FIELDS = (
-    "contract_address", "from_address", "to_address", "token_in", "token_out", "token0", "token1", "pool", "market",
-    "sender", "recipient", "owner", "maker", "miner",
-)  # fmt: skip
-HASH_FIELDS = ("transaction_hash", "block_hash", "hash", "parent_hash", "selector", "salt")
-
-
-def normalise(model: Any) -> Faults:
-    """Put a parsed event, transaction or header into normal form, in place: lower-case hex.
-
-    A mixed-case address keeps its case for the message when its checksum is wrong.
-    """
-    fields: dict[str, Any] = model.__dict__  # pydantic's own setattr costs a microsecond a field
-    faults: list[Fault] | None = None
-    for name in ADDRESS_FIELDS:
-        value = fields.get(name)
-        if value is None or value.islower():
-            continue
-        if not _is_address(value):
-            if name in ("pool", "market"):  # a 32-byte id has no checksum
-                fields[name] = value.lower()
-            continue  # a symbol, or what tokens_formed refuses
-        low = lower_address(value)
-        if low is None:
-            faults = [*(faults or ()), _checksum_fault(name, value)]
-        else:
-            fields[name] = low
-    tokens = fields.get("tokens")
-    if tokens is not None:
-        fields["tokens"] = lowered = [lower_address(one) if _is_address(one) else one for one in tokens]
-        if None in lowered:
-            at = lowered.index(None)
-            faults = [*(faults or ()), _checksum_fault(f"tokens.{at}", tokens[at])]
-    for name in HASH_FIELDS:
-        value = fields.get(name)
-        if value is not None and not value.islower():
-            fields[name] = value.lower()
-    return faults or FINE
-
-
-def _checksum_fault(field: str, value: str) -> Fault:
-    return Fault(
-        field=field,
-        code="address_checksum",
-        message=f"{value} fails its EIP-55 checksum; expected {_checksummed(value)}, or all lower case",
-    )
-
-
 def _fault(field: str, code: str, message: str) -> Faults:
     return (Fault(field=field, code=code, message=message),)
 
@@ -127,11 +60,12 @@ def block_known(event: Any, context: Context) -> Faults:
     """missing_field: an event outside an envelope must say in which block and when it happened."""
     if not context.alone:
         return FINE
-    if event.block_number is None:
-        return _fault("block_number", "missing_field", "an event outside an envelope needs the number of its block")
-    if event.timestamp is None:
-        return _fault("timestamp", "missing_field", "an event outside an envelope needs the time of its block")
-    return FINE
+    found = [
+        Fault(field=name, code="missing_field", message=f"an event outside an envelope needs the {what} of its block")
+        for name, what in (("block_number", "number"), ("timestamp", "time"))
+        if getattr(event, name) is None
+    ]
+    return found or FINE
 
 
 def same_block(event: Any, context: Context) -> Faults:
@@ -242,15 +176,12 @@ def tokens_formed(event: Any, context: Context) -> Faults:
     fields = event.__dict__
     for name in ("token_in", "token_out", "token0", "token1"):
         value = fields.get(name)
-        if value is not None and value[:2] == "0x" and not _is_address(value):
+        if value is not None and value[:2] == "0x" and not is_address(value):
             return _fault(name, "address_form", f"{value} is neither a symbol nor an address of 20 bytes")
     for at, value in enumerate(fields.get("tokens") or ()):
-        if value[:2] == "0x" and not _is_address(value):
+        if value[:2] == "0x" and not is_address(value):
             return _fault(f"tokens.{at}", "address_form", f"{value} is neither a symbol nor an address of 20 bytes")
     return FINE
-
-
-_is_address = re.compile(r"0x[0-9a-fA-F]{40}").fullmatch
 
 
 def transfer_known(event: Any, context: Context) -> Faults:
@@ -352,17 +283,24 @@ def plain(model: Any) -> dict[str, Any]:
     return {name: value for name, value in model.__dict__.items() if value is not None}
 
 
-_NEEDS = {
+_NEEDS: dict[str, tuple[tuple[str, str], ...]] = {
     "swap": (("amount_in", "amount_in_raw"), ("amount_out", "amount_out_raw")),
     "sync": (),
-    "liquidation": (("from_address",), ("to_address",)),
+    "liquidation": (("from_address", "from_address"), ("to_address", "to_address")),
     **dict.fromkeys(
         ("transfer", "deposit", "withdrawal"),
-        (("token_in", "contract_address"), ("amount_in", "amount_in_raw"), ("from_address",), ("to_address",)),
+        (
+            ("token_in", "contract_address"),
+            ("amount_in", "amount_in_raw"),
+            ("from_address", "from_address"),
+            ("to_address", "to_address"),
+        ),
     ),
     **dict.fromkeys(("mint", "burn", "collect"), (("pool", "contract_address"),)),
 }
-"""Of each of these an event in normal form has at least one."""
+"""Of each pair an event in normal form has at least one."""
+_CHEAP = len(str(min(bounds.max_gas_price_gwei for bounds in (OTHER, *CHAINS.values())))) - 1
+"""A decimal number of at most so many characters is below what gas may cost on any chain."""
 
 
 def keeps(event: dict[str, Any], context: Context) -> bool:
@@ -371,31 +309,33 @@ def keeps(event: dict[str, Any], context: Context) -> bool:
     The form itself says that hex is lower case, a swap's amounts are positive and no amount is negative; left are the rules
     about several fields, the clock and the block. One that does not keep them is looked at by `errors`, which says why.
     """
-    get = event.get
-    chain_id = get("chain_id")
-    if context.number is None:
+    # Asked of every event: each look into it is one that nothing else can replace.
+    get, number = event.get, context.number
+    chain_id = get("chain_id", context.chain_id)
+    if number is None:
         if "block_number" not in event or "timestamp" not in event:
             return False
-    elif (
-        ("block_number" in event and event["block_number"] != context.number)
-        or (chain_id is not None and chain_id != context.chain_id)
-        or (context.block_hash is not None and get("block_hash", context.block_hash) != context.block_hash)
-    ):
+    else:
+        block_hash = context.block_hash
+        if (
+            get("block_number", number) != number
+            or chain_id != context.chain_id
+            or (block_hash is not None and get("block_hash", block_hash) != block_hash)
+        ):
+            return False
+    if not 0 < get("timestamp", 1) <= context.now + CLOCK_SKEW_S:
         return False
-    time = get("timestamp")
-    if time is not None and not 0 < time <= context.now + CLOCK_SKEW_S:
-        return False
-    bounds = limits(context.chain_id if chain_id is None else chain_id)
+    bounds = limits(chain_id)
     used, price = get("gas_used"), get("gas_price")
     if used is not None and not bounds.min_gas <= used <= bounds.max_gas:
         return False
-    if price is not None and _number(price) > bounds.max_gas_price_gwei:
+    if price is not None and len(price) > _CHEAP and _number(price) > bounds.max_gas_price_gwei:
         return False
     if "log_index" not in event and "event_id" not in event:
         return False
     kind = event["event_type"]
-    for names in _NEEDS[kind]:
-        if names[0] not in event and names[-1] not in event:
+    for one, other in _NEEDS[kind]:
+        if one not in event and other not in event:
             return False
     if kind == "swap":
         sold, bought = event["token_in"], event["token_out"]

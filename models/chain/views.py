@@ -6,6 +6,7 @@ held of that block, so a revision repeats the names of earlier ones with empty l
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable
 from statistics import median_low
 from typing import Any
@@ -14,38 +15,40 @@ HOUR_S = 3600
 ZERO = "0x" + "0" * 40
 PAIR, WALLET = "pair", "wallet"
 
-Parts = dict[str, list[dict[str, Any]]]
+Moves = list[dict[str, Any]]
+Parts = dict[str, Moves]
+Fields = tuple[tuple[str, str], ...]
+"""Field of what is told of, field of the view."""
 Block = dict[str, Any]
 """A block envelope with its elements in normal form: what a value of chain.blocks parses to."""
 
-# Field of what is told of, field of the view.
-_PLACE = (
+_PLACE: Fields = (
     ("transaction_hash", "transaction_hash"),
     ("transaction_index", "transaction_index"),
     ("log_index", "log_index"),
 )
-_TRADE = (*_PLACE, ("pool", "pool"), ("protocol", "protocol"))
-_SOLD_FIRST = (
+_TRADE: Fields = (*_PLACE, ("pool", "pool"), ("protocol", "protocol"))
+_SOLD_FIRST: Fields = (
     *_TRADE,
     ("amount_in", "amount0"),
     ("amount_out", "amount1"),
     ("amount_in_raw", "amount0_raw"),
     ("amount_out_raw", "amount1_raw"),
 )
-_SOLD_SECOND = (
+_SOLD_SECOND: Fields = (
     *_TRADE,
     ("amount_in", "amount1"),
     ("amount_out", "amount0"),
     ("amount_in_raw", "amount1_raw"),
     ("amount_out_raw", "amount0_raw"),
 )
-_SPENT = (
+_SPENT: Fields = (
     ("hash", "transaction_hash"),
     ("index", "transaction_index"),
     *((name, name) for name in ("value_wei", "gas_limit", "gas_used", "gas_price_wei", "selector", "status")),
 )
-_PAID = (*_PLACE, ("amount_in", "amount"), ("amount_in_raw", "amount_raw"))
-_SWAPPED = (
+_PAID: Fields = (*_PLACE, ("amount_in", "amount"), ("amount_in_raw", "amount_raw"))
+_SWAPPED: Fields = (
     *_PAID,
     ("token_in", "token"),
     ("contract_address", "peer"),
@@ -53,44 +56,51 @@ _SWAPPED = (
     ("amount_out", "amount_out"),
     ("amount_out_raw", "amount_out_raw"),
 )
+_MOVED = ("transfer", "deposit", "withdrawal")
 
 
 def trades(block: Block) -> Parts:
     """Trades by `chain_id:token0:token1` (lower case, token0 < token1), in block order."""
     out: Parts = {}
-    chain_id = block["chain_id"]
+    prefix = f"{block['chain_id']}:"
+    # By the two tokens as they stand in events: many trades of a block are of few pairs.
+    seen: dict[tuple[str, str], tuple[Moves, Fields, bool]] = {}
     for event in block["events"]:
         if event["event_type"] != "swap":
             continue
-        token_in, token_out = event["token_in"].lower(), event["token_out"].lower()
-        if token_in < token_out:
-            key = f"{chain_id}:{token_in}:{token_out}"
-            trade = {told: event[name] for name, told in _SOLD_FIRST if name in event}
-            trade["zero_for_one"] = True
-        else:
-            key = f"{chain_id}:{token_out}:{token_in}"
-            trade = {told: event[name] for name, told in _SOLD_SECOND if name in event}
-            trade["zero_for_one"] = False
-        out.setdefault(key, []).append(trade)
+        tokens = event["token_in"], event["token_out"]
+        if tokens not in seen:
+            sold, bought = tokens[0].lower(), tokens[1].lower()
+            first = sold < bought
+            key = f"{prefix}{sold}:{bought}" if first else f"{prefix}{bought}:{sold}"
+            seen[tokens] = out.setdefault(key, []), _SOLD_FIRST if first else _SOLD_SECOND, first
+        moves, fields, first = seen[tokens]
+        trade = {told: event[name] for name, told in fields if name in event}
+        trade["zero_for_one"] = first
+        moves.append(trade)
     return out
 
 
 def activity(block: Block) -> Parts:
     """Moves by `chain_id:address`: transactions (failed ones too), then transfers and swaps, each in block order."""
-    out: Parts = {}
-    chain_id = block["chain_id"]
+    found: Parts = defaultdict(list)  # by address
     senders: dict[str, str | None] = {}
 
-    def tell(address: str | None, move: dict[str, Any]) -> None:
-        if address is not None and address != ZERO:
-            out.setdefault(f"{chain_id}:{address}", []).append(move)
-
     def both(source: str | None, target: str | None, move: dict[str, Any]) -> None:
-        if source is not None and source == target:
-            tell(source, {**move, "direction": "self", "peer": target})
-            return
-        tell(source, {**move, "direction": "out"} if target is None else {**move, "direction": "out", "peer": target})
-        tell(target, {**move, "direction": "in"} if source is None else {**move, "direction": "in", "peer": source})
+        """Tell both sides of a move, which is the receiver's from here on."""
+        if source is not None:
+            sent = move.copy()
+            sent["direction"] = "self" if source == target else "out"
+            if target is not None:
+                sent["peer"] = target
+            found[source].append(sent)
+            if source == target:
+                return
+        if target is not None:
+            move["direction"] = "in"
+            if source is not None:
+                move["peer"] = source
+            found[target].append(move)
 
     for transaction in block["transactions"]:
         source = senders[transaction["hash"]] = transaction.get("from_address")
@@ -101,17 +111,19 @@ def activity(block: Block) -> Parts:
         kind = event["event_type"]
         if kind == "swap":
             trader = event.get("from_address") or senders.get(event["transaction_hash"])
-            move = {told: event[name] for name, told in _SWAPPED if name in event}
-            move["kind"], move["direction"] = "swap", "self"
-            tell(trader or event.get("recipient") or event.get("sender"), move)
-        elif (
-            kind in ("transfer", "deposit", "withdrawal") and "token_id" not in event
-        ):  # behaviour is told by what has a value
+            trader = trader or event.get("recipient") or event.get("sender")
+            if trader is not None:
+                move = {told: event[name] for name, told in _SWAPPED if name in event}
+                move["kind"], move["direction"] = "swap", "self"
+                found[trader].append(move)
+        elif kind in _MOVED and "token_id" not in event:  # behaviour is told by what has a value
             move = {told: event[name] for name, told in _PAID if name in event}
             move["kind"] = "transfer"
             move["token"] = event["token_in"] if "token_in" in event else event["contract_address"]
             both(event.get("from_address"), event.get("to_address"), move)
-    return out
+    found.pop(ZERO, None)
+    prefix = f"{block['chain_id']}:"
+    return {prefix + address: moves for address, moves in found.items()}
 
 
 def median_gas_price(block: Block) -> int | None:
@@ -152,11 +164,11 @@ def _known(values: dict[str, Any]) -> dict[str, Any]:
 def _lay_out(
     head: dict[str, Any], part: str, found: Parts, kind: str, named: Iterable[str], owner: Callable[[str], int]
 ) -> dict[int, dict[str, Any]]:
-    parts: dict[int, Parts] = {}
+    parts: dict[int, Parts] = defaultdict(dict)
     for key, moves in found.items():
-        parts.setdefault(owner(key), {})[key] = moves
+        parts[owner(key)][key] = moves
     for name in sorted(named):
         name_kind, _, key = name.partition(" ")
         if name_kind == kind and key not in found:
-            parts.setdefault(owner(key), {})[key] = []
+            parts[owner(key)][key] = []
     return {number: {**head, part: its} for number, its in parts.items()}

@@ -12,6 +12,7 @@ from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from models.chain.normal_form import is_address
 from models.fraud import contracts, first_contact, reasons, requests, wallet_rules
 from models.fraud.behaviour import in_words
 from models.fraud.features import numbers, of_all
@@ -89,10 +90,10 @@ def _sides(case: Case, scorer: Scorer | None, model: str, now: float, lists: Lis
     for address, side, known in ((request.from_address, OUT, case.sender), (request.to_address, IN, case.receiver)):
         if address is None:
             continue
-        is_address = requests.is_address(address)
-        one = Judging(address, side, known, lists.hits(request.chain_id, address) if is_address else ())
+        formed = is_address(address)
+        one = Judging(address, side, known, lists.hits(request.chain_id, address) if formed else ())
         found.append(one)
-        if not is_address:
+        if not formed:
             one.unjudged = "not_an_address"
         elif (what := contracts.by_address(address)) is not None:
             one.unjudged = what
@@ -216,5 +217,5 @@ def _unknown(parties: Sequence[Party]) -> dict[str, str]:
         if party.known in _SAID
     }
     if len(parties) == 1:
-        found["toAddress"] = "not given: a contract creation has no receiver, so the sender alone is judged"
+        found["toAddress"] = "not given, as for a contract creation: the sender alone is judged"
     return found

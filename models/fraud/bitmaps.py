@@ -14,10 +14,11 @@ Distinct = int
 
 def bit(what: str) -> Distinct:
     """The place of a thing in a bitmap."""
-    return _PLACES[crc32(what.encode()) % BITS]
+    return ONE[crc32(what.encode()) % BITS]
 
 
-_PLACES = [1 << place for place in range(BITS)]
+ONE = [1 << place for place in range(BITS)]
+"""Bitmaps of one thing each, by its place."""
 
 
 def distinct(seen: Distinct) -> float:

@@ -12,7 +12,7 @@ from itertools import compress
 from struct import Struct
 from zlib import crc32
 
-from models.fraud.bitmaps import BITS
+from models.fraud.bitmaps import BITS, ONE
 from models.fraud.half import Dealt, Half
 from models.fraud.layout import HALF, OWN, OWN_SEEN, SEEN
 from models.fraud.profile import Move, Profile, TokenMove
@@ -21,7 +21,8 @@ LAYOUT = crc32(repr([2, HALF, OWN, SEEN, OWN_SEEN, BITS, Dealt.__slots__, Move._
 """Tells rows of other versions of Soba, whose profiles have other fields: those mean nothing here."""
 
 _HALF, _NUMBERS = len(HALF), 2 * len(HALF) + len(OWN)
-_PLACES = bytes(range(_NUMBERS))
+_PARTS = [bytes(range(_HALF)), bytes(range(_HALF, 2 * _HALF)), bytes(range(2 * _HALF, _NUMBERS))]
+"""Places of the numbers of each half, and of those of both."""
 _DOUBLES = [Struct(f"<{many}d") for many in range(_NUMBERS + 1)]
 _BITMAPS = 2 * len(SEEN) + len(OWN_SEEN)
 _BYTES = BITS // 8
@@ -33,8 +34,11 @@ _SHORTS = [Struct(f"<{many}H") for many in range(_BITMAPS * _FEW + 1)]
 def pack(profile: Profile) -> str:
     """A profile as a word without a space, or two where it dealt with listed addresses."""
     came, went = profile.came, profile.went
-    numbers = (*came.numbers, *went.numbers, *profile.own)
-    places = bytes(compress(_PLACES, numbers))
+    places, numbers = b"", list[float]()
+    for part, some in zip(_PARTS, (came.numbers, went.numbers, profile.own), strict=True):
+        if any(some):  # of most wallets one half says nothing
+            places += bytes(compress(part, some))
+            numbers += filter(None, some)
     few: list[int] = []
     wide: list[bytes] = []
     for which, bits in enumerate(
@@ -51,9 +55,9 @@ def pack(profile: Profile) -> str:
         while bits:
             place = bits.bit_length() - 1
             few.append(BITS * which + place)
-            bits ^= 1 << place
+            bits ^= ONE[place]
     head = bytes((len(places), len(few), len(wide) // 2))
-    doubles, shorts = _DOUBLES[len(places)].pack(*filter(None, numbers)), _SHORTS[len(few)].pack(*few)
+    doubles, shorts = _DOUBLES[len(places)].pack(*numbers), _SHORTS[len(few)].pack(*few)
     told = b2a_base64(b"".join((head, places, doubles, shorts, *wide)), newline=False).decode()
     if came.listed is None and went.listed is None:
         return told

@@ -6,8 +6,9 @@ No model has seen that, so from `medium` up such a reason raises the level. Thos
 
 from __future__ import annotations
 
+from models.chain.normal_form import is_address
 from models.fraud.profile import Profile
-from models.fraud.requests import is_address, largeness
+from models.fraud.requests import largeness
 from models.fraud.wallet_rules import YOUNG_S
 from topics.schemas.risk import SwapRequest
 from topics.schemas.wallet import Level, Warned

@@ -15,6 +15,7 @@ from pydantic.alias_generators import to_camel
 
 from models.chain import rules
 from models.chain.limits import limits
+from models.chain.normal_form import is_address, lower_address
 from models.chain.rules import FINE, Context, Faults
 from models.fraud.wallet_rules import ETHER_CHAINS
 from topics.schemas.requests import Fault
@@ -41,16 +42,9 @@ LARGE: dict[str, float] = {
 }
 """Tokens whose worth is known, symbols in upper case and addresses in lower, and what is a large amount of each."""
 
-_is_address = re.compile(r"0x[0-9a-fA-F]{40}").fullmatch
 _is_hash = re.compile(r"0x[0-9a-fA-F]{64}").fullmatch
 _is_short = re.compile(r"0x\w*(\.{2,}|…)\w*").fullmatch
 """Abbreviated, as documentation does."""
-
-
-@lru_cache(maxsize=1 << 14)
-def is_address(text: str) -> bool:
-    """Whether a text names a wallet; it is asked several times of each."""
-    return _is_address(text) is not None
 
 
 @lru_cache(maxsize=4096)
@@ -79,17 +73,19 @@ def normalise(request: SwapRequest) -> Faults:
     faults: list[Fault] = []
     for name, field in (("from_address", "fromAddress"), ("to_address", "toAddress")):
         given: str | None = getattr(request, name)
-        if given is None or _is_short(given):
+        if given is None:
             continue
         if not is_address(given):
+            if _is_short(given):
+                continue
             said = f"{given[:60]} is no address; give 0x and 40 hex digits"
             faults.append(Fault(field=field, code="address_form", message=said))
-        elif (low := rules.lower_address(given)) is None:
+        elif (low := lower_address(given)) is None:
             said = f"{given} fails its EIP-55 checksum; give it as its wallet shows it, or all in lower case"
             faults.append(Fault(field=field, code="address_checksum", message=said))
-        else:
+        elif low != given:
             setattr(request, name, low)
-    if request.tx_hash is not None and _is_hash(request.tx_hash):
+    if request.tx_hash is not None and not request.tx_hash.islower() and _is_hash(request.tx_hash):
         request.tx_hash = request.tx_hash.lower()
     return faults
 

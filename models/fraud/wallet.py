@@ -87,7 +87,8 @@ class Memory:
         A row never changes otherwise: who fails with what was ready finds in it what was so before. Who took in nothing new may
         give it back.
         """
-        ready, known.ready = known.ready, None
+        there = vars(known)  # what pydantic asks of each assignment costs as much as all else here
+        ready, there["ready"] = there["ready"], None
         return ready if isinstance(ready, Memory) else cls(known)
 
     def take(self, said: Said) -> Verdict:

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 
 from models.fraud.bitmaps import distinct
 from models.fraud.half import Dealt, Half
-from models.fraud.layout import DRAINS, MOVES, PEAK, QUICK, TENTHS, TOKENS
+from models.fraud.layout import DRAINS, PEAK, QUICK, TENTHS, TOKENS, VALUE
 from models.fraud.lists import Hits
 from models.fraud.profile import DAY_S, WEI, Profile
 from topics.schemas.wallet import LEVELS, Dealings, Exposure, Level, Warned
@@ -45,9 +45,13 @@ Rule = tuple[str, Level, str, float]
 def of_wallet(profile: Profile, chain_id: int) -> list[Warned]:
     """What the rules say of a wallet; of most nothing, at the cost of a few comparisons."""
     came, went = profile.came, profile.went
-    told = came.numbers
-    few = told[MOVES] < FEW_RETURNS and went.numbers[MOVES] < FEW_RETURNS and told[TOKENS] < FEW_RETURNS
-    if few and profile.own[PEAK] < LARGE_ETHER and not _listed(profile):
+    told, gone = came.numbers, went.numbers
+    got, paid = told[VALUE], gone[VALUE]
+    quiet = got < FEW_ROUND and paid < FEW_DRAINS and profile.own[PEAK] < LARGE_ETHER
+    traded = (got >= FEW_RETURNS and paid >= FEW_RETURNS) or (
+        told[TOKENS] >= FEW_RETURNS and gone[TOKENS] >= FEW_RETURNS
+    )
+    if quiet and not traded and came.listed is None and went.listed is None:
         return []
     found = [
         Warned(code=code, severity=severity, message=f"it {said}", value=round(value, 4))

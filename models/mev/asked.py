@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
+from models.chain.normal_form import is_address
 from models.fraud.requests import tokens
 from models.mev.legs import Direction
 from topics.schemas.chain import Block, Event, Swap, Transaction
@@ -19,7 +20,6 @@ SCALE = 18
 """Amounts come in token units, whose decimals the question does not know; the detectors count in units of 10^-18 of them."""
 
 is_hash = re.compile(r"0x[0-9a-fA-F]{64}").fullmatch
-is_address = re.compile(r"0x[0-9a-fA-F]{40}").fullmatch
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from functools import cached_property
 from typing import Literal
 
 from models.mev.history import History
-from topics.schemas.chain import Swap, Sync
+from topics.schemas.chain import Sync
 from topics.schemas.mev import Price
 
 Source = Literal["reserves", "sqrt_price", "swap"]
@@ -125,9 +125,9 @@ def _states(history: History) -> list[tuple[str, int, str, int, Source]]:
     found: dict[tuple[str, str], tuple[int, int, Source]] = {}
     sync: Sync | None = None
     for event in history.events:
-        if isinstance(event, Sync):
+        if event.event_type == "sync":
             sync = event
-        elif isinstance(event, Swap):
+        elif event.event_type == "swap":
             sold, bought = event.token_in.lower(), event.token_out.lower()
             low, high = (sold, bought) if sold < bought else (bought, sold)
             held = found.get((low, high))

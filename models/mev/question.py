@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 
+from models.chain.normal_form import is_address
 from models.mev import detect
-from models.mev.asked import SCALE, TARGET, Asked, Made, block_of, is_address, is_hash, read
+from models.mev.asked import SCALE, TARGET, Asked, Made, block_of, is_hash, read
 from models.mev.patterns import MODEL, Pattern, best
 from topics.schemas.mev import Finding, TokenAmount
 from topics.schemas.mev_question import DetectMev, Gain, MevAnswer

@@ -55,11 +55,11 @@ class _Packer:
         out: list[Swapped | Moved] = []
         sync: Sync | None = None
         for event in events:
-            if isinstance(event, Sync):
+            if event.event_type == "sync":
                 sync = event
                 continue
             number = self._number(event.transaction_hash.lower())
-            if isinstance(event, Swap):
+            if event.event_type == "swap":
                 out.append(self._swap(number, event, sync))
             else:
                 out.append(Moved(number, event.event_type))
@@ -69,23 +69,24 @@ class _Packer:
     def _swap(self, number: int, swap: Swap, sync: Sync | None) -> Swapped:
         if sync is not None and sync.transaction_hash.lower() != swap.transaction_hash.lower():
             sync = None
+        name = self._name
         return Swapped(
             number,
-            self._name(swap.token_in),
-            self._name(swap.token_out),
+            name(swap.token_in.lower()),
+            name(swap.token_out.lower()),
             swap.amount_in_raw,
             swap.amount_out_raw,
-            None if swap.sender is None else self._name(swap.sender),
-            None if swap.recipient is None else self._name(swap.recipient),
-            None if swap.protocol is None else self._name(swap.protocol, False),
+            None if swap.sender is None else name(swap.sender.lower()),
+            None if swap.recipient is None else name(swap.recipient.lower()),
+            None if swap.protocol is None else name(swap.protocol),
             swap.sqrt_price_x96,
             swap.liquidity,
             None if sync is None else sync.reserve0_raw,
             None if sync is None else sync.reserve1_raw,
         )
 
-    def _name(self, name: str, lower: bool = True) -> int:
-        return self.names.setdefault(name.lower() if lower else name, len(self.names))
+    def _name(self, name: str) -> int:
+        return self.names.setdefault(name, len(self.names))
 
     def _number(self, hash: str) -> int:
         number = self._numbers.get(hash)

@@ -96,7 +96,7 @@ def test_killed_with_blocks_in_hand_it_takes_back_those_that_left_the_chain(
     argv = ["-m", "tests.chain.killed_ingest", when, "ingest", "node", "--rpc", chain.url, "--from", "1"]
     with child(argv, settings, tmp_path / "log") as process:
         assert process.wait(30) == -signal.SIGKILL
-    events.upto(8 if when == "unsent" else 16)
+    events.upto(4 if when == "unsent" else 8)  # groups of four
     sent = len(events.blocks)
     old = {number: chain.hash(number) for number in range(1, 21)}
     chain.rpc("anvil_reorg", 18, [])
@@ -105,7 +105,7 @@ def test_killed_with_blocks_in_hand_it_takes_back_those_that_left_the_chain(
     told = events.told(sent)
     removed = [(number, hash) for status, number, hash in told if status == "removed"]
     # Those that were never sent are taken back too: nobody can know, and it does no harm.
-    assert removed == [(number, old[number]) for number in range(16, 2, -1)]
+    assert removed == [(number, old[number]) for number in range(8, 2, -1)]
     assert told[len(removed) :] == [("complete", number, chain.hash(number)) for number in range(3, 21)]
     assert events.standing() == canonical(chain, 1, 20)
 
@@ -160,7 +160,7 @@ def test_it_stops_at_once_and_goes_on_where_it_was(
         events.upto(7)
         with ingesting(settings, tmp_path / "log3", "--rpc", chain.url) as second:
             assert second.wait(20) == 72
-        assert logged(tmp_path / "log3", "another `soba ingest node` follows this chain")
+        assert logged(tmp_path / "log3", "another `bin/soba ingest node` follows this chain")
     # `latest`: from the newest block there was; then without a gap.
     assert events.told() == [("complete", number, chain.hash(number)) for number in range(3, 8)]
 

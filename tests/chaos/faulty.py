@@ -1,6 +1,7 @@
 """A production worker with faults put into it: `SOBA_TEST_FAULT=place:count:what`, several with spaces between.
 
-`place` is where (a function of the runtime), `count` at which call (of commits and batches: with something in hand), `what` one of:
+`place` is where (a function of the runtime), `count` at which call (of commits, which are only asked for there, and batches: with
+something in hand), `what` one of:
 kill (SIGKILL, before the call), after (SIGKILL, after the call), lost (the connection breaks), odd (an exception nobody foresees),
 stall (the broker is stopped before the call, and does not answer). A `poison` place makes handlers of `mev` and `validate` raise
 on marked records. Everything else is the code that users run.

@@ -13,6 +13,7 @@ from agents import mev
 from agents.activity import Activity
 from agents.agent import Record
 from agents.pulse import Pulse
+from agents.runtime import Outlet
 from base.settings import get_settings
 from tables.rows import parse, stage
 from tests.chaos.faulty import SESSION_TIMEOUT_S
@@ -44,7 +45,7 @@ def main() -> None:
 
     topic = app.topic("chain.blocks", value_type=bytes, value_serializer="raw", key_serializer="raw")
     app.agent(topic, name="mev", concurrency=1)(run)
-    app.service(Pulse(worker.service, worker.app_id, 0, settings, Activity(), app))
+    app.service(Pulse(worker.service, worker.app_id, 0, settings, Outlet(settings, Activity()), app))
     faust.Worker(app, loglevel="WARN", redirect_stdouts=False, quiet=True).execute_from_commandline()
 
 

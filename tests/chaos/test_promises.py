@@ -84,14 +84,15 @@ class Arena:
 
     def produce(self, chain_id: int, part: slice = slice(None)) -> None:
         """Produce the chain's records; the first goes to a wrong partition on purpose."""
-        client = Producer(producer(self.settings))
+        # A broker that stood still may take longer than our own patience to take records again on a busy machine.
+        client = Producer({**producer(self.settings), "delivery.timeout.ms": 120_000})
         failed: list[Any] = []
         key = str(chain_id).encode()
         right = partition(key, self.settings.partitions)
         for place, value in list(enumerate(records(chain_id)))[part]:
             where = right if place else (right + 1) % self.settings.partitions
             client.produce("chain.events", value, key, where, lambda error, _: failed.append(error))
-        assert client.flush(30) == 0 and not any(failed)
+        assert client.flush(120) == 0 and not any(failed)
 
     def settle(self, crew: Crew, chain_id: int, timeout: float = 120, zombies: bool = False) -> None:
         """Wait until the chain's state is that of the undisturbed run, workers being started again as they end.

@@ -61,7 +61,7 @@ def serving(settings: Settings) -> Iterator[httpx.Client]:
     listener = socket.socket()
     listener.bind(("127.0.0.1", 0))
     server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=1))
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
     thread.start()
     try:
         wait_for(lambda: server.started)
@@ -72,6 +72,7 @@ def serving(settings: Settings) -> Iterator[httpx.Client]:
         server.should_exit = True
         thread.join(10)
         listener.close()
+    assert not thread.is_alive(), "the facade has not ended within 10 s"
 
 
 def failed(answer: httpx.Response, status: int, code: str) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from pathlib import Path
 
 import pytest
@@ -13,16 +14,15 @@ from agents.app import WORKERS
 from agents.runtime import CONSECUTIVE_ERRORS, ERRORS_IN_WINDOW, WINDOW
 from base import metrics
 from base.exits import EXIT_DEAD_LETTERS, EXIT_FAILING
-from base.settings import ROOT, variables
+from base.settings import ELSEWHERE, ROOT, variables
 from console.cli import COMMANDS
+from console.local.redis_server import KEEPING
 from console.reference import pages
 from tables.registry import TABLES
 from topics.clients import LARGEST
 from topics.registry import TOPICS
 
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), ROOT / "samples" / "README.md"])
-NOT_SETTINGS = {"SOBA_API_KEY", "SOBA_CACHE", "SOBA_TESTCONTAINERS", "SOBA_MAVEN_URL", "SOBA_PYTHON", "SOBA_VENV"}
-"""Variables that are read before there are settings, only by tests, or by the examples of the pages."""
 
 
 OTHERS = ("consumers", "workers")
@@ -79,7 +79,7 @@ def test_commands_and_settings_exist(path: Path) -> None:
             group = typer.main.get_command(getattr(__import__(module, fromlist=[attribute]), attribute))
             assert sub in group.commands, f"bin/soba {name} {sub}"  # type: ignore[attr-defined]
     named = set(re.findall(r"\bSOBA_[A-Z_]+\b", path.read_text()))
-    assert named <= {*variables(), *NOT_SETTINGS}
+    assert named <= {*variables(), *ELSEWHERE}
 
 
 def test_every_promise_names_a_test_that_exists() -> None:
@@ -98,6 +98,12 @@ def test_exit_codes_and_ports_are_those_of_the_workers() -> None:
     assert f"{ERRORS_IN_WINDOW * 100 // WINDOW} % of the last {WINDOW:,}" in page
     for worker in WORKERS.values():
         assert re.search(rf"`{worker.name}`\s+{worker.port}", page), worker.name
+
+
+def test_the_redis_of_compose_keeps_what_the_local_one_keeps() -> None:
+    (command,) = re.findall(r"command: redis-server (.*)", text("docker-compose.kafka.yml"))
+    words = shlex.split(command)
+    assert dict(zip(words[::2], words[1::2], strict=True)) == {f"--{name}": value for name, value in KEEPING.items()}
 
 
 def test_the_broker_of_compose_takes_what_clients_send() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import socket
 import subprocess
 import sys
 from collections.abc import Awaitable, Callable, Iterator
@@ -174,6 +175,16 @@ def test_it_refuses_to_serve_others_without_a_key(child_env: dict[str, str]) -> 
     argv = [sys.executable, "-m", "console", "serve"]
     done = subprocess.run(argv, cwd=ROOT, env=environment, capture_output=True, timeout=60)
     assert done.returncode == 2 and b"refusing to serve 0.0.0.0 without an API key" in done.stderr
+
+
+def test_it_ends_where_its_port_is_taken(child_env: dict[str, str]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        argv = [sys.executable, "-m", "console", "serve"]
+        environment = {**child_env, "SOBA_PORT": str(port)}
+        done = subprocess.run(argv, cwd=ROOT, env=environment, capture_output=True, timeout=60)
+    assert done.returncode == 2, done.stderr
+    assert b"cannot serve on 127.0.0.1:%d: it is in use; choose another port" % port in done.stderr
 
 
 def test_the_rate_limit_is_by_caller_and_route(busy: Settings, store: redis.Redis, kept: Callable[..., str]) -> None:

@@ -21,15 +21,15 @@ def main() -> None:
     """Put the mistake in before validate takes its rules, and run the worker."""
     rules.keeps = unmarked(rules.keeps)  # type: ignore[assignment]
     rules.transaction_keeps = unmarked(rules.transaction_keeps)  # type: ignore[assignment]
-    from agents import app, validate
+    from agents import app, judged
 
-    real = validate._settled
+    real = judged.settled
 
     def settled(element: Any, *about: Any) -> Any:
         element, faults = real(element, *about)
         return (None, WRONG) if not faults and element.get("gas_used") == MARK else (element, faults)
 
-    validate._settled = settled  # type: ignore[assignment]
+    judged.settled = settled  # type: ignore[assignment]
     app.run("validate")
 
 

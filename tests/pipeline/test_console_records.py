@@ -17,6 +17,7 @@ import pytest
 from confluent_kafka import Producer
 
 from base.settings import ROOT, Settings, get_settings
+from tests.conftest import spawned, without_coverage
 from tests.pipeline.conftest import Soba
 from topics import clients, headers
 from topics.admin import create
@@ -96,8 +97,12 @@ def test_a_search_without_a_find_says_so_and_prints_no_json(
     assert (code, out) == (0, "")
     assert re.fullmatch(rf"[\d,]+ records? of alerts read, none matches --filter entity={entity}x\n", err), err
     # Without a time limit it says so as soon as it has read everything, and goes on.
-    with subprocess.Popen(
-        [sys.executable, "-m", "console", *read], cwd=ROOT, env=child_env, stderr=subprocess.PIPE, text=True
+    with spawned(
+        [sys.executable, "-m", "console", *read],
+        cwd=ROOT,
+        env=without_coverage(child_env),
+        stderr=subprocess.PIPE,
+        text=True,
     ) as waiting:
         assert waiting.stderr is not None
         assert "none matches" in (line := waiting.stderr.readline()) and "waiting for new ones" in line
@@ -143,7 +148,7 @@ def test_standard_input_and_tail(settings: Settings, child_env: dict[str, str], 
     sent = subprocess.run([*command, "produce", "alerts"], input=line, cwd=ROOT, env=child_env, capture_output=True)
     assert sent.returncode == 0, sent.stderr
     tail = [*command, "topics", "tail", "alerts", "-n", "1", "--json"]
-    with subprocess.Popen(tail, cwd=ROOT, env=child_env, stdout=subprocess.PIPE) as following:
+    with spawned(tail, cwd=ROOT, env=child_env, stdout=subprocess.PIPE) as following:
         assert following.stdout is not None
         first = json.loads(following.stdout.readline())
         again = subprocess.run([*command, "produce", "alerts", "-"], input=line, cwd=ROOT, env=child_env)

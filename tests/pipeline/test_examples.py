@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import runpy
 import signal
 import subprocess
 import sys
+from contextlib import AbstractContextManager
 from typing import Any
 
 import confluent_kafka
 import pytest
 
 from base.settings import ROOT, Settings
+from tests.conftest import spawned, without_coverage
 from tests.contract.facade import finding, new_chain
 from topics.admin import create
 from topics.clients import producer
@@ -20,9 +23,11 @@ pytestmark = pytest.mark.pipeline
 EXAMPLES = ("produce", "consume")
 
 
-def start(name: str, *argv: str) -> subprocess.Popen[str]:
+def start(name: str, *argv: str) -> AbstractContextManager[subprocess.Popen[str]]:
     command = [sys.executable, f"examples/{name}.py", *argv]
-    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    return spawned(
+        command, cwd=ROOT, env=without_coverage(os.environ), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
 
 
 @pytest.mark.parametrize("name", EXAMPLES)

@@ -299,12 +299,14 @@ def test_a_worker_that_comes_late_still_answers(
 
     asking = threading.Thread(target=keep_asking)
     asking.start()
-    with validating(settings, log) as worker:
-        wait_for(lambda: f'"pid":{worker.pid},' in heartbeats(settings), 30)
-        before = len(answers)
-        wait_for(lambda: len(answers) >= before + 100, 30)
-    stop.set()
-    asking.join(40)
+    try:
+        with validating(settings, log) as worker:
+            wait_for(lambda: f'"pid":{worker.pid},' in heartbeats(settings), 30)
+            before = len(answers)
+            wait_for(lambda: len(answers) >= before + 100, 30)
+    finally:
+        stop.set()
+        asking.join(40)
     assert answers and set(answers) == {200}
 
 

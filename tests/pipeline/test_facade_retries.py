@@ -15,6 +15,7 @@ from aiokafka.errors import KafkaConnectionError, MessageSizeTooLargeError
 from agents.activity import Activity
 from agents.agent import Record
 from agents.runtime import DeadLetterLimit, Outlet, refuse_for_error
+from base import tasks
 from base.settings import Settings
 from facade import questions as module
 from facade.context import connect
@@ -214,6 +215,27 @@ def test_a_quiet_connection_that_lives_is_kept(
         assert listeners() == before != set()
 
     during(settings, Notes(), wait)
+
+
+def test_it_stops_at_whatever_moment(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where the cancellation comes just when a ping is sent, of which Python 3.11 takes no notice."""
+    monkeypatch.setattr(module, "QUIET_S", 0.001)
+    monkeypatch.setattr(tasks, "AGAIN_S", 0.05)
+
+    async def once(after_s: float) -> None:
+        client = connect(settings)
+        questions = Questions(settings, client, Notes())  # type: ignore[arg-type]
+        await questions.start()
+        await asyncio.sleep(after_s)
+        stopped, _ = await asyncio.wait([asyncio.create_task(questions.stop())], timeout=10)
+        assert stopped
+        await client.aclose()
+
+    async def often() -> None:
+        for number in range(20):
+            await once(0.02 + number * 0.00025)
+
+    asyncio.run(often())
 
 
 def test_two_who_ask_the_same_both_hear(settings: Settings, store: redis.Redis) -> None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, Producer
 from base.settings import Settings
 from ingest.files import read_blocks
 from models.mev import detect
-from tests.conftest import wait_for
+from tests.conftest import spawned, wait_for
 from topics.admin import create
 from topics.clients import consumer, producer
 
@@ -42,16 +43,34 @@ def test_both_feeds_give_the_same(settings: Settings, child_env: dict[str, str])
     assert both == Counter({value: 2 * count for value, count in once.items()})
 
 
+def test_a_running_worker_commits_again_and_again(settings: Settings, child_env: dict[str, str]) -> None:
+    create(settings)
+    client = Producer(producer(settings))
+    with _running("consume", settings, child_env, 3) as worker:
+        for number in range(3):
+            block = {"chain_id": CHAIN + 1, "number": number, "status": "complete", "revision": number}
+            value = json.dumps({**block, "events": [], "rejected": 0, "transactions": []})
+            client.produce("chain.blocks", value, str(CHAIN + 1).encode())
+            assert client.flush(30) == 0
+            wait_for(lambda: worker.poll() is not None or _done(GROUPS["consume"], settings), 60, every=0.2)
+            assert worker.poll() is None
+
+
+@contextmanager
+def _running(feed: str, settings: Settings, env: dict[str, str], database: int) -> Iterator[subprocess.Popen[bytes]]:
+    """The agent with this feed, on rows of its own."""
+    env = {**env, "SOBA_REDIS_URL": f"{settings.redis_url.rpartition('/')[0]}/{database}"}
+    with spawned([sys.executable, "-m", "tests.pipeline.fed", feed], env=env, cwd=ROOT) as worker:
+        yield worker
+        worker.terminate()
+        worker.wait(30)
+
+
 def _findings_of(feed: str, settings: Settings, env: dict[str, str], database: int) -> Counter[bytes]:
     """Run the agent with this feed, on rows of its own, until it has done all; return what findings there are then."""
-    env = {**env, "SOBA_REDIS_URL": f"{settings.redis_url.rpartition('/')[0]}/{database}"}
-    with subprocess.Popen([sys.executable, "-m", "tests.pipeline.fed", feed], env=env, cwd=ROOT) as worker:
-        try:
-            wait_for(lambda: worker.poll() is not None or _done(GROUPS[feed], settings), 60, every=0.2)
-            assert worker.poll() is None
-        finally:
-            worker.terminate()
-            worker.wait(30)
+    with _running(feed, settings, env, database) as worker:
+        wait_for(lambda: worker.poll() is not None or _done(GROUPS[feed], settings), 60, every=0.2)
+        assert worker.poll() is None
     return Counter(value for value in _all(settings) if f'"chain_id":{CHAIN},'.encode() in value)
 
 

@@ -20,7 +20,7 @@ from base.settings import ROOT, Settings
 from console.local import kafka_server, redis_server, runfile
 from console.local.errors import AlreadyRunning
 from console.local.servers import LocalServers
-from tests.conftest import wait_for
+from tests.conftest import spawned, wait_for
 from topics.clients import LARGEST
 
 pytestmark = pytest.mark.pipeline
@@ -113,7 +113,7 @@ def test_servers_of_ones_own_are_not_started(tmp_path: Path) -> None:
 def test_after_kill_9_of_all_the_next_start_ends_survivors_and_has_the_data(tmp_path: Path) -> None:
     """The holder and Redis die by -9; Kafka is paused, so that it survives what the kernel sends it."""
     argv = [sys.executable, "-c", HOLDER, str(tmp_path)]
-    with subprocess.Popen(argv, stdout=subprocess.PIPE, cwd=ROOT, text=True) as holder:
+    with spawned(argv, stdout=subprocess.PIPE, cwd=ROOT, text=True) as holder:
         said = holder.stdout
         assert said is not None
         wait_for(lambda: "ready" in said.readline(), 60)

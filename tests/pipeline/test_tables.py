@@ -343,7 +343,7 @@ def test_a_redis_that_was_started_anew_ends_it(soba_there: Soba, chain: int, mon
 
     def init(self: RowsOnly, *args: Any) -> None:
         real(self, *args)
-        self._run_id = b"run_id:another"
+        self._run_id = "another"
 
     monkeypatch.setattr(RowsOnly, "__init__", init)
     code, out, err = soba_there("tables", "rebuild")

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
 
-from agents import carried, validate
+from agents import carried, resumed, validate
 from agents.activity import Activity
 from agents.agent import Output, Record, Result
 from agents.carried import Carried
@@ -150,7 +150,7 @@ def test_a_restart_sends_views_again_with_what_their_block_carried(patch: pytest
 
 def test_nothing_is_kept_of_closed_blocks_and_little_of_endless_ones(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(carried, "KEPT", 3)
-    kept = Carried(validate.made_at)
+    kept = Carried(resumed.made_at)
     kept.keep(records([swap()] * 5, 10, headers=traced(1)), 12)
     assert [*kept._open] == [12, 13, 14]
     kept.keep(records([swap()] * 2, 15, headers=traced(1)), 12)
@@ -179,4 +179,4 @@ def test_batches_make_no_difference(found: list[tuple[int, int, bool]], cuts: li
     for output in work.given.outputs:
         if output.topic == "chain.blocks":
             id = get(output.headers, "ce_id") or b""
-            assert told(output.headers) == told(told_by_offset.get(validate.made_at(id.decode()), []))
+            assert told(output.headers) == told(told_by_offset.get(resumed.made_at(id.decode()), []))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -140,6 +141,20 @@ def test_a_value_that_holds_the_fence_shifts_nothing() -> None:
     batch = [b"1," + fence + b",2", b"3", fence]
     found = list(decode_chain_events([*batch, encoded(swap())]))
     assert [type(value) for value in found] == [Malformed, Unfit, Unfit, dict]
+
+
+def test_a_number_among_events_does_not_make_them_be_parsed_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    parsed: list[int] = []
+    real = codecs._decode_joined
+
+    def counted(values: Sequence[bytes]) -> list[Any]:
+        parsed.append(len(values))
+        return real(values)
+
+    monkeypatch.setattr(codecs, "_decode_joined", counted)
+    found = list(decode_chain_events([encoded(swap()), b"17", encoded(swap(log_index=7))]))
+    assert [type(value) for value in found] == [dict, Unfit, dict]
+    assert parsed == [3]
 
 
 @pytest.mark.parametrize("value", HOSTILE, ids=lambda v: repr(v[:24]))

@@ -17,7 +17,7 @@ import typer
 from base.settings import ROOT, Settings
 from console import demo
 from console.demo_sample import BLOCKS, Sample, Sent, load
-from console.demo_view import Screen, alerts, line_of, reasons, summary
+from console.demo_view import Screen, alerts, kinds, line_of, reasons, summary
 from console.demo_watch import Refused, Tally
 from console.local.errors import LocalError
 from console.local.process import created_at
@@ -25,6 +25,7 @@ from console.records import Seen
 from console.up import begin_anew
 from ingest.files import read_blocks
 from models.mev import detect
+from tests.contract import facade
 from topics import headers
 
 FRONT, VICTIM, BACK = ("0x" + digit * 64 for digit in "abc")
@@ -295,6 +296,9 @@ def test_the_live_table_shows_the_counts(tally: Tally) -> None:
 
 def test_fresh_deletes_only_what_is_ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     settings = Settings(_env_file=None, data_dir=tmp_path)
+    (tmp_path / "bench").mkdir()
+    begin_anew(settings, yes=True)  # a bench ran there and nothing else: there is nothing to delete
+    (tmp_path / "bench").rmdir()
     (tmp_path / "redis").mkdir()
     with pytest.raises(LocalError, match="not a data folder"):
         begin_anew(settings, yes=True)
@@ -340,3 +344,10 @@ def test_the_readme_says_what_the_demo_finds() -> None:
     ) in told
     assert (counts["jit"], counts["frontrun"]) == (1, 0)
     assert f"{load().events:,} events go in" in told
+
+
+def test_what_was_found_is_counted_by_kind_one_or_several() -> None:
+    one, two = (facade.finding(1, number) for number in range(2))
+    assert kinds([]) == "none yet"
+    assert kinds([one]) == "1 sandwich"
+    assert kinds([one, facade.finding(1, 3, kind="liquidation"), two]) == "2 sandwiches, 1 liquidation"

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from confluent_kafka import TopicPartition
+from confluent_kafka import KafkaError, TopicPartition
 
 from agents import consume, validate, verdicts
 from agents.activity import Activity
@@ -46,9 +48,12 @@ class Commits:
 
     def __init__(self) -> None:
         self.offsets: list[int] = []
+        self.waited_for: list[bool] = []
 
-    def commit(self, offsets: list[TopicPartition], asynchronous: bool) -> None:
+    def commit(self, offsets: list[TopicPartition], asynchronous: bool) -> list[TopicPartition]:
         self.offsets += [where.offset for where in offsets]
+        self.waited_for.append(not asynchronous)
+        return offsets
 
 
 def test_who_gave_partitions_up_waits_for_new_ones(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -77,7 +82,7 @@ def test_a_stop_in_mid_batch_commits_nothing_of_it(monkeypatch: pytest.MonkeyPat
     with pytest.raises(Stopped):
         feed.do(consumer)  # type: ignore[arg-type]
     feed._on_revoke(consumer, [TopicPartition("chain.events", 0)])  # type: ignore[arg-type]
-    assert consumer.offsets == [0]
+    assert consumer.offsets == [0] and consumer.waited_for == [True]  # the next owner reads them at once
 
 
 class Written:
@@ -238,8 +243,9 @@ class Waiting:
                 found.append(one)
         return found
 
-    def commit(self, offsets: list[TopicPartition], asynchronous: bool) -> None:
+    def commit(self, offsets: list[TopicPartition], asynchronous: bool) -> list[TopicPartition]:
         self.committed |= {where.partition: where.offset for where in offsets}
+        return offsets
 
 
 class Seen:
@@ -301,9 +307,45 @@ def test_a_record_of_a_partition_given_up_meanwhile_is_neither_done_nor_committe
         Message(1, 7),
     )
     feed.do(consumer)
-    feed._commit(consumer)
+    feed._commit(consumer, wait=True)
     assert (work.batches, consumer.committed) == ([{1: [7]}], {1: 8})
     assert work.activity.progress and not work.activity.busy
+
+
+def test_a_commit_that_nothing_waits_for_counts_once_the_broker_has_told_of_it(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    feed, _ = feeding(monkeypatch)
+    where = TopicPartition("requests.data", 0)
+    feed.do(consumer := Waiting(lambda: feed._on_assign(None, [where]), Message(0, 7)))
+    feed._commit(consumer, wait=False)
+    assert (feed._asked_at is None, feed._committed) == (False, {})
+    refused: Any = SimpleNamespace(partition=0, offset=8, error=KafkaError(KafkaError.ILLEGAL_GENERATION))
+    feed._on_commit(None, [refused])
+    assert (feed._asked_at, feed._committed) == (None, {}) and "verdicts's commit" in caplog.text
+    other: Any = SimpleNamespace(partition=1, offset=3, error=None)
+    feed._on_commit(None, [refused, other])  # of a partition that is not ours any more
+    assert feed._committed == {}
+    feed._on_commit(None, [TopicPartition("requests.data", 0, 8)])
+    assert feed._committed == {0: 8}
+    consumer.committed.clear()
+    feed._commit(consumer, wait=False)
+    assert not consumer.committed  # it is known to be
+
+
+def test_a_commit_that_no_broker_tells_of_is_told_of(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    feed, _ = feeding(monkeypatch)
+    feed._outlet.stopping = threading.Event()
+    monkeypatch.setattr(consume, "COMMIT_EVERY_S", 0.0)
+    monkeypatch.setattr(feed, "_measure_lag", lambda _: None)
+    steps = iter([lambda: None, lambda: setattr(feed, "_asked_at", 1.0), feed._outlet.stopping.set])
+    consumer = Waiting(lambda: feed._on_assign(None, [TopicPartition("requests.data", 0)]), Message(0, 7))
+    real = feed.do
+    monkeypatch.setattr(feed, "do", lambda one: (real(one), next(steps)()))
+    feed._consume(consumer)
+    assert consumer.committed == {0: 8} and "verdicts's commit" in caplog.text
 
 
 def test_a_batch_ends_with_the_step_that_filled_it_however_large_its_records_are(

@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 
 from base.settings import ROOT
 from ingest.build import EVENTS
-from ingest.decode import decode
+from ingest.decode import Decoded, decode
 from ingest.facts import Facts, Wanted
 from ingest.files import read_blocks
+from ingest.node.envelopes import pieces
 from ingest.protocols import QUESTIONS, learn, requests
 from models.chain import rules
 from tests.unit.raw_logs import ALICE, BOB, POOLS, TX, USDC, WETH, raw, topic0, transfer_of, word
@@ -76,17 +77,21 @@ def nothing_is_refused(block: Block) -> None:
         assert not rules.errors(event.model_copy(), context), event
 
 
-def same_as_validated(block: Block) -> None:
+def same_as_validated(decoded: Decoded) -> Block:
+    """The block; and what is sent of it is the same, with all that is null left out."""
+    block = decoded.block
     validated = Block.model_validate(block.model_dump())
     assert block == validated
     assert [type(one) for one in block.events] == [type(one) for one in validated.events]
     assert encode(block) == encode(validated) == encode(Block.model_validate_json(encode(block)))
+    (sent,) = pieces(decoded)
+    assert orjson.loads(sent) == orjson.loads(encode(block))
+    return block
 
 
 def test_real_blocks_are_built_as_they_are_validated() -> None:
     for one in read_blocks(ROOT / "samples" / "blocks"):
-        same_as_validated(one.block)
-        nothing_is_refused(one.block)
+        nothing_is_refused(same_as_validated(one))
 
 
 @settings(max_examples=200, deadline=None)
@@ -94,9 +99,8 @@ def test_real_blocks_are_built_as_they_are_validated() -> None:
 def test_any_logs_are_built_as_they_are_validated(found: list[dict[str, Any]], pools: dict[str, Any]) -> None:
     moved = [transfer_of(USDC, ALICE, BOB, 7), transfer_of(WETH, next(iter(POOLS)), ALICE, 2**256 - 1)]
     decoded = decode(raw(*found, *moved, pools=pools))
-    same_as_validated(decoded.block)
-    nothing_is_refused(decoded.block)
-    assert len(decoded.block.events) + decoded.undecoded.total() == len(found) + 2
+    nothing_is_refused(same_as_validated(decoded))
+    assert len(decoded.events) + decoded.undecoded.total() == len(found) + 2
 
 
 SMALL = st.integers(0, 2**63 - 1).map(hex)
@@ -128,7 +132,7 @@ BLOCKS = st.fixed_dictionaries(
 @settings(max_examples=150, deadline=None)
 @given(BLOCKS, st.lists(RECEIPTS, max_size=3))
 def test_any_block_of_a_node_is_built_as_it_is_validated(block: dict[str, Any], receipts: list[dict[str, Any]]) -> None:
-    same_as_validated(decode(orjson.dumps({"block": block, "receipts": receipts, "chain_id": 1})).block)
+    same_as_validated(decode(orjson.dumps({"block": block, "receipts": receipts, "chain_id": 1})))
 
 
 ANSWERS = st.one_of(

@@ -33,6 +33,7 @@ def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in ("PORT", "SOBA_PORT", "API_PORT", "REDIS_URL", "SOBA_BROKERS"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("SOBA_DATA_DIR", str(tmp_path))
+    monkeypatch.setattr("base.settings._told", set())
     get_settings.cache_clear()
     return tmp_path
 
@@ -83,6 +84,8 @@ def test_the_version_is_that_of_the_package_and_names_the_commit(
 def test_an_unknown_command_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     assert run("nonsense") == 2
     assert "No such command" in capsys.readouterr().err
+    assert run("dmo") == 2
+    assert "Did you mean 'demo'?" in capsys.readouterr().err
 
 
 def test_config_prints_origins(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -94,6 +97,45 @@ def test_config_prints_origins(capsys: pytest.CaptureFixture[str], monkeypatch: 
     told = json.loads(capsys.readouterr().out)
     assert told["settings"]["port"] == {"value": 3000, "origin": "default"}
     assert told["meaningless"] == ["ML_MODELS_URL"]
+
+
+@pytest.mark.parametrize("command", ["config", "doctor", "up"])
+def test_a_misspelt_setting_is_told_once(
+    capsys: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+    command: str,
+) -> None:
+    monkeypatch.setattr(doctor, "examine", lambda settings: iter(()))
+    monkeypatch.setattr(up, "_named_servers_answer", lambda _: stop(get_settings()))
+    monkeypatch.setenv("SOBA_PARTITION", "secret")
+    assert run(command) == (1 if command == "up" else 0)
+    told = capsys.readouterr().out
+    assert told.count("SOBA_PARTITION is set but has no meaning here: is it SOBA_PARTITIONS?") == 1
+    assert "secret" not in told and not caplog.records
+    if command == "doctor":
+        assert run(command, "--json") == 0
+        assert json.loads(capsys.readouterr().out) == {"ok": True, "checks": [], "meaningless": ["SOBA_PARTITION"]}
+
+
+@pytest.mark.parametrize("command", ["config", "doctor", "up"])
+def test_a_limit_for_no_route_is_told_before_http_refuses_it(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    monkeypatch.setattr(up, "_named_servers_answer", stop)
+    monkeypatch.setenv("SOBA_PORT", "0")
+    monkeypatch.setenv("SOBA_RATE_LIMITS", '{"/api/mev": 7}')
+    run(command)
+    assert "no route" not in "".join(capsys.readouterr())
+    monkeypatch.setenv("SOBA_RATE_LIMITS", '{"/api/mevv": 7, "/health": 7}')
+    assert run(command) == (0 if command == "config" else 1)
+    told = "".join(capsys.readouterr())
+    assert "SOBA_RATE_LIMITS names what is no route with a limit: /api/mevv, /health" in told
+    assert "/api/blocks/{number}" in told and "stopped here" not in told
+
+
+def stop(settings: Settings) -> None:
+    raise LocalError("stopped here")
 
 
 @pytest.mark.parametrize(
@@ -357,6 +399,7 @@ def test_a_worker_that_does_not_exist_is_refused(capsys: pytest.CaptureFixture[s
 
 
 def test_up_begins_anew_as_the_demo_does(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (data / "kafka").mkdir(parents=True)
     for command in ("up", "demo"):
         assert run(command, "--fresh") == 1
         assert "is not a data folder of Soba: nothing deleted" in capsys.readouterr().err

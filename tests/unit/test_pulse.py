@@ -29,7 +29,8 @@ def during(work: Callable[[Pulse, httpx.AsyncClient], Awaitable[None]], activity
             rebalancing=False, agents={}, consumer=None, sensors=SimpleNamespace(remove=lambda one: None), monitor=None
         )
         chosen = Settings(_env_file=None, redis_url=NO_REDIS, **{"worker_port": 0, **settings})
-        pulse = Pulse("DATA_PROCESSING", "DATA_PROCESSING.validate", 8004, chosen, activity, faust)
+        outlet: Any = SimpleNamespace(activity=activity)
+        pulse = Pulse("DATA_PROCESSING", "DATA_PROCESSING.validate", 8004, chosen, outlet, faust)
         async with pulse:
             pulse._beaten_at = time.time()
             url = f"http://{pulse._host}:{pulse._port}"

@@ -10,6 +10,7 @@ from base.settings import ROOT
 from ingest.files import read_blocks
 from models.chain import rules
 from models.chain.limits import ETHEREUM, expected_time, limits
+from models.chain.normal_form import normalise
 from tests.unit.wire import (
     ALICE,
     DAI,
@@ -148,7 +149,7 @@ def test_every_rule_is_planted() -> None:
     silent = {rule.__name__ for found in rules.RULES.values() for rule in found} - {"same_block"}
     for bad, *_ in PAIRS:
         event = parsed(bad)
-        rules.normalise(event)
+        normalise(event)
         silent -= {rule.__name__ for rule in rules.RULES[event.event_type] if rule(event, ALONE)}
     assert silent == set()
 
@@ -353,3 +354,11 @@ def parsed_envelope(value: bytes) -> Envelope:
     (block,) = decode_chain_events([value])
     assert isinstance(block, Envelope)
     return block
+
+
+def test_an_event_alone_hears_of_all_that_it_lacks_of_its_block() -> None:
+    faults = rules.errors(parsed({**swap(), "block_number": None, "timestamp": None}), ALONE)
+    assert [(fault.field, fault.code) for fault in faults] == [
+        ("block_number", "missing_field"),
+        ("timestamp", "missing_field"),
+    ]

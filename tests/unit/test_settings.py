@@ -9,7 +9,7 @@ import pytest
 from pydantic import ValidationError
 
 from base import settings as module
-from base.settings import ROOT, Settings, load, meaningless, origins, variables
+from base.settings import ELSEWHERE, ROOT, Settings, load, meaningless, origins, variables
 from console import config
 
 
@@ -116,7 +116,37 @@ def test_a_wrong_value_is_refused(monkeypatch: pytest.MonkeyPatch, variable: str
 
 def test_addresses_of_single_services_are_named_as_meaningless(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ML_MODELS_URL", "http://x")
-    assert meaningless(None) == ["ML_MODELS_URL"]
+    assert list(meaningless(None)) == ["ML_MODELS_URL"]
+
+
+def test_a_misspelt_variable_is_named_with_the_name_that_may_be_meant(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    file = env_file(tmp_path, "SOBA_BROKER=there:9092\nSOBA_EMPTYY=\nSOBA_CACHE=/there\nsoba_replication=1\n")
+    for name in ("SOBA_PARTITION", "soba_rate_limit", "SOBA_FOO"):
+        monkeypatch.setenv(name, "3")
+    told = meaningless(file)
+    assert sorted(told) == ["SOBA_BROKER", "SOBA_CACHE", "SOBA_FOO", "SOBA_PARTITION", "soba_rate_limit"]
+    assert told["SOBA_PARTITION"].endswith("is it SOBA_PARTITIONS?")
+    assert told["soba_rate_limit"].endswith("is it SOBA_RATE_LIMITS?")
+    assert "in .env" in told["SOBA_BROKER"] and told["SOBA_BROKER"].endswith("is it SOBA_BROKERS?")
+    assert "no setting has this name" in told["SOBA_FOO"] and "is it" not in told["SOBA_FOO"]
+    assert "environment alone" in told["SOBA_CACHE"]
+
+
+def test_what_kubernetes_tells_of_services_is_not_taken_for_misspelt_variables(monkeypatch: pytest.MonkeyPatch) -> None:
+    told = {"SERVICE_HOST": "10.0.0.7", "SERVICE_PORT": "80", "SERVICE_PORT_HTTP": "80", "PORT": "tcp://10.0.0.7:80"}
+    for name, value in {**told, "PORT_80_TCP": "tcp://10.0.0.7:80", "PORT_80_TCP_ADDR": "10.0.0.7"}.items():
+        monkeypatch.setenv(f"SOBA_API_{name}", value)
+    assert meaningless(None) == {}
+    monkeypatch.setenv("SOBA_BROKER", "tcp://there:9092")
+    assert list(meaningless(None)) == ["SOBA_BROKER"]
+
+
+def test_what_is_read_elsewhere_is_not_taken_for_a_misspelt_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in (*variables(), *ELSEWHERE, "SOBA_TEST_FAULT", "SOBA_TEST_KAFKA", "soba_port", "SOBANET", "HOME_SOBA_X"):
+        monkeypatch.setenv(name, "1")
+    assert meaningless(None) == {}
 
 
 def test_a_running_system_gives_its_addresses_and_a_dead_one_does_not(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import time
 from collections.abc import Callable, Sequence
@@ -17,6 +18,7 @@ from agents.agent import Agent, DeadLetter, Output, Record, Result, Rows
 from agents.runtime import HANDLER_ERROR, Outlet, Runner
 from agents.telling import SUMMARY_S, Summary
 from agents.validate import Validator
+from base.logs import JsonFormatter
 from base.settings import Settings
 from tables.rows import Answer
 from tests.unit.wire import TIME, envelope, records, swap, transaction
@@ -39,21 +41,22 @@ def output(topic: str, headers: Headers) -> Output:
 
 
 def test_a_line_for_each_request_that_something_was_done_for(lines: Callable[[], list[logging.LogRecord]]) -> None:
-    (record,) = records([swap()], headers=[("request_id", b"r2")])
+    (refused,) = records([swap()], headers=[("request_id", b"r2")])
     result = Result(
         outputs=[output("chain.blocks", NAMED), output("chain.blocks", [])],
         after=[output("pair.trades", NAMED), output("pair.trades", NAMED)],
-        dead_letters=[DeadLetter(record, "wrong_schema", "", "", b"")],
+        dead_letters=[DeadLetter(refused, "wrong_schema", "", "", b"")],
         answers=[Answer("r3:abc", None, Verdicts(verdicts=[]))],
     )
     telling.requests("validate", result, 0.0123456)
-    told = {line.__dict__["request_id"]: (line.getMessage(), line.__dict__["duration_ms"]) for line in lines()}
-    assert told == {
+    (record,) = lines()
+    said = [json.loads(line) for line in JsonFormatter("DATA_PROCESSING").format(record).split("\n")]
+    assert {line["request_id"]: (line["message"], line["duration_ms"]) for line in said} == {
         "r1": ("validate: 1 to chain.blocks, 2 to pair.trades", 12.35),
         "r2": ("validate: 1 to chain.events.dlq", 12.35),
         "r3:abc": ("validate: answered", 12.35),
     }
-    assert all(line.levelno == logging.INFO and line.__dict__["metadata"] == {"agent": "validate"} for line in lines())
+    assert all(line["level"] == "INFO" and line["metadata"]["agent"] == "validate" for line in said)
 
 
 def test_what_nobody_asked_for_has_no_lines(lines: Callable[[], list[logging.LogRecord]]) -> None:

@@ -17,7 +17,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from agents import validate
+from agents import resumed
 from agents.agent import DeadLetter, Output, Record, Result, Written
 from agents.validate import AGENT, Validator
 from models.chain import assembly
@@ -763,14 +763,14 @@ def block_of(number: int, revision: int, window: str | None = None, chain_id: in
 def test_a_restart_reads_back_as_far_as_it_must() -> None:
     """All blocks that late events can change, of every chain, and half as many records again from before what is committed."""
     tail = [block_of(n, n, f"{max(0, n - 99)}:{min(n + 1, 100)}") for n in range(300)]
-    assert validate.enough(tail, committed=300) and validate.enough(tail[-100:], committed=300)
-    assert not validate.enough(tail[-99:], committed=300)
-    assert not validate.enough(tail[-100:], committed=250)  # what was lowest then is not among them
-    assert validate.enough(tail, committed=150) and not validate.enough(tail, committed=149)
-    assert not validate.enough([*tail, block_of(5, 300, "4:2", chain_id=2)], committed=301)
-    assert validate.enough([*tail, block_of(5, 300, "5:1", chain_id=2)], committed=301)
-    assert not validate.enough([block_of(n, n) for n in range(511)], committed=511)  # written before windows were told
-    assert validate.enough([], committed=0)
+    assert resumed.enough(tail, committed=300) and resumed.enough(tail[-100:], committed=300)
+    assert not resumed.enough(tail[-99:], committed=300)
+    assert not resumed.enough(tail[-100:], committed=250)  # what was lowest then is not among them
+    assert resumed.enough(tail, committed=150) and not resumed.enough(tail, committed=149)
+    assert not resumed.enough([*tail, block_of(5, 300, "4:2", chain_id=2)], committed=301)
+    assert resumed.enough([*tail, block_of(5, 300, "5:1", chain_id=2)], committed=301)
+    assert not resumed.enough([block_of(n, n) for n in range(511)], committed=511)  # written before windows were told
+    assert resumed.enough([], committed=0)
 
 
 def test_a_tail_that_lacks_the_highest_blocks_is_not_enough() -> None:
@@ -780,8 +780,8 @@ def test_a_tail_that_lacks_the_highest_blocks_is_not_enough() -> None:
         first = take(envelope(inside(swap(1_000)), number=1_000), state=state)
         after = take(*(envelope(number=n) for n in range(100, 106)), state=state, first=1)
         tail = written(*after.outputs)
-        assert not validate.enough(tail[-4:], committed=7)
-        assert validate.enough(written(*first.outputs) + tail, committed=7)
+        assert not resumed.enough(tail[-4:], committed=7)
+        assert resumed.enough(written(*first.outputs) + tail, committed=7)
         again = validator()
         again.restore(tail[-4:], committed=7)  # nothing older is to be had
         assert reasons(take(swap(101, log_index=9), state=again, first=7)) == [("too_late", None)]
