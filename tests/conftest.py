@@ -35,8 +35,11 @@ def pytest_unconfigure() -> None:
     faulthandler.dump_traceback_later(60, exit=True)
 
 
-def wait_for(condition: Callable[[], T | None], timeout: float = 15.0, every: float = 0.02) -> T:
-    """The first true value of the condition; raises AssertionError when none comes in time."""
+def wait_for(condition: Callable[[], T | None], timeout: float = 60.0, every: float = 0.02) -> T:
+    """The first true value of the condition; raises AssertionError when none comes in time.
+
+    The time is only there that a broken promise ends the test: it is long, since three parts of the tests share two cores.
+    """
     deadline = time.monotonic() + timeout
     while not (value := condition()):
         assert time.monotonic() < deadline, f"not true within {timeout} s: {condition}"

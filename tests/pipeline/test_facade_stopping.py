@@ -9,7 +9,7 @@ import time
 import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import httpx
@@ -61,31 +61,40 @@ def test_sigterm_under_load(settings: Settings, child_env: dict[str, str], tmp_p
     chain, log = new_chain(), tmp_path / "facade.log"
     before = ends(settings)
     answers: list[httpx.Response] = []
-    began_at: dict[int, float] = {}
-    """When the request of each flow that is under way was sent."""
+    sent: list[float] = []
+    """When each request had left, in full."""
 
-    def flow(number: int) -> None:
-        with httpx.Client(base_url=base, timeout=40) as client:
-            while True:
-                began_at[number] = time.monotonic()
-                try:
-                    answers.append(client.post(PROCESS, json={"events": [event(chain) for _ in range(20)]}))
-                except httpx.ConnectError:
-                    return  # nobody listens any more
+    def trace(step: str, _about: object) -> None:
+        if step == "http11.send_request_body.complete":
+            sent.append(time.monotonic())
+
+    def ask(client: httpx.Client, method: str, path: str, body: object = None) -> httpx.Response:
+        return client.request(method, path, json=body, extensions={"trace": trace})
+
+    def flow(client: httpx.Client) -> None:
+        """Ask for as long as all is taken; the last answer is a refusal."""
+        taken = True
+        while taken:
+            answer = ask(client, "POST", PROCESS, {"events": [event(chain) for _ in range(20)]})
+            answers.append(answer)
+            taken = answer.status_code == 200
 
     with (
         validating(settings, tmp_path / "validate.log") as worker,
         facade(child_env, log) as (process, base),
+        ExitStack() as stack,
         ThreadPoolExecutor(FLOWS + 2) as pool,
     ):
+        clients = [stack.enter_context(httpx.Client(base_url=base, timeout=40)) for _ in range(FLOWS + 2)]
         try:
-            flows = [pool.submit(flow, number) for number in range(FLOWS)]
+            flows = [pool.submit(flow, client) for client in clients[2:]]
             wait_for(lambda: len(answers) >= 40, 60)
             worker.send_signal(signal.SIGSTOP)
-            wait_for(lambda: time.monotonic() - max(began_at.values()) > 0.5, 30)
-            asked = pool.submit(httpx.post, f"{base}{VALIDATE}", json={"event": event(chain)}, timeout=40)
-            looked = pool.submit(httpx.get, f"{base}/api/blocks/7?chainId={chain}&wait=30000", timeout=40)
-            wait_for(lambda: asked.running() and looked.running())
+            wait_for(lambda: len(sent) == len(answers) + FLOWS and time.monotonic() - max(sent) > 0.5, 30)
+            before_these = len(sent)
+            asked = pool.submit(ask, clients[0], "POST", VALIDATE, {"event": event(chain)})
+            looked = pool.submit(ask, clients[1], "GET", f"/api/blocks/7?chainId={chain}&wait=30000")
+            wait_for(lambda: len(sent) == before_these + 2)
             httpx.get(f"{base}/ready", timeout=10)  # what was sent before it has arrived
             told = time.monotonic()
             process.send_signal(signal.SIGTERM)
