@@ -14,7 +14,7 @@ from pydantic_core import from_json, to_json
 
 from agents import alerts, blocks, mev
 from agents.agent import Agent, DeadLetter, Record, Result, Written
-from agents.runtime import HANDLER_ERROR, check_sizes
+from agents.outlet import HANDLER_ERROR, check_sizes
 from agents.validate import Validator
 from agents.verdicts import judge
 from models.chain.assembly import QUIET_S
