@@ -119,6 +119,7 @@ class Runner:
         """
         with spans.batch(self.agent.name, self.agent.topic.name, raw):
             if self._stale.is_set():
+                self.finish()
                 self._stale.clear()
                 self._cache.clear()
             if self.agent.models:
@@ -133,6 +134,8 @@ class Runner:
                 telling.requests(self.agent.name, refused, time.perf_counter() - began)
             if batch:
                 self._handle(batch)
+            else:
+                self.finish()
 
     def finish(self) -> None:
         """Wait until all that should come of the batches begun is confirmed.

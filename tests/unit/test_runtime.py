@@ -294,9 +294,17 @@ def test_a_batch_is_handled_while_the_one_before_is_under_way_and_goes_out_after
         assert shelf.finished == shelf.given[:-1]
     assert seen == [(0, 0), (1, 0), (2, 1)]
     assert shelf.reads[1:] == [[], []]  # what is not written is known
-    work.finish()
-    work.finish()
+    work.begin([])
     assert shelf.finished == shelf.given and total(shelf, "a") == 3
+
+
+def test_an_assignment_forgets_nothing_that_is_not_written_yet() -> None:
+    work, shelf = runner(counting, first_event)
+    work.begin([record(1, ["a"])])
+    work.assigned()
+    work.begin([record(2, ["a"])])
+    work.finish()
+    assert total(shelf, "a") == 2
 
 
 @pytest.mark.parametrize("bad", [b"{", None], ids=["fits no schema", "the handler fails"])
