@@ -265,7 +265,7 @@ time.sleep(600)
 def ended(pid: int) -> bool:
     """Whether it is gone, or but for its parent's notice."""
     try:
-        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+        return bool(psutil.Process(pid).status() == psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:
         return True
 
