@@ -266,6 +266,16 @@ def test_ports_are_different_and_those_of_the_last_run_where_free() -> None:
     assert len(set(first)) == 3 and ports.pick(3, [*first]) == first
 
 
+@pytest.mark.parametrize(("told", "end"), [("20000 20999", 20_000), ("1024 65535", 32_768), (None, 32_768)])
+def test_ports_are_not_of_those_that_anybody_may_be_given_meanwhile(
+    told: str | None, end: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(ports, "RANGE", tmp_path / "range")
+    if told is not None:
+        ports.RANGE.write_text(told)
+    assert all(ports.LOWEST <= port < end for port in ports.pick(20))
+
+
 def test_addresses_are_shown_without_passwords() -> None:
     assert reach.masked("redis://me:secret@there:1/0") == "redis://***@there:1/0"
     assert reach.masked("redis://there:1/0") == "redis://there:1/0"
