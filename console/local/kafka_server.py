@@ -90,7 +90,7 @@ def _format(java: list[str], properties: Path) -> None:
     if cluster.startswith("-"):  # would read as an option
         cluster = "A" + cluster[1:]
     command = [*java, "kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(properties)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
     if done.returncode:
         raise LocalError("Kafka's data folder cannot be formatted:", (done.stdout + done.stderr).strip())
 

@@ -180,7 +180,7 @@ def test_a_reader_of_silence_that_leaves_is_noticed(monkeypatch: pytest.MonkeyPa
         assert list(records.read(settings, "alerts", {0: 0}, idle_s=0.5)) == []
         os.close(reading)
         with pytest.raises(BrokenPipeError):
-            list(records.read(settings, "alerts", {0: 0}, idle_s=5))
+            list(records.read(settings, "alerts", {0: 0}, idle_s=60))
 
 
 def test_a_reason_that_no_letter_has_names_those_there_are() -> None:
