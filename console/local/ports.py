@@ -1,6 +1,9 @@
 """Free ports of the loopback address."""
 
+import contextlib
 import socket
+import sys
+from collections.abc import Iterator
 
 LOOPBACK = "127.0.0.1"
 
@@ -34,3 +37,17 @@ def pick(count: int, preferred: list[int | None] | None = None) -> list[int]:
         for probe in held:
             probe.close()
     return chosen
+
+
+@contextlib.contextmanager
+def kept(*ports: int) -> Iterator[None]:
+    """Inside, the kernel gives these ports to nobody who asks for any, also before their server listens and while it is down.
+
+    What is bound and does not listen stands in the way of no server that sets SO_REUSEADDR, as ours do. Linux alone has it so.
+    """
+    with contextlib.ExitStack() as stack:
+        for port in ports if sys.platform == "linux" else ():
+            holder = stack.enter_context(socket.socket())
+            holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            holder.bind((LOOPBACK, port))
+        yield

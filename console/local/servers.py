@@ -1,5 +1,6 @@
 """Local Kafka and Redis on one data folder."""
 
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -25,6 +26,7 @@ class LocalServers:
         self.run = RunFile(self.data_dir)
         self._kafka: Child | None = None
         self._redis: Child | None = None
+        self._ports = ExitStack()
 
     @property
     def kafka(self) -> Child:
@@ -58,6 +60,7 @@ class LocalServers:
         before = self.run.state["ports"]
         preferred = [before.get(name) for name in ("kafka", "controller", "redis")]
         port, controller, redis_port = ports.pick(3, preferred)
+        self._ports.enter_context(ports.kept(port, controller, redis_port))
         logs = self.data_dir / "logs"
         # Redis first: it is ready at once, and Kafka may have jars to fetch.
         if not self.redis_url:
@@ -82,6 +85,7 @@ class LocalServers:
         for child in (self._redis, self._kafka):
             if child is not None:
                 child.stop()
+        self._ports.close()
         self.run.release()
 
 

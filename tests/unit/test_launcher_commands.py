@@ -261,7 +261,18 @@ def test_the_port_is_free_or_the_user_is_told(
 
 def test_ports_are_different_and_those_of_the_last_run_where_free() -> None:
     first = ports.pick(3)
-    assert len(set(first)) == 3 and ports.pick(3, [*first]) == first
+    with ports.kept(*first):  # from other tests that run now
+        assert len(set(first)) == 3 and ports.pick(3, [*first]) == first
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a port cannot be kept for a server")
+def test_a_kept_port_is_its_servers_alone() -> None:
+    (port,) = ports.pick(1)
+    with ports.kept(port):
+        for _ in range(2):  # also when it comes back
+            with socket.socket() as other, pytest.raises(OSError, match="in use"):
+                other.bind((ports.LOOPBACK, port))
+            socket.create_server((ports.LOOPBACK, port)).close()
 
 
 def test_addresses_are_shown_without_passwords() -> None:
