@@ -10,6 +10,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
@@ -45,6 +46,11 @@ def wait_for(condition: Callable[[], T | None], timeout: float = 60.0, every: fl
         assert time.monotonic() < deadline, f"not true within {timeout} s: {condition}"
         time.sleep(every)
     return value
+
+
+def logged(log: Path) -> list[str]:
+    """The lines of a log that is being written: the last may be there in part, and is left out until it is whole."""
+    return log.read_text().rpartition("\n")[0].splitlines()
 
 
 @contextlib.contextmanager
