@@ -33,7 +33,7 @@ def pytest_configure() -> None:
 
 def pytest_unconfigure() -> None:
     """A thread that a test left running does not keep the run from its end; where it stands is told."""
-    faulthandler.dump_traceback_later(60, exit=True)
+    faulthandler.dump_traceback_later(180, exit=True)
 
 
 def wait_for(condition: Callable[[], T | None], timeout: float = 60.0, every: float = 0.02) -> T:

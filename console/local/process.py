@@ -90,7 +90,7 @@ class Child:
         """Whether it answers its protocol (alive, for one without)."""
         return self.alive and (self._ready is None or self._ready())
 
-    def wait_ready(self, timeout: float = 60.0) -> None:
+    def wait_ready(self, timeout: float = 120.0) -> None:
         """Raises LocalError with the end of its log when it dies or does not answer in time."""
         deadline = time.monotonic() + timeout
         while not self.ready:

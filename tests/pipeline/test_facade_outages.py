@@ -45,7 +45,7 @@ def killed(child: Child) -> Iterator[None]:
         yield
     finally:
         child.start()
-        child.wait_ready(180)
+        child.wait_ready()
 
 
 def events() -> dict[str, object]:
