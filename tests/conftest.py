@@ -36,7 +36,7 @@ def pytest_unconfigure() -> None:
     faulthandler.dump_traceback_later(180, exit=True)
 
 
-def wait_for(condition: Callable[[], T | None], timeout: float = 60.0, every: float = 0.02) -> T:
+def wait_for(condition: Callable[[], T | None], timeout: float = 120.0, every: float = 0.02) -> T:
     """The first true value of the condition; raises AssertionError when none comes in time.
 
     The time is only there that a broken promise ends the test: it is long, since three parts of the tests share two cores.

@@ -92,7 +92,7 @@ def carried(reader: Consumer, request_id: str, *wanted: str) -> dict[str, dict[s
                 assert _of_trace(first) == _of_trace(told), message.topic()
         return found.keys() >= set(wanted)
 
-    wait_for(all_there, 120)
+    wait_for(all_there)
     return found
 
 

@@ -185,7 +185,7 @@ def test_a_server_that_refuses_is_waited_for(scene: Scene, fault: Fault, told: t
         assert line["level"] == "WARN"
         _produced_while_it_waits(scene, chain_id)
         grown = scene.process.memory_info().rss - memory
-    wait_for(lambda: scene.done(chain_id, range(2 * MANY)), 120)
+    wait_for(lambda: scene.done(chain_id, range(2 * MANY)))
     lasted = time.monotonic() - began
     assert _findings(scene.settings, chain_id) == set(range(2 * MANY))
     wait_for(lambda: any("went on after" in one["message"] for one in scene.lines()[before:]))
@@ -267,7 +267,7 @@ def test_a_kafka_that_stands_still_in_mid_batch_is_waited_for(scene: Scene) -> N
         wait_for(lambda: time.monotonic() > end, 70)
     finally:
         scene.servers.kafka.resume()
-    wait_for(lambda: scene.done(chain_id, range(MANY)), 120)
+    wait_for(lambda: scene.done(chain_id, range(MANY)))
     assert _findings(scene.settings, chain_id) == set(range(MANY))
     said = [one["message"] for one in scene.lines()[before:] if one["level"] != "INFO"]
     assert len(said) <= 40, said

@@ -184,7 +184,7 @@ def test_what_redis_lost_comes_back_while_the_workers_run(
 ) -> None:
     away = settings.model_copy(update={"redis_url": url(settings)})
     with working("chain", away, tmp_path / "chain.log"), working("language", away, tmp_path / "language.log"):
-        wait_for(lambda: settled(there, chain) and acknowledged(settings), 120, every=0.3)
+        wait_for(lambda: settled(there, chain) and acknowledged(settings), every=0.3)
         before, found = rows(there, chain), indexes(there, chain)
         assert {name.partition(":")[0] for name in found} == {index.name for index in INDEXES if index.table in TOLD}
         there.flushdb()
