@@ -10,6 +10,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any, TypeVar
 
 import hypothesis
@@ -38,10 +39,10 @@ def pytest_configure() -> None:
 
 def pytest_unconfigure() -> None:
     """A thread that a test left running does not keep the run from its end; where it stands is told."""
-    faulthandler.dump_traceback_later(60, exit=True)
+    faulthandler.dump_traceback_later(180, exit=True)
 
 
-def wait_for(condition: Callable[[], T | None], timeout: float = 60.0, every: float = 0.02) -> T:
+def wait_for(condition: Callable[[], T | None], timeout: float = 120.0, every: float = 0.02) -> T:
     """The first true value of the condition; raises AssertionError when none comes in time.
 
     The time is only there that a broken promise ends the test: it is long, since three parts of the tests share two cores.
@@ -51,6 +52,11 @@ def wait_for(condition: Callable[[], T | None], timeout: float = 60.0, every: fl
         assert time.monotonic() < deadline, f"not true within {timeout} s: {condition}"
         time.sleep(every)
     return value
+
+
+def logged(log: Path) -> list[str]:
+    """The lines of a log that is being written: the last may be there in part, and is left out until it is whole."""
+    return log.read_text().rpartition("\n")[0].splitlines()
 
 
 @contextlib.contextmanager

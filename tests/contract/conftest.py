@@ -9,7 +9,8 @@ import pytest
 import redis
 
 from base.settings import Settings
-from tests.contract.facade import serving
+from facade import kafka
+from tests.contract.facade import ready
 from topics.admin import create
 
 
@@ -23,7 +24,8 @@ def busy(settings: Settings) -> Settings:
 @pytest.fixture(scope="session")
 def http(busy: Settings) -> Iterator[httpx.Client]:
     """A client of a facade without keys."""
-    with serving(busy) as client:
+    with pytest.MonkeyPatch.context() as patch, ready(busy) as client:
+        patch.setattr(kafka, "PROBE_TIMEOUT_S", 60.0)  # a broker that has to wait for a core is not away
         yield client
 
 

@@ -60,19 +60,31 @@ def serving(settings: Settings) -> Iterator[httpx.Client]:
 
     listener = socket.socket()
     listener.bind(("127.0.0.1", 0))
-    server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=1))
+    # A kept connection is not closed between two requests: just then the second might be on its way.
+    more: dict[str, Any] = {"timeout_graceful_shutdown": 1, "timeout_keep_alive": 3_600}
+    server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False, **more))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
     thread.start()
     try:
         wait_for(lambda: server.started)
         base, hooks = f"http://127.0.0.1:{listener.getsockname()[1]}", {"response": [hold]}
-        with httpx.Client(base_url=base, timeout=35, event_hooks=hooks) as client:
+        # Longer than the facade waits for an answer, and than a busy machine stands still.
+        patient = max(30.0, settings.reply_timeout_s) + 60
+        with httpx.Client(base_url=base, timeout=patient, event_hooks=hooks) as client:
             yield client
     finally:
         server.should_exit = True
-        thread.join(10)
+        thread.join(60)
         listener.close()
-    assert not thread.is_alive(), "the facade has not ended within 10 s"
+    assert not thread.is_alive(), "the facade has not ended within 60 s"
+
+
+@contextlib.contextmanager
+def ready(settings: Settings) -> Iterator[httpx.Client]:
+    """A facade that has found Kafka: it connects in the background, and until then it refuses questions."""
+    with serving(settings) as client:
+        wait_for(lambda: client.get("/ready").status_code == 200)
+        yield client
 
 
 def failed(answer: httpx.Response, status: int, code: str) -> dict[str, Any]:
@@ -114,7 +126,7 @@ def child(argv: list[str], settings: Settings, log: Path, **more: str) -> Iterat
         finally:
             worker.terminate()
             try:
-                worker.wait(20)
+                worker.wait(60)  # one that is killed holds its partitions for a while: the next tests' would wait
             except subprocess.TimeoutExpired:
                 worker.kill()
                 worker.wait()

@@ -173,7 +173,7 @@ def test_loopback(host: str, is_one: bool) -> None:
 def test_it_refuses_to_serve_others_without_a_key(child_env: dict[str, str]) -> None:
     environment = {**child_env, "SOBA_HOST": "0.0.0.0"}
     argv = [sys.executable, "-m", "console", "serve"]
-    done = subprocess.run(argv, cwd=ROOT, env=environment, capture_output=True, timeout=60)
+    done = subprocess.run(argv, cwd=ROOT, env=environment, capture_output=True, timeout=180)
     assert done.returncode == 2 and b"refusing to serve 0.0.0.0 without an API key" in done.stderr
 
 
@@ -182,7 +182,7 @@ def test_it_ends_where_its_port_is_taken(child_env: dict[str, str]) -> None:
         port = taken.getsockname()[1]
         argv = [sys.executable, "-m", "console", "serve"]
         environment = {**child_env, "SOBA_PORT": str(port)}
-        done = subprocess.run(argv, cwd=ROOT, env=environment, capture_output=True, timeout=60)
+        done = subprocess.run(argv, cwd=ROOT, env=environment, capture_output=True, timeout=180)
     assert done.returncode == 2, done.stderr
     assert b"cannot serve on 127.0.0.1:%d: it is in use; choose another port" % port in done.stderr
 
@@ -253,23 +253,19 @@ def test_who_tried_too_many_keys_may_go_on_later(
         wait_for(lambda: client.get("/api/mev", headers=right).status_code == 200)
 
 
-def test_a_route_may_have_a_limit_of_its_own(busy: Settings, store: redis.Redis) -> None:
+def test_a_route_may_have_a_limit_of_its_own(busy: Settings, unlimited: None) -> None:
     limits = {"/api/blocks/{number}": 2, "/api/mev": 5}
-    try:
-        with serving(busy.model_copy(update={"rate_limit_per_minute": 3, "rate_limits": limits})) as client:
-            told = [client.get(f"/api/blocks/{number}") for number in range(3)]  # one route, whatever the number
-            assert [answer.status_code for answer in told] == [404, 404, 429]
-            assert told[0].headers["ratelimit-policy"] == "2;w=60"
-            assert client.get("/api/mev").headers["ratelimit-limit"] == "5"
-            assert client.get("/api/alerts").headers["ratelimit-limit"] == "3"
-    finally:
-        for key in store.keys("rate:address:*"):
-            store.delete(key)
+    with serving(busy.model_copy(update={"rate_limit_per_minute": 3, "rate_limits": limits})) as client:
+        told = [client.get(f"/api/blocks/{number}") for number in range(3)]  # one route, whatever the number
+        assert [answer.status_code for answer in told] == [404, 404, 429]
+        assert told[0].headers["ratelimit-policy"] == "2;w=60"
+        assert client.get("/api/mev").headers["ratelimit-limit"] == "5"
+        assert client.get("/api/alerts").headers["ratelimit-limit"] == "3"
 
 
 @pytest.mark.parametrize("route", ["/api/nothing", "/health"])
 def test_a_limit_for_no_route_is_refused(child_env: dict[str, str], route: str) -> None:
     environment = {**child_env, "SOBA_RATE_LIMITS": f'{{"{route}": 5}}'}
     argv = [sys.executable, "-m", "console", "serve"]
-    done = subprocess.run(argv, cwd=ROOT, env=environment, capture_output=True, timeout=60)
+    done = subprocess.run(argv, cwd=ROOT, env=environment, capture_output=True, timeout=180)
     assert done.returncode == 2 and b"SOBA_RATE_LIMITS" in done.stderr and route.encode() in done.stderr

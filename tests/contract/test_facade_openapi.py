@@ -32,8 +32,8 @@ from tests.contract.facade import (
     hash_of,
     mev_row,
     new_chain,
+    ready,
     risk_row,
-    serving,
     validating,
     working,
     write,
@@ -113,7 +113,9 @@ def test_every_route_answers_as_it_says(busy: Settings, store: redis.Redis, docu
     beat(store, "ML_MODELS", time.time())
     event = {**EXAMPLE, "chain_id": chain}
     detecting = working("chain", busy, tmp_path / "chain.log")
-    with detecting, validating(busy, log) as worker, assessing(busy, tmp_path) as other, serving(busy) as client:
+    # A question may be asked before its worker has begun.
+    patient = busy.model_copy(update={"reply_timeout_s": 120.0})
+    with detecting, validating(busy, log) as worker, assessing(busy, tmp_path) as other, ready(patient) as client:
         asked: dict[str, str | dict[str, Any]] = {
             "/": "",
             "/openapi.json": "",

@@ -36,16 +36,19 @@ class Proxy:
         with contextlib.suppress(OSError):
             while True:
                 near, _ = self.listener.accept()
-                far = socket.create_connection(self._there)
-                for source, target in ((near, far), (far, near)):
-                    argv = (source, target, self._generation)
+                try:
+                    far = socket.create_connection(self._there)
+                except OSError:  # Redis is away now
+                    near.close()
+                    continue
+                generation = self._generation
+                for argv in ((near, far, True, generation), (far, near, False, generation)):
                     threading.Thread(target=self._pump, args=argv, daemon=True).start()
 
-    def _pump(self, source: socket.socket, target: socket.socket, generation: int) -> None:
-        there = source.getpeername() == self._there
+    def _pump(self, source: socket.socket, target: socket.socket, asks: bool, generation: int) -> None:
         with source, contextlib.suppress(OSError):
             while data := source.recv(65536):
-                if self.delay_s and not there:
+                if self.delay_s and asks:
                     self.delayed.append(data)
                     time.sleep(self.delay_s)
                 if generation == self._generation:

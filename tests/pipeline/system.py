@@ -17,7 +17,7 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 from base.settings import ROOT, Settings
 from facade.routes.data import EXAMPLE
 from ingest.files import read_blocks
-from tests.conftest import wait_for
+from tests.conftest import logged, wait_for
 from tests.contract.facade import serving, working
 from topics import codecs
 from topics.admin import create
@@ -39,7 +39,7 @@ class System:
 
     def lines(self, worker: str) -> list[dict[str, Any]]:
         """What a worker has logged; every line must be JSON of our form."""
-        return [json.loads(line) for line in (self.logs / f"{worker}.log").read_text().splitlines()]
+        return [json.loads(line) for line in logged(self.logs / f"{worker}.log")]
 
     def about(self, worker: str, request_id: str) -> list[dict[str, Any]]:
         """A worker's lines about a request or its questions."""
@@ -49,12 +49,13 @@ class System:
 @contextlib.contextmanager
 def running(settings: Settings, logs: Path, **environment: str) -> Iterator[System]:
     create(settings)
-    busy = settings.model_copy(update={"rate_limit_per_minute": 100_000})
+    # Nothing is asked twice, however long a worker has to wait for a core: a repeat would have lines and spans too.
+    busy = settings.model_copy(update={"rate_limit_per_minute": 100_000, "reply_timeout_s": 180.0})
     with contextlib.ExitStack() as stack:
         for name in WORKERS:
             stack.enter_context(working(name, settings, logs / f"{name}.log", **environment))
         http = stack.enter_context(serving(busy))
-        wait_for(lambda: _ready(http), 60)
+        wait_for(lambda: _ready(http))
         yield System(http, settings, logs)
 
 
@@ -70,7 +71,7 @@ def reading(settings: Settings, *topics: str) -> Iterator[Consumer]:
     try:
         where = [TopicPartition(topic, part) for topic in topics for part in range(settings.partitions)]
         for one in where:
-            one.offset = reader.get_watermark_offsets(one, timeout=10)[1]
+            one.offset = reader.get_watermark_offsets(one, timeout=60)[1]
         reader.assign(where)
         yield reader
     finally:
@@ -91,7 +92,7 @@ def carried(reader: Consumer, request_id: str, *wanted: str) -> dict[str, dict[s
                 assert _of_trace(first) == _of_trace(told), message.topic()
         return found.keys() >= set(wanted)
 
-    wait_for(all_there, 30)
+    wait_for(all_there)
     return found
 
 
@@ -110,7 +111,7 @@ def sandwiches(chain: int) -> bytes:
 def send(system: System, chain: int, value: bytes, headers: dict[str, str]) -> None:
     client = Producer(producer(system.settings))
     client.produce("chain.events", value, str(chain).encode(), headers=dict(headers))
-    assert client.flush(15) == 0
+    assert client.flush(60) == 0
 
 
 def new_trace() -> str:

@@ -18,7 +18,7 @@ pytestmark = pytest.mark.pipeline
 
 def soba(environment: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
     argv = [sys.executable, "-m", "console", *arguments]
-    return subprocess.run(argv, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120)
+    return subprocess.run(argv, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300)
 
 
 def test_a_key_is_made_listed_and_revoked(child_env: dict[str, str], settings: Settings) -> None:

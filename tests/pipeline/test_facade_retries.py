@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import itertools
 import time
-from collections.abc import Awaitable, Callable
+import uuid
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
 import pytest
@@ -24,7 +25,7 @@ from facade.errors import ApiError
 from facade.questions import JITTER, TRIES, Questions, pauses
 from facade.requests import Trace
 from tables.registry import answer_key
-from tables.rows import Answer, stage
+from tables.rows import ANSWER_TTL_S, Answer, stage
 from tests.pipeline.proxy import proxied
 from topics.admin import create
 from topics.headers import REPLY_TO, REQUEST_ID, TRACEPARENT, Headers
@@ -32,6 +33,9 @@ from topics.schemas.requests import Verdicts
 
 pytestmark = pytest.mark.pipeline
 
+LONG_S = 300.0
+"""A budget whose first repeat comes after 57 s at the soonest."""
+SOON_S = 50.0
 QUESTION = b'{"op":"validate_events","events":[{}]}'
 EMPTY = Verdicts(verdicts=[])
 
@@ -55,8 +59,9 @@ class Notes:
 
 
 @pytest.fixture
-def store(settings: Settings) -> redis.Redis:
-    return redis.Redis.from_url(settings.redis_url)
+def store(settings: Settings) -> Iterator[redis.Redis]:
+    with redis.Redis.from_url(settings.redis_url) as client:
+        yield client
 
 
 def during(
@@ -70,11 +75,9 @@ def during(
         questions = Questions(quick, client, producer)  # type: ignore[arg-type]
         await questions.start()
         try:
-            while (
-                not await client.pubsub_numsub(questions.channel)
-                or not (await client.pubsub_numsub(questions.channel))[0][1]
-            ):
-                await asyncio.sleep(0.01)
+            async with asyncio.timeout(60):
+                while not (await client.pubsub_numsub(questions.channel))[0][1]:
+                    await asyncio.sleep(0.01)
             return await work(questions)
         finally:
             await questions.stop()
@@ -105,7 +108,7 @@ def test_an_answer_is_heard(settings: Settings, store: redis.Redis) -> None:
     )
     assert Verdicts.model_validate_json(answer) == EMPTY
     assert len(producer.headers) == 1 and producer.headers[0][TRACEPARENT] == "t"
-    assert store.ttl(answer_key("heard")) > 50
+    assert ANSWER_TTL_S / 2 < store.ttl(answer_key("heard")) <= ANSWER_TTL_S
 
 
 def test_who_asks_what_our_code_fails_on_is_told_at_once(settings: Settings) -> None:
@@ -148,16 +151,16 @@ def test_no_answer_is_a_timeout_within_the_budget(settings: Settings) -> None:
     began = time.monotonic()
     with pytest.raises(ApiError) as caught:
         during(settings, Notes(), lambda questions: questions.ask("requests.data", QUESTION, "never", []))
-    assert caught.value.code == "timeout" and 1.0 <= time.monotonic() - began < 5
+    assert caught.value.code == "timeout" and 1.0 <= time.monotonic() - began < settings.reply_timeout_s
 
 
 def test_a_question_that_kafka_refuses_waits_no_longer(settings: Settings) -> None:
     producer = Notes(error=KafkaConnectionError("secret:9092"))
     began = time.monotonic()
     with pytest.raises(ApiError) as caught:
-        during(settings, producer, lambda questions: questions.ask("requests.data", QUESTION, "refused", []), 120)
+        during(settings, producer, lambda questions: questions.ask("requests.data", QUESTION, "refused", []), LONG_S)
     assert caught.value.code == "unavailable" and "secret" not in caught.value.message
-    assert time.monotonic() - began < 10  # the first repeat comes after 22 s
+    assert len(producer.headers) == 1 and time.monotonic() - began < SOON_S
 
 
 def test_a_question_too_large_for_the_broker_is_told_so(settings: Settings) -> None:
@@ -175,8 +178,8 @@ def test_what_was_published_while_the_channel_was_away_is_looked_up(settings: Se
 
     producer = Notes(cut)
     began = time.monotonic()
-    during(settings, producer, lambda questions: questions.ask("requests.data", QUESTION, "cut", []), 120)
-    assert len(producer.headers) == 1 and time.monotonic() - began < 10  # long before a repeat
+    during(settings, producer, lambda questions: questions.ask("requests.data", QUESTION, "cut", []), LONG_S)
+    assert len(producer.headers) == 1 and time.monotonic() - began < SOON_S
 
 
 def test_a_connection_that_hangs_is_noticed_and_what_it_swallowed_is_looked_up(
@@ -194,20 +197,23 @@ def test_a_connection_that_hangs_is_noticed_and_what_it_swallowed_is_looked_up(
 
         producer = Notes(hang)
         began = time.monotonic()
-        during(proxy.settings, producer, ask, 120)
-        assert len(producer.headers) == 1 and time.monotonic() - began < 15  # before a repeat
+        during(proxy.settings, producer, ask, LONG_S)
+        assert len(producer.headers) == 1 and time.monotonic() - began < SOON_S
 
 
 def test_a_quiet_connection_that_lives_is_kept(
     settings: Settings, store: redis.Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "QUIET_S", 0.02)
+    monkeypatch.setattr(module, "PONG_S", 60.0)  # a Redis that has to wait for a core lives
+    name = f"quiet-{uuid.uuid4().hex}"
 
     def pings() -> int:
         return int(store.info("commandstats").get("cmdstat_ping", {}).get("calls", 0))
 
     def listeners() -> set[str]:
-        return {client["id"] for client in store.client_list(_type="pubsub")}
+        """Of ours: another test's may be about to go."""
+        return {client["id"] for client in store.client_list(_type="pubsub") if client["name"] == name}
 
     async def wait(questions: Questions) -> None:
         before, first = listeners(), pings()
@@ -215,7 +221,8 @@ def test_a_quiet_connection_that_lives_is_kept(
             await asyncio.sleep(0.01)
         assert listeners() == before != set()
 
-    during(settings, Notes(), wait)
+    named = settings.model_copy(update={"redis_url": f"{settings.redis_url}?client_name={name}"})
+    during(named, Notes(), wait)
 
 
 def test_it_stops_at_whatever_moment(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -228,7 +235,7 @@ def test_it_stops_at_whatever_moment(settings: Settings, monkeypatch: pytest.Mon
         questions = Questions(settings, client, Notes())  # type: ignore[arg-type]
         await questions.start()
         await asyncio.sleep(after_s)
-        stopped, _ = await asyncio.wait([asyncio.create_task(questions.stop())], timeout=10)
+        stopped, _ = await asyncio.wait([asyncio.create_task(questions.stop())], timeout=60)
         assert stopped
         await client.aclose()
 

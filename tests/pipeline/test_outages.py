@@ -27,11 +27,12 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
     ConfigResource,
 )
 
+from agents.trouble import REPEAT_S
 from base.settings import ROOT, Settings
 from console.local.servers import LocalServers
 from ingest.files import read_blocks
 from tables.registry import BLOCKS, MEV
-from tests.conftest import wait_for
+from tests.conftest import logged, wait_for
 from tests.contract.facade import new_chain, working
 from tests.pipeline.proxy import Proxy, proxied
 from topics import clients, codecs
@@ -79,7 +80,7 @@ class Scene:
 
     def lines(self) -> list[dict[str, Any]]:
         """What the worker has logged."""
-        return [json.loads(line) for line in self.log.read_text().splitlines()]
+        return [json.loads(line) for line in logged(self.log)]
 
 
 def _block() -> dict[str, Any]:
@@ -97,7 +98,7 @@ def scene(settings: Settings, servers: LocalServers, tmp_path_factory: pytest.Te
         scene = Scene(settings, servers, proxy, log, psutil.Process(worker.pid), store)
         chain_id = new_chain()
         scene.send(chain_id, range(1))
-        wait_for(lambda: scene.done(chain_id, range(1)), 60)
+        wait_for(lambda: scene.done(chain_id, range(1)))
         yield scene
         assert worker.poll() is None
         store.close()
@@ -136,7 +137,7 @@ def _topic(scene: Scene, name: str, setting: str, value: str) -> None:
     resource = ConfigResource(ConfigResource.Type.TOPIC, name, incremental_configs=[entry])
     admin = AdminClient(clients.common(scene.settings))
     for done in admin.incremental_alter_configs([resource]).values():
-        done.result(15)
+        done.result(60)
 
 
 @contextlib.contextmanager
@@ -176,19 +177,21 @@ Fault = Callable[[Scene], contextlib.AbstractContextManager[None]]
 def test_a_server_that_refuses_is_waited_for(scene: Scene, fault: Fault, told: tuple[str, ...]) -> None:
     chain_id, before = new_chain(), len(scene.lines())
     memory = scene.process.memory_info().rss
+    began = time.monotonic()
     with fault(scene):
         scene.send(chain_id, range(MANY))
-        line = wait_for(lambda: next((one for one in scene.lines()[before:] if " waits" in one["message"]), None), 40)
+        line = wait_for(lambda: next((one for one in scene.lines()[before:] if " waits" in one["message"]), None))
         assert all(part in line["message"] for part in (*told, "nothing is lost")), line["message"]
         assert line["level"] == "WARN"
         _produced_while_it_waits(scene, chain_id)
         grown = scene.process.memory_info().rss - memory
-    wait_for(lambda: scene.done(chain_id, range(2 * MANY)), 60)
+    wait_for(lambda: scene.done(chain_id, range(2 * MANY)))
+    lasted = time.monotonic() - began
     assert _findings(scene.settings, chain_id) == set(range(2 * MANY))
     wait_for(lambda: any("went on after" in one["message"] for one in scene.lines()[before:]))
     said = [one["message"] for one in scene.lines()[before:] if one["level"] != "INFO" or "went on" in one["message"]]
-    # A minute of it is told twice more by each.
-    assert len(said) <= LINES * (3 if fault is away else 1), said
+    # It is told again by each for every half minute that it lasts.
+    assert len(said) <= LINES * (1 + int(lasted / REPEAT_S)), said
     assert grown < 64 * 2**20, f"{grown / 2**20:.0f} MB more"
 
 
@@ -197,10 +200,10 @@ def _produced_while_it_waits(scene: Scene, chain_id: int) -> None:
     asker = Consumer(clients.consumer(scene.settings, "BLOCKCHAIN_INTELLIGENCE"))
     try:
         where = [TopicPartition(CHAIN_BLOCKS.name, 0)]
-        before = asker.committed(where, timeout=15)[0].offset
+        before = asker.committed(where, timeout=60)[0].offset
         scene.send(chain_id, range(MANY, 2 * MANY))
-        end = asker.get_watermark_offsets(where[0], timeout=15)[1]
-        assert before <= asker.committed(where, timeout=15)[0].offset <= end - 2 * MANY
+        end = asker.get_watermark_offsets(where[0], timeout=60)[1]
+        assert before <= asker.committed(where, timeout=60)[0].offset <= end - 2 * MANY
     finally:
         asker.close()
 
@@ -209,7 +212,7 @@ def _findings(settings: Settings, chain_id: int) -> set[int]:
     """The blocks of a chain of which there are findings."""
     reader = Consumer(clients.consumer(settings, "outages"))
     where = [TopicPartition(MEV_FINDINGS.name, part, 0) for part in range(settings.partitions)]
-    left = {one.partition: reader.get_watermark_offsets(one, timeout=15)[1] for one in where}
+    left = {one.partition: reader.get_watermark_offsets(one, timeout=60)[1] for one in where}
     reader.assign(where)
     found: set[int] = set()
 
@@ -220,7 +223,7 @@ def _findings(settings: Settings, chain_id: int) -> set[int]:
                 found.add(value["block_number"])
         return all(at.offset >= left[at.partition] or not left[at.partition] for at in reader.position(where))
 
-    wait_for(read, 30)
+    wait_for(read)
     reader.close()
     return found
 
@@ -232,7 +235,10 @@ def test_a_slow_redis_slows_and_stops_nothing(scene: Scene, many: int) -> None:
     with slow(scene):
         scene.send(chain_id, range(many))
         wait_for(lambda: scene.done(chain_id, range(many)), 120)
-    assert [one for one in scene.lines()[before:] if one["level"] in ("WARN", "ERROR")] == []
+    told = [line for line in scene.lines()[before:] if line["metadata"]["logger"].startswith("soba")]
+    # A Kafka that has to wait for a core may be slow too, which is no matter of Redis.
+    wrong = [line for line in told if line["level"] in ("WARN", "ERROR") and "Kafka at" not in line["message"]]
+    assert wrong == []
 
 
 @contextlib.contextmanager
@@ -252,7 +258,7 @@ def test_a_kafka_that_stands_still_in_mid_batch_is_waited_for(scene: Scene) -> N
     about = f"{chain_id}:".encode()
     with slow(scene):
         scene.send(chain_id, range(MANY))
-        wait_for(lambda: any(about in data for data in scene.proxy.delayed), 30, every=0.002)
+        wait_for(lambda: any(about in data for data in scene.proxy.delayed), every=0.002)
         scene.servers.kafka.pause()
     try:
         end = time.monotonic() + 60
@@ -261,7 +267,7 @@ def test_a_kafka_that_stands_still_in_mid_batch_is_waited_for(scene: Scene) -> N
         wait_for(lambda: time.monotonic() > end, 70)
     finally:
         scene.servers.kafka.resume()
-    wait_for(lambda: scene.done(chain_id, range(MANY)), 60)
+    wait_for(lambda: scene.done(chain_id, range(MANY)))
     assert _findings(scene.settings, chain_id) == set(range(MANY))
     said = [one["message"] for one in scene.lines()[before:] if one["level"] != "INFO"]
     assert len(said) <= 40, said
@@ -298,7 +304,7 @@ def test_a_disk_that_is_full_loses_nothing(tmp_path: Path, victim: str) -> None:
         with working("chain", own, log) as worker, proxied(own) as proxy:
             scene = Scene(own, servers, proxy, log, psutil.Process(worker.pid), store)
             scene.send(chain_id, range(1))
-            wait_for(lambda: scene.done(chain_id, range(1)), 60)
+            wait_for(lambda: scene.done(chain_id, range(1)))
             sent = 1
             filler = room / "filler"
             filled = os.statvfs(room).f_bavail * os.statvfs(room).f_frsize - 256 * 1024

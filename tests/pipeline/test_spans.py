@@ -46,9 +46,9 @@ def test_spans_reach_a_collector_and_stand_in_one_trace(settings: Settings, tmp_
             told = [
                 line for line in system.lines(name) if line["metadata"]["logger"].startswith(("soba", "opentelemetry"))
             ]
-            assert told and all(line["level"] == "INFO" for line in told), (
-                told
-            )  # a broker that just started makes Kafka's warn
+            # A broker that just started makes Kafka's warn, and one that has to wait for a core is told of.
+            wrong = [line for line in told if line["level"] != "INFO" and "Kafka at" not in line["message"]]
+            assert told and not wrong, wrong
 
 
 def _a_request_is_one_trace(system: System, collector: Collector) -> None:
@@ -65,7 +65,7 @@ def _a_request_is_one_trace(system: System, collector: Collector) -> None:
         found = [span for span in found if span.trace_id == ours]
         return found if len(found) == 2 else []
 
-    request, batch = wait_for(both, 20)
+    request, batch = wait_for(both)
     assert request.parent_span_id == bytes.fromhex(trace[36:52])
     assert batch.parent_span_id == request.span_id
     assert {one.key: one.value.int_value for one in batch.attributes}["messaging.batch.message_count"] == 1
@@ -84,7 +84,7 @@ def _a_block_is_one_trace(system: System, collector: Collector) -> None:
         "mev.findings": ("nlp-translation", found["mev.findings"]["traceparent"]),
     }
     for topic, (service, parent) in wanted.items():
-        for span in wait_for(partial(_children, collector, service, topic, parent), 20):
+        for span in wait_for(partial(_children, collector, service, topic, parent)):
             if span.parent_span_id:  # where other tests' blocks were in the batch too, it belongs to no one trace
                 assert span.trace_id == bytes.fromhex(trace[3:35])
                 assert all(link.trace_id == span.trace_id for link in span.links)

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -15,7 +12,7 @@ from typing import Any
 import pytest
 import redis
 import typer
-from confluent_kafka import Producer
+from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]
 
 from agents import mev
@@ -29,10 +26,10 @@ from tables.registry import ALERTS, BLOCKS, INDEXES, MEV, MEV_TRADES, BlockRow, 
 from tables.rows import Row, parse, stage
 from tests.chaos.events import held
 from tests.conftest import wait_for
-from tests.contract.facade import new_chain
+from tests.contract.facade import new_chain, working
 from tests.pipeline.conftest import Soba
 from topics.admin import create
-from topics.clients import common, producer
+from topics.clients import common, consumer, producer
 from topics.schemas.alerts import Alert
 from topics.schemas.chain import Block
 from topics.schemas.mev_trades import BlockTrades
@@ -59,7 +56,7 @@ def chain(settings: Settings) -> int:
     for block in neighbours(chain):
         client.produce("chain.blocks", block.model_dump_json(exclude_none=True), str(chain).encode())
     client.produce("chain.blocks", b'{"hello": 1}', str(chain).encode())
-    assert client.flush(30) == 0
+    assert client.flush(60) == 0
     return chain
 
 
@@ -97,26 +94,6 @@ def soba_there(soba: Soba, settings: Settings, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setenv("REDIS_URL", url(settings))
     get_settings.cache_clear()
     return soba
-
-
-@contextmanager
-def working(settings: Settings, folder: Path) -> Iterator[None]:
-    """The workers that own the tables, on that database, from the beginning of the topics."""
-    env = settings.environment(
-        brokers=settings.brokers, redis_url=url(settings), data_dir=settings.data_dir, worker_port=0
-    )
-    running = []
-    try:
-        for name in ("chain", "language"):
-            with (folder / f"{name}.log").open("wb") as log:
-                argv = [sys.executable, "-m", "console", "worker", name]
-                running.append(subprocess.Popen(argv, cwd=ROOT, env=env, stdout=log, stderr=log))
-        yield
-    finally:
-        for worker in running:
-            worker.terminate()
-        for worker in running:
-            worker.wait(20)
 
 
 def rows(client: Any, chain: int) -> dict[str, bytes]:
@@ -164,6 +141,21 @@ def settled(client: redis.Redis, chain: int) -> bool:
     )
 
 
+def acknowledged(settings: Settings) -> bool:
+    """Whether the workers have committed all that they read: a row is there before the index entries that lead to it."""
+    for group, topic in (("BLOCKCHAIN_INTELLIGENCE", "chain.blocks"), ("NLP_TRANSLATION", "mev.findings")):
+        asker = Consumer(consumer(settings, group))
+        try:
+            where = [TopicPartition(topic, number) for number in range(settings.partitions)]
+            ends = [asker.get_watermark_offsets(one, timeout=60)[1] for one in where]
+            done = [one.offset for one in asker.committed(where, timeout=60)]
+        finally:
+            asker.close()
+        if any(end > max(0, offset) for end, offset in zip(ends, done, strict=True)):
+            return False
+    return True
+
+
 def given(settings: Settings, chain: int) -> dict[str, int]:
     """How many records of the chain are in the topics that these agents write."""
     found = {}
@@ -190,8 +182,9 @@ def test_what_redis_lost_comes_back_while_the_workers_run(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    with working(settings, tmp_path):
-        wait_for(lambda: settled(there, chain), 60, every=0.3)
+    away = settings.model_copy(update={"redis_url": url(settings)})
+    with working("chain", away, tmp_path / "chain.log"), working("language", away, tmp_path / "language.log"):
+        wait_for(lambda: settled(there, chain) and acknowledged(settings), every=0.3)
         before, found = rows(there, chain), indexes(there, chain)
         assert {name.partition(":")[0] for name in found} == {index.name for index in INDEXES if index.table in TOLD}
         there.flushdb()
@@ -312,12 +305,12 @@ def parse_block(chain: int) -> BlockRow:
 
 def test_records_older_than_the_rows_live_bring_nothing_back(settings: Settings, entity: str) -> None:
     admin = AdminClient(common(settings))
-    admin.create_topics([NewTopic(entity, 3, 1)])[entity].result(15)
+    admin.create_topics([NewTopic(entity, 3, 1)])[entity].result(60)
     client, now = Producer(producer(settings)), int(time.time() * 1000)
     week = int(BLOCKS.ttl.total_seconds() * 1000)
     for number, age in ((0, week + 60_000), (0, week - 60_000), (0, 0), (1, week + 60_000)):
         client.produce(entity, b"x", partition=number, timestamp=now - age)
-    assert client.flush(10) == 0
+    assert client.flush(60) == 0
     held = records.spans(settings, {entity: 3})[entity]
     assert records.since(settings, entity, held, now - week) == {0: 1, 1: 1, 2: 0}
     assert records.since(settings, entity, {}, now - week) == {}

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator
+from functools import partial
+from typing import Any
 
 import httpx
 import pytest
@@ -57,7 +59,8 @@ def test_a_request_by_http_is_found_in_records_and_in_the_lines_of_every_process
         "chain.events": {"request_id": request_id, "traceparent": trace},
         "chain.blocks": {"request_id": request_id, "traceparent": trace},
     }
-    (line,) = [record for record in caplog.records if getattr(record, "request_id", None) == request_id]
+    # It is written once the answer is sent.
+    (line,) = wait_for(lambda: [one for one in caplog.records if getattr(one, "request_id", None) == request_id])
     assert line.__dict__["duration_ms"] > 0
     wait_for(lambda: len(system.about("validate", request_id)) == 2)
     told = system.about("validate", request_id)
@@ -78,10 +81,15 @@ def test_workers_say_with_what_they_start_what_is_theirs_and_what_they_restored(
         (start,) = [line for line in lines if line["message"] == f"worker {name} starts"]
         assert start["metadata"]["agents"] == agents
         assert start["metadata"]["settings"]["brokers"] == system.settings.brokers
-        text = "\n".join(line["message"] for line in lines)
-        assert all(f"{agent}: partitions 0, 1 are ours now" in text for agent in agents)
-    restored = [line for line in system.lines("validate") if "restored from" in line["message"]]
-    assert len(restored) == system.settings.partitions and all(line["duration_ms"] > 0 for line in restored)
+        for agent in agents:
+            wait_for(partial(said, system, name, f"{agent}: partitions 0, 1 are ours now"))
+    wait_for(lambda: len(said(system, "validate", "restored from")) == system.settings.partitions)
+    assert all(line["duration_ms"] > 0 for line in said(system, "validate", "restored from"))
+
+
+def said(system: System, worker: str, words: str) -> list[dict[str, Any]]:
+    """A worker's lines with these words."""
+    return [line for line in system.lines(worker) if words in line["message"]]
 
 
 def test_workers_tell_ages_and_dead_letters_by_reason(system: System) -> None:
@@ -95,9 +103,18 @@ def test_workers_tell_ages_and_dead_letters_by_reason(system: System) -> None:
         for line in system.lines("validate")
         if line["message"].startswith("health and metrics at")
     )
-    text = httpx.get(f"http://127.0.0.1:{port}/metrics", trust_env=False).text
-    samples = dict(line.rsplit(" ", 1) for line in text.splitlines() if line.startswith("soba_"))
-    assert float(samples['soba_dead_letters_total{agent="validate",reason="unknown_event_type"}']) >= 1
-    assert 0 <= float(samples['soba_record_age_seconds{agent="validate"}']) < 60
-    assert float(samples['soba_block_age_seconds{agent="validate"}']) > 3600  # the block is years old
-    assert float(samples['soba_batch_seconds_count{agent="validate"}']) >= 1
+
+    def samples() -> dict[str, float]:
+        """The worker's, once it has counted what it gave out."""
+        text = httpx.get(f"http://127.0.0.1:{port}/metrics", trust_env=False, timeout=60).text
+        told = (line.rsplit(" ", 1) for line in text.splitlines() if line.startswith("soba_"))
+        found = {name: float(value) for name, value in told}
+        counted = [
+            found.get('soba_dead_letters_total{agent="validate",reason="unknown_event_type"}', 0),
+            found.get('soba_batch_seconds_count{agent="validate"}', 0),
+        ]
+        return found if min(counted) >= 1 else {}
+
+    found = wait_for(samples)
+    assert 0 <= found['soba_record_age_seconds{agent="validate"}'] < 3600
+    assert found['soba_block_age_seconds{agent="validate"}'] > 3600  # the block is years old
