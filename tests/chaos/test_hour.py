@@ -127,7 +127,7 @@ def test_an_hour_told_three_times_is_the_hour_told_once(place: tuple[Settings, C
     produce(settings, first, values := hour(first))
     witness = Witness(settings)
     try:
-        wait_for(lambda: witness.offsets.at_rest(WORKING), 120, every=0.1)
+        wait_for(lambda: witness.offsets.at_rest(WORKING), 180, every=0.1)
         state, table_rows = witness.state(first), rows(settings)
         assert len(state["chain.blocks"]) == BLOCKS and not state["chain.events.dlq"]
         # Every third sample has no finding. Who signed single events is not known, so nothing is over those blocks.
@@ -138,7 +138,7 @@ def test_an_hour_told_three_times_is_the_hour_told_once(place: tuple[Settings, C
         assert len({block["status"] for block in state["chain.blocks"].values()}) == 2
         for seed in (1, 2):
             produce(settings, first, shuffled(values, seed))
-        wait_for(lambda: witness.offsets.at_rest(WORKING), 120, every=0.1)
+        wait_for(lambda: witness.offsets.at_rest(WORKING), 180, every=0.1)
         assert witness.state(first) == state
         assert rows(settings) == table_rows
         chain = witness.chain(first)
@@ -146,6 +146,6 @@ def test_an_hour_told_three_times_is_the_hour_told_once(place: tuple[Settings, C
         # Told in no order from the beginning, it ends as told in order, but for the gas of blocks that come too late for it.
         del state["table gas"]
         produce(settings, second, shuffled(hour(second), 3))
-        wait_for(lambda: witness.shows(second, state), 120, every=0.2)
+        wait_for(lambda: witness.shows(second, state), 180, every=0.2)
     finally:
         witness.close()
