@@ -34,7 +34,7 @@ ARTEFACTS = {
     "NonfungiblePositionManager": _V3_PERIPHERY / "NonfungiblePositionManager.sol/NonfungiblePositionManager.json",
     "SwapRouter": _V3_PERIPHERY / "SwapRouter.sol/SwapRouter.json",
 }
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 ETHER = 10**18
 GWEI = 10**9
 GAS = 500_000
@@ -83,7 +83,7 @@ class Chain:
         self.stop()
 
     def start(self) -> None:
-        """Raises LocalError when it does not answer in 20 s."""
+        """Raises LocalError when it does not answer in a minute."""
         # By tip, the highest first: how builders order.
         fixed = ["--host", LOOPBACK, "--silent", "--accounts", "20", "--balance", "1000000", "--order", "fees"]
         self._process = subprocess.Popen(
@@ -98,8 +98,9 @@ class Chain:
                 self.accounts: list[str] = self.rpc("eth_accounts")
                 return
             except OSError:
-                if self._process.poll() is not None or time.monotonic() > give_up_at:
-                    raise LocalError(f"anvil does not answer (exit code {self._process.poll()})") from None
+                if (code := self._process.poll()) is not None or time.monotonic() > give_up_at:
+                    self.stop()
+                    raise LocalError(f"anvil does not answer (exit code {code})") from None
                 time.sleep(0.02)
 
     def stop(self) -> None:
@@ -173,7 +174,7 @@ class Chain:
         return hash
 
     def receipt(self, hash: str) -> dict[str, Any]:
-        """A transaction's receipt, once it is in a block. Raises RpcError when it is not within 20 s."""
+        """A transaction's receipt, once it is in a block. Raises RpcError when it is not within a minute."""
         give_up_at = time.monotonic() + PATIENCE_S
         while (found := self.rpc("eth_getTransactionReceipt", hash)) is None:
             if time.monotonic() > give_up_at:

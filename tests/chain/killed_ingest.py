@@ -23,7 +23,7 @@ def begin(self: Outlet, records: Sequence[Record]) -> None:
     if last:
         if sys.argv[1] != "unsent":
             real(self, records)
-            self._producer.flush(10)
+            self._producer.flush(30)
         os.kill(os.getpid(), signal.SIGKILL)
     real(self, records)
 

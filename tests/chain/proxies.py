@@ -62,7 +62,7 @@ class Proxy:
     def answer(self, body: bytes) -> Answer:
         calls = json.loads(body)
         request = urllib.request.Request(self.node, body, {"content-type": "application/json"}, method="POST")
-        with urllib.request.urlopen(request, timeout=20) as response:
+        with urllib.request.urlopen(request, timeout=60) as response:
             answer = Answer(calls, response.read())
         with self.lock:
             self.asked.append([call["method"] for call in answer.calls])
@@ -147,16 +147,16 @@ class Wire:
         with contextlib.suppress(ConnectionClosed):
             for message in far:
                 told = json.loads(message)
-                if self._kinds.pop(told.get("id"), None) == "logs":
-                    self.logs = told["result"]
                 near.send(message)
+                if self._kinds.pop(told.get("id"), None) == "logs":  # known there, before anything is said under it
+                    self.logs = told["result"]
         near.close()
 
     def drop(self) -> None:
         """Close the connection, as a node that restarts."""
-        for one in self._open:
+        gone, self._open = self._open, []  # who is told goodbye may be back before all are
+        for one in gone:
             one.close()
-        self._open.clear()
 
     def take_back(self, log: dict[str, Any]) -> None:
         """Say that a log is no longer on the chain, as geth and reth do."""
@@ -175,6 +175,5 @@ def wired(node: str) -> Iterator[Wire]:
         try:
             yield wire
         finally:
-            wire.drop()
-            server.shutdown()
+            server.shutdown()  # with its connections, and whoever comes back is refused
             thread.join()

@@ -129,6 +129,7 @@ class Findings:
 
     def read(self) -> list[Finding]:
         for message in self._reader.consume(500, timeout=0.05):
+            assert message.error() is None, message.error()
             one = Finding.model_validate_json(message.value() or b"")
             if one.chain_id == self._chain_id:
                 self._stands[one.id] = one
@@ -162,9 +163,9 @@ def test_what_was_done_on_a_chain_is_found_and_taken_back_with_its_block(
     ):
         round_trip, provided, attack = arbitrage(uniswap), jit(uniswap, pool), sandwich(uniswap, pair)
         over_two = held(uniswap, pair)
-        events.upto(over_two.number, 30)
-        wait_for(lambda: len(findings.of("sandwich")) == 2, 60)
-        wait_for(lambda: findings.of("jit") and findings.of("arbitrage"), 10)
+        events.upto(over_two.number)
+        wait_for(lambda: len(findings.of("sandwich")) == 2)
+        wait_for(lambda: findings.of("jit") and findings.of("arbitrage"))
         found, over = sorted(findings.of("sandwich"), key=lambda one: one.block_number)
         assert (found.block_number, found.front, found.victims, found.back, found.pools) == (
             attack.number, attack.front, attack.victims, attack.back, [pair],
@@ -187,14 +188,14 @@ def test_what_was_done_on_a_chain_is_found_and_taken_back_with_its_block(
         # The chain changes its mind about the last block, where one sandwich ends that began in the block before.
         chain.rpc("anvil_reorg", 1, [])
         chain.mine()
-        events.upto(over_two.number + 1, 30)
-        wait_for(lambda: findings.of("sandwich", "retracted"), 30)
+        events.upto(over_two.number + 1)
+        wait_for(lambda: findings.of("sandwich", "retracted"))
         assert [one.id for one in findings.of("sandwich", "retracted")] == [over.id]
         # And about the block of the other one, and those behind it.
         chain.rpc("anvil_reorg", over_two.number + 2 - attack.number, [])
         chain.mine()
-        events.upto(over_two.number + 2, 30)
-        wait_for(lambda: len(findings.of("sandwich", "retracted")) == 2, 30)
+        events.upto(over_two.number + 2)
+        wait_for(lambda: len(findings.of("sandwich", "retracted")) == 2)
     standing = {(one.kind, one.status) for one in findings.read()}
     assert standing == {("sandwich", "retracted"), ("jit", "final"), ("arbitrage", "final")}
     block = next(one for one in events.blocks if one.hash == found.block_hash)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import signal
-import time
 from pathlib import Path
 
 import pytest
@@ -15,7 +14,7 @@ from console.bench.uniswap import Uniswap
 from console.local.servers import LocalServers
 from ingest.node.cursor import Cursor
 from tests.chain.proxies import Answer, proxied, wired
-from tests.chain.watch import Events, canonical, ingesting, logged
+from tests.chain.watch import Events, canonical, ended, ingesting, listening, logged, stop
 from tests.conftest import wait_for
 from tests.contract.facade import child, new_chain
 
@@ -57,28 +56,33 @@ def test_a_reorganisation_takes_back_the_old_blocks_newest_first(
 def test_killed_among_blocks_it_goes_on_without_a_gap(
     settings: Settings, tmp_path: Path, chain: Chain, events: Events
 ) -> None:
+    reach = 0
+
     def few_and_slow(answer: Answer) -> None:
         answer.wait_s = 0.1
         if len(answer.calls) > 2:
             answer.status = 413
+        elif answer.asks("eth_getBlockByNumber") and int(answer.calls[0]["params"][0], 16) > reach:
+            answer.wait_s = 600  # however late the kill comes, there are blocks left
 
     chain.mine(400)
     head = chain.head
     with proxied(chain.url) as proxy:
         proxy.always = few_and_slow
         for round in range(2):
+            reach += 150
             with ingesting(settings, tmp_path / f"log{round}", "--rpc", proxy.url, "--from", "1") as process:
                 sent = len(events.read())
-                wait_for(lambda sent=sent: len(events.read()) > sent + 20, 30, 0.001)  # type: ignore[misc]
+                wait_for(lambda sent=sent: len(events.read()) > sent + 20, every=0.001)  # type: ignore[misc]
                 process.kill()
                 process.wait()
     before = max(events.standing())
-    assert before < head, "it was killed when all was done"
+    assert before < head
     # While it is down, blocks leave the chain that it had sent, or may have.
     chain.rpc("anvil_reorg", head - before + 10, [])
     chain.mine()
     with ingesting(settings, tmp_path / "log", "--rpc", chain.url, "--from", "1"):
-        events.upto(head + 1, 30)
+        events.upto(head + 1)
     assert events.standing() == canonical(chain, 1, head + 1)
     told: dict[tuple[str, int, str | None], bytes] = {}
     for block, value in zip(events.blocks, events.values, strict=True):
@@ -95,7 +99,7 @@ def test_killed_with_blocks_in_hand_it_takes_back_those_that_left_the_chain(
     chain.mine(20)
     argv = ["-m", "tests.chain.killed_ingest", when, "ingest", "node", "--rpc", chain.url, "--from", "1"]
     with child(argv, settings, tmp_path / "log") as process:
-        assert process.wait(30) == -signal.SIGKILL
+        assert ended(process) == -signal.SIGKILL
     events.upto(4 if when == "unsent" else 8)  # groups of four
     sent = len(events.blocks)
     old = {number: chain.hash(number) for number in range(1, 21)}
@@ -123,7 +127,7 @@ def test_killed_while_it_takes_back_what_the_chain_has_again_it_sends_that_again
             events.upto(head)
             wait_for(lambda: wire.logs)
             wire.take_back(chain.receipt(hash)["logs"][0])
-            assert process.wait(30) == -signal.SIGKILL
+            assert ended(process) == -signal.SIGKILL
     wait_for(
         lambda: events.told(head - start + 1) == [("removed", at, chain.hash(at)) for at in (head, head - 1, head - 2)]
     )
@@ -151,15 +155,12 @@ def test_it_stops_at_once_and_goes_on_where_it_was(
     chain.mine(3)
     with ingesting(settings, tmp_path / "log", "--rpc", chain.url) as process:
         events.upto(3)
-        process.send_signal(signal.SIGTERM)
-        began = time.monotonic()
-        assert process.wait(10) == 0
-        assert time.monotonic() - began < 5
+        stop(process)
     chain.mine(4)
     with ingesting(settings, tmp_path / "log2", "--rpc", chain.url) as process:
         events.upto(7)
         with ingesting(settings, tmp_path / "log3", "--rpc", chain.url) as second:
-            assert second.wait(20) == 72
+            assert ended(second) == 72
         assert logged(tmp_path / "log3", "another `bin/soba ingest node` follows this chain")
     # `latest`: from the newest block there was; then without a gap.
     assert events.told() == [("complete", number, chain.hash(number)) for number in range(3, 8)]
@@ -171,18 +172,20 @@ def test_while_kafka_stands_still_it_waits_and_stops_all_the_same(
     chain.mine(3)
     with ingesting(settings, tmp_path / "log", "--rpc", chain.url, "--from", "1") as process:
         events.upto(3)
+        path = next((settings.data_dir / "ingest").glob(f"*-{chain.chain_id}.json"))
+
+        def cursor() -> Cursor:
+            return Cursor.model_validate_json(path.read_bytes())
+
+        wait_for(lambda: cursor().confirmed == 3)  # a block can be read before its producer hears that it is there
         servers.kafka.pause()
         try:
             chain.mine(4)
-            path = next((settings.data_dir / "ingest").glob(f"*-{chain.chain_id}.json"))
-            wait_for(lambda: Cursor.model_validate_json(path.read_bytes()).blocks[-1].number == 7)
-            process.send_signal(signal.SIGTERM)
-            began = time.monotonic()
-            assert process.wait(10) == 0
-            assert time.monotonic() - began < 5
+            wait_for(lambda: cursor().blocks[-1].number == 7)
+            stop(process)
         finally:
             servers.kafka.resume()
-    assert Cursor.model_validate_json(path.read_bytes()).confirmed == 3
+    assert cursor().confirmed == 3
     with ingesting(settings, tmp_path / "log2", "--rpc", chain.url):
         events.upto(7)
     assert events.standing() == canonical(chain, 1, 7)
@@ -195,23 +198,23 @@ def test_a_websocket_that_drops_costs_no_block(
     start = chain.head
     with (
         wired(chain.ws) as wire,
-        ingesting(settings, tmp_path / "log", "--rpc", chain.url, "--ws", wire.url) as process,
+        listening(settings, tmp_path / "log", "--rpc", chain.url, "--ws", wire.url) as process,
     ):
         events.upto(start)
         wait_for(lambda: wire.logs)
         chain.mine()
-        events.upto(start + 1, 9)
+        events.upto(start + 1)
         wire.drop()
         chain.mine(7)
-        events.upto(start + 8, 15)
-        wait_for(lambda: wire.connections == 2)
+        events.upto(start + 8)
+        wait_for(lambda: wire.connections >= 2)
         # A log that the node takes back, while it still has the block: both are believed.
-        wait_for(lambda: logged(tmp_path / "log", "subscribed over the websocket") == 2)
+        wait_for(lambda: logged(tmp_path / "log", "subscribed over the websocket") >= 2)
         hash = uniswap.give(uniswap.tokens[0], chain.accounts[1], 5)
-        events.upto(start + 9, 9)
+        events.upto(start + 9)
         (log,) = chain.receipt(hash)["logs"]
         wire.take_back(log)
-        wait_for(lambda: len(events.read()) == 12, 9)
+        wait_for(lambda: len(events.read()) == 12)
         assert process.poll() is None
     last = chain.hash(start + 9)
     assert events.told(9) == [(status, start + 9, last) for status in ("complete", "removed", "complete")]
@@ -225,7 +228,7 @@ def test_where_a_websocket_is_gone_the_next_one_of_the_chain_is_listened_to(
     with contextlib.ExitStack() as node, Chain(new_chain()) as other, wired(chain.ws) as last:
         first = node.enter_context(wired(chain.ws))
         several = ("--ws", first.url, "--ws", other.ws, "--ws", last.url)
-        with ingesting(settings, log, "--rpc", chain.url, *several) as process:
+        with listening(settings, log, "--rpc", chain.url, *several) as process:
             events.upto(start)
             wait_for(lambda: logged(log, "subscribed over the websocket") == 1)
             assert (first.connections, last.connections) == (1, 0)
@@ -233,12 +236,12 @@ def test_where_a_websocket_is_gone_the_next_one_of_the_chain_is_listened_to(
             wait_for(lambda: logged(log, "subscribed over the websocket") == 2)
             assert logged(log, f"{other.ws} is on chain {other.chain_id}, not {chain.chain_id}")
             chain.mine()
-            events.upto(start + 1, 9)  # sooner than a look that nothing was said for
+            events.upto(start + 1)  # it was told: it does not look by itself
             last.drop()  # the others are gone, or of another chain: it is opened anew
             wait_for(lambda: logged(log, "subscribed over the websocket") == 3)
             assert last.connections == 2 and process.poll() is None
         with ingesting(settings, tmp_path / "log2", "--rpc", chain.url, "--ws", other.ws) as process:
-            assert process.wait(20) == 72
+            assert ended(process) == 72
 
 
 def test_a_node_that_restarts_is_waited_for(settings: Settings, tmp_path: Path, chain: Chain, events: Events) -> None:
@@ -246,8 +249,8 @@ def test_a_node_that_restarts_is_waited_for(settings: Settings, tmp_path: Path, 
     with ingesting(settings, tmp_path / "log", "--rpc", chain.url, "--from", "1", "--ws", chain.ws):
         events.upto(5)
         chain.stop()
-        wait_for(lambda: logged(tmp_path / "log", "asked again in"), 15)
+        wait_for(lambda: logged(tmp_path / "log", "asked again in"))
         chain.start()
         chain.mine(5)
-        events.upto(10, 30)
+        events.upto(10)
     assert events.told() == [("complete", number, chain.hash(number)) for number in range(1, 11)]

@@ -12,7 +12,7 @@ from base.settings import Settings
 from console.bench.chain import ETHER, Chain
 from console.bench.uniswap import Uniswap
 from tests.chain.proxies import Answer, Fault, proxied
-from tests.chain.watch import Events, ingesting, lines, logged
+from tests.chain.watch import Events, ended, ingesting, lines, logged
 from tests.conftest import wait_for
 from tests.contract.facade import new_chain
 
@@ -70,16 +70,16 @@ def test_a_node_with_every_fault_costs_no_block(
     with proxied(chain.url) as proxy:
         proxy.faults = [one for fault in FAULTS for one in (well, fault)]
         with ingesting(settings, tmp_path / "log", "--rpc", proxy.url, "--from", "1"):
-            events.upto(40, 40)
+            events.upto(40)
             proxy.faults = [one for fault in FAULTS for one in (fault, well)]
             chain.mine(3)
-            events.upto(43, 30)
+            events.upto(43)
             retry = [line["message"] for line in lines(tmp_path / "log") if "HTTP 429" in line["message"]]
             assert retry and all("asked again in" in message for message in retry)
             # It also is asked less at a time when it says so, and from then on.
             proxy.always = too_large
             chain.mine(20)
-            events.upto(63, 30)
+            events.upto(63)
     assert events.told() == [("complete", number, chain.hash(number)) for number in range(1, 64)]
 
 
@@ -90,23 +90,23 @@ def test_a_node_that_hangs_is_left_for_the_next_and_come_back_to(
         answer.wait_s = 60
 
     chain.mine(5)
+    log = tmp_path / "log"
     with (
         proxied(chain.url) as first,
         proxied(chain.url) as second,
-        ingesting(
-            settings, tmp_path / "log", "--rpc", first.url, "--rpc", second.url, "--from", "1", "--timeout", "0.5"
-        ),
+        ingesting(settings, log, "--rpc", first.url, "--rpc", second.url, "--from", "1", "--timeout", "2"),
     ):
         events.upto(5)
-        assert not [one for one in second.asked if one != ["eth_chainId"]]
+        late = logged(log, f"{first.url}: no answer within 2 s")  # on a busy machine it may have been
+        assert late or not [one for one in second.asked if one != ["eth_chainId"]]
         first.always = hang
         chain.mine(5)
-        events.upto(10, 15)
+        events.upto(10)
         assert ["eth_blockNumber"] in second.asked
         first.always = None
         asked = len(first.asked)
-        wait_for(lambda: ["eth_blockNumber"] in first.asked[asked:], 30)
-        assert logged(tmp_path / "log", "answers again")
+        wait_for(lambda: ["eth_blockNumber"] in first.asked[asked:])
+        wait_for(lambda: logged(log, f"{first.url} answers again"))
     assert events.told() == [("complete", number, chain.hash(number)) for number in range(1, 11)]
 
 
@@ -152,10 +152,10 @@ def test_nodes_of_two_chains_are_refused(settings: Settings, tmp_path: Path, cha
         Chain(new_chain()) as other,
         ingesting(settings, tmp_path / "log", "--rpc", chain.url, "--rpc", other.url) as process,
     ):
-        assert process.wait(20) == 72
+        assert ended(process) == 72
     assert logged(tmp_path / "log", f"is on chain {other.chain_id}, not {chain.chain_id}")
     with ingesting(settings, tmp_path / "log", "--rpc", chain.url, "--chain-id", "5") as process:
-        assert process.wait(20) == 72
+        assert ended(process) == 72
     assert logged(tmp_path / "log", f"is on chain {chain.chain_id}, not 5")
     assert events.read() == []
 
@@ -166,7 +166,7 @@ def test_where_no_node_is_it_says_so_once_and_waits_for_one(
     chain.stop()
     log = tmp_path / "log"
     with ingesting(settings, log, "--rpc", chain.url, "--from", "0"):
-        wait_for(lambda: logged(log, f"{chain.url}: nothing answers there") >= 2, 20)
+        wait_for(lambda: logged(log, f"{chain.url}: nothing answers there") >= 2)
         assert logged(log, f"no node answers yet; one must run at {chain.url}") == 1
         chain.start()
         events.upto(0)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import uuid
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ from console.bench.chain import ETHER, GWEI, Chain
 from console.bench.uniswap import Uniswap
 from tests.chain.watch import Events, ingesting, logged
 from tests.conftest import wait_for
-from topics.clients import consumer
+from topics.clients import consumer, headers_of
 from topics.headers import get
 from topics.schemas.risk import REQUEST, SwapRequest
 
@@ -36,11 +35,11 @@ def test_pending_swaps_are_asked_about(settings: Settings, tmp_path: Path, chain
 
     def read() -> int:
         for message in reader.consume(100, timeout=0.05):
-            if json.loads(message.value() or b"{}").get("chainId") == chain.chain_id:
-                request, headers = REQUEST.validate_json(message.value() or b""), message.headers()
-                assert isinstance(request, SwapRequest)
-                id = get(headers, "request_id")  # type: ignore[arg-type]
-                assert id is not None and id not in found
+            assert message.error() is None, message.error()
+            id = get(headers_of(message), "request_id") or b""
+            if id.startswith(f"pending:{chain.chain_id}:".encode()):
+                request = REQUEST.validate_json(message.value() or b"")
+                assert isinstance(request, SwapRequest) and id not in found
                 found[id] = request
         return len(found)
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import json
+import signal
 import subprocess
+import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,6 +22,9 @@ from tests.contract.facade import child
 from topics.clients import consumer
 from topics.partition import partition
 from topics.schemas.chain import Block
+
+IN_TIME_S = 10.0
+"""What ends within 5 s (docs/ingest.md) has ended by then, where three parts of the tests share two cores."""
 
 
 class Events:
@@ -54,9 +59,9 @@ class Events:
         """Status, number and hash of the envelopes behind the first `since`."""
         return [(one.status, one.number, one.hash) for one in self.read()[since:]]
 
-    def upto(self, number: int, timeout: float = 20.0) -> None:
+    def upto(self, number: int) -> None:
         """Wait until that block was sent, complete, last of all."""
-        wait_for(lambda: bool(self.read()) and self._last() == ("complete", number), timeout)
+        wait_for(lambda: bool(self.read()) and self._last() == ("complete", number))
 
     def _last(self) -> tuple[str, int]:
         return self.blocks[-1].status, self.blocks[-1].number
@@ -84,9 +89,29 @@ def ingesting(settings: Settings, log: Path, *options: str) -> Iterator[subproce
         yield process
 
 
+def listening(
+    settings: Settings, log: Path, *options: str
+) -> contextlib.AbstractContextManager[subprocess.Popen[bytes]]:
+    """One that looks only when it is told to, while a websocket is open."""
+    return child(["-m", "tests.chain.listening_ingest", "ingest", "node", *options], settings, log)
+
+
+def ended(process: subprocess.Popen[bytes]) -> int:
+    """The exit code of a process that ends by itself."""
+    return process.wait(60)
+
+
+def stop(process: subprocess.Popen[bytes]) -> None:
+    """A SIGTERM ends it in time, with code 0."""
+    began = time.monotonic()
+    process.send_signal(signal.SIGTERM)
+    assert ended(process) == 0
+    assert time.monotonic() - began < IN_TIME_S
+
+
 def lines(log: Path) -> list[dict[str, Any]]:
-    """What it logged: each line must be an object of the house's form."""
-    return [json.loads(line) for line in log.read_text().splitlines()]
+    """What it logged: each line must be an object of the house's form. One that is being written is none yet."""
+    return [json.loads(line) for line in log.read_bytes().rpartition(b"\n")[0].splitlines()]
 
 
 def logged(log: Path, text: str) -> int:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, get_args
 
-from models.chain.assembly import QUIET_S
+from agents.app import WORKERS
 from tests.chaos.events import REMOVED
 from tests.chaos.witness import Chain, Witness
 from tests.conftest import wait_for
@@ -67,20 +66,10 @@ def _rows(part: Any) -> list[dict[Any, Any]]:
     return [part]
 
 
-def still(witness: Witness, chain_id: int, quiet_s: float = QUIET_S + 1, tick: Callable[[], Any] = bool) -> Any:
-    """The state of a chain once it has not changed for longer than a block waits for another event."""
-    state: dict[str, Any] = {}
-    since = time.monotonic()
-
-    def unchanged() -> bool:
-        nonlocal state, since
-        tick()
-        if (now := witness.state(chain_id)) != state:
-            state, since = now, time.monotonic()
-        return bool(state["chain.blocks"] or state["table risk"]) and time.monotonic() - since > quiet_s
-
-    wait_for(unchanged, 120, every=0.05)
-    return state
+def still(witness: Witness, chain_id: int, tick: Callable[[], Any] = bool) -> Any:
+    """The state of a chain once all workers have done all there is; no time without a change would say so on a busy machine."""
+    wait_for(lambda: tick() or witness.offsets.at_rest(WORKERS), 120, every=0.1)
+    return witness.state(chain_id)
 
 
 def check_calm(calm: dict[str, Any]) -> None:

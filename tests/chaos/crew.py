@@ -19,8 +19,8 @@ from tests.chaos import faulty, naive
 from tests.conftest import wait_for
 
 NAMES = ("validate", "chain", "language", "fraud")
-STOP_S = 20
-"""A worker that is told to stop has ended by then: its grace, and what a busy machine adds."""
+IN_TIME_S = 10.0
+"""What ends within 5 s of a SIGTERM (docs/delivery.md) has ended by then, where three parts of the tests share two cores."""
 
 FORKS = multiprocessing.get_context("forkserver")
 """Each worker is a process of its own, forked from one that has imported all they need: most of a start is imports."""
@@ -74,7 +74,7 @@ class Crew:
         for name in names:
             self.signal(name, signal.SIGTERM)
         for name in names:
-            code = self.wait(name, STOP_S)
+            code = self.wait(name)
             # By the signal itself where it was not yet listening for it.
             assert code in (0, -signal.SIGTERM), (name, code)
             self.ends.pop()

@@ -31,7 +31,7 @@ from console.local.servers import LocalServers
 from tables.registry import ALERTS_BY_CHAIN, answer_key, redis_key
 from tests.chaos.asked import Asked, ask, questions, swaps
 from tests.chaos.compare import check_calm, explain, still, told_of
-from tests.chaos.crew import NAMES, STOP_S, Crew, prepare
+from tests.chaos.crew import IN_TIME_S, NAMES, Crew, prepare
 from tests.chaos.events import CHANGES, records, sandwich
 from tests.chaos.faulty import FIRED, KAFKA, POISON, SESSION_TIMEOUT_S
 from tests.chaos.witness import Witness, clean
@@ -134,7 +134,7 @@ def arena(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Arena]:
             arena.produce(chain_id, slice(0, -CHANGES))
             wait_for(lambda: told_of(witness.chain(chain_id)), 120)
             arena.produce(chain_id, slice(-CHANGES, None))
-            arena.calm = still(witness, chain_id, tick=crew.keep)
+            arena.calm = still(witness, chain_id, crew.keep)
             assert not crew.ends
         finally:
             crew.close()
@@ -189,9 +189,15 @@ def test_faults_everywhere_change_nothing(arena: Arena, crew: Crew) -> None:
         for name, fault in victims.items():
             crew.start(name, fault)
         chains.append(next(CHAINS))
+        ended = len(crew.ends)
         arena.produce(chains[-1])
+        # A fault may hit when the chain is as it should be already, and what it ends is not at its end at once.
+        hit = {f"{name} {fault}" for name, faults in victims.items() for fault in faults.split()}
+        deadly = {name for name, faults in victims.items() if "lost" not in faults}
+        wait_for(lambda hit=hit: crew.keep() or set(arena.fired()) == hit, 120)  # type: ignore[misc]
+        wait_for(lambda deadly=deadly, at=ended: crew.keep() or {name for name, _ in crew.ends[at:]} >= deadly)  # type: ignore[misc]
         arena.settle(crew, chains[-1])
-        assert set(arena.fired()) == {f"{n} {one}" for n, all in victims.items() for one in all.split()}
+        assert set(arena.fired()) == hit
         arena.forget_fired()
     for chain_id in chains:
         arena.settle(crew, chain_id)
@@ -228,8 +234,8 @@ def test_sigterm_in_mid_batch_with_kafka_stuck(arena: Arena, crew: Crew) -> None
         wait_for(lambda: arena.fired() == [f"validate {stalled}"], 120)
         began = time.monotonic()
         crew.signal("validate", signal.SIGTERM)
-        assert crew.wait("validate", GRACE_S + 4) == 0
-        assert time.monotonic() - began > GRACE_S / 2  # it did wait for its batch
+        assert crew.wait("validate") == 0
+        assert GRACE_S / 2 < time.monotonic() - began < IN_TIME_S  # it did wait for its batch
     finally:
         arena.servers.kafka.resume()
     for name in NAMES:
@@ -269,13 +275,15 @@ def test_the_naive_version_breaks_its_promise(arena: Arena, crew: Crew) -> None:
     for name in NAMES:
         crew.start(name, naively=name == "chain")
     chain_id = next(CHAINS)
-    arena.produce(chain_id, slice(0, 2))
-    wait_for(lambda: len(arena.witness.part(chain_id, "table mev")) >= 1, 120)
+    # The three blocks that later ones of the same number replace or take back: what is lost of the fourth stays so.
+    arena.produce(chain_id, slice(0, 3))
+    changing = {f"C:{number}" for number in range(1_001, 1_004)}
+    wait_for(lambda: arena.witness.part(chain_id, "table mev").keys() >= changing, 120)
     log = arena.logs / "chain.log"
     before = log.stat().st_size
     arena.servers.redis.kill()
     try:
-        arena.produce(chain_id, slice(2, None))
+        arena.produce(chain_id, slice(3, None))
         wait_for(lambda: len(arena.witness.chain(chain_id).states["chain.blocks"]) == 9, 120)
         wait_for(lambda: b"ConnectionError" in log.read_bytes()[before:], 120)
     finally:
@@ -371,17 +379,17 @@ def test_sigterm_under_load(arena: Arena, crew: Crew) -> None:
     """Blocks come and come when all workers are told to stop: each ends in time by itself, and in the end nothing is missing."""
     for name in NAMES:
         crew.start(name)
-    chain_id, over = next(CHAINS), threading.Event()
+    chain_id, over, produced = next(CHAINS), threading.Event(), 0
 
-    def flow() -> int:
-        client, key, number = Producer(producer(arena.settings)), str(chain_id).encode(), 0
+    def flow() -> None:
+        nonlocal produced
+        client, key = Producer(producer(arena.settings)), str(chain_id).encode()
         while not over.wait(0.02):
-            for _ in range(5):
-                number += 1
+            for number in range(produced + 1, produced + 6):
                 client.produce("chain.events", sandwich(chain_id, number), key)
+            produced += 5
             client.poll(0)
-        assert client.flush(30) == 0
-        return number
+        assert client.flush(60) == 0
 
     def missing() -> int:
         """How many blocks are not through yet: in their topic, in the tables, and told of by an alert."""
@@ -393,16 +401,19 @@ def test_sigterm_under_load(arena: Arena, crew: Crew) -> None:
         flowing, alerts = pool.submit(flow), redis_key(ALERTS_BY_CHAIN.name, str(chain_id))
         try:
             wait_for(lambda: cast(int, client.zcard(alerts)) >= 20, 120)
+            # Of fraud no alert needs anything: it must listen for the signal too.
+            wait_for(lambda: arena.witness.part(chain_id, "table profiles"), 120)
             began = time.monotonic()
             for name in NAMES:
                 crew.signal(name, signal.SIGTERM)
-            ends = {name: (crew.wait(name, STOP_S), round(time.monotonic() - began, 2)) for name in NAMES}
+            ends = {name: (crew.wait(name), round(time.monotonic() - began, 2)) for name in NAMES}
+            wait_for(lambda at=produced: produced > at)  # type: ignore[misc]
         finally:
             over.set()
-        produced = flowing.result()
+        flowing.result()
     waited = missing()
     print(f"{ends}; {waited} of {produced} blocks waited")
-    assert all(code == 0 and seconds < 5 for code, seconds in ends.values()), ends
+    assert all(code == 0 and seconds < IN_TIME_S for code, seconds in ends.values()), ends
     assert waited > 0
     crew.ends.clear()
     for name in NAMES:
@@ -426,7 +437,7 @@ def test_every_request_is_answered_once_whatever_is_killed(arena: Arena, crew: C
         arena.settled.remove(chain_id)  # what is asked now comes on top
         wanted = _asked(arena, chain_id)
         heard = _answers(arena, crew, chain_id, wanted, rng)
-        state = still(arena.witness, chain_id, 1.0, crew.keep)
+        state = still(arena.witness, chain_id, crew.keep)
         scored = {one.id for one in wanted if one.topic == "swap.requests"}
         scores = arena.witness.chain(chain_id).told("risk.scores")
         assert {id for id, one in scores.items() if one["kind"] == "request"} == scored
@@ -443,6 +454,7 @@ def _answers(arena: Arena, crew: Crew, chain_id: int, wanted: list[Asked], rng: 
     """The answer to each; with `rng`, who answers is killed twice among them."""
     client, heard, kills = Producer(producer(arena.settings)), dict[str, Any](), 0
     for at in range(0, len(wanted), PORTION):
+        _heard(arena, chain_id, wanted, heard)  # before the first are forgotten, should all this take long
         ask(client, wanted[at : at + PORTION])
         assert client.flush(30) == 0
         if rng is None or at not in (PORTION, 3 * PORTION):
@@ -451,8 +463,8 @@ def _answers(arena: Arena, crew: Crew, chain_id: int, wanted: list[Asked], rng: 
         wait_for(lambda moment=moment: time.monotonic() > moment, every=0.001)  # type: ignore[misc]
         for name in ("fraud", "chain"):
             crew.signal(name, signal.SIGKILL)
-        wait_for(lambda kills=kills: crew.keep() or len(crew.ends) == kills, 20, every=0.01)  # type: ignore[misc]
-    wait_for(lambda: crew.keep() or _heard(arena, chain_id, wanted, heard), 60, every=0.05)
+        wait_for(lambda kills=kills: crew.keep() or len(crew.ends) == kills, every=0.01)  # type: ignore[misc]
+    wait_for(lambda: crew.keep() or _heard(arena, chain_id, wanted, heard), 120, every=0.05)
     return heard
 
 

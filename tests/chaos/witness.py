@@ -15,6 +15,8 @@ from base.settings import Settings
 from models.fraud.packed import pack
 from models.fraud.wallet import current
 from tables.registry import ALERTS, BLOCKS, GAS, MEV, MEV_TRADES, PROFILES, RISK, GasRow, ProfileRow
+from tests.chaos.offsets import Offsets
+from tests.conftest import wait_for
 from topics.clients import consumer
 
 DEAD_LETTERS = "chain.events.dlq"
@@ -76,6 +78,9 @@ class Witness:
         self._consumer.assign(
             [TopicPartition(name, part, OFFSET_BEGINNING) for name in TOPICS for part in range(settings.partitions)]
         )
+        self.offsets = Offsets(settings)
+        self._heard: Counter[tuple[str, int]] = Counter()
+        """The offset behind the last record that was taken in, by topic and partition."""
         self._chains: dict[int, Chain] = {}
         self._rows: dict[str, dict[bytes, tuple[int, int, bytes | None]]] = {name: {} for name in TABLES.values()}
         """By table and Redis key: a hash of what was last found, its chain id and packed state (None: it says nothing)."""
@@ -83,6 +88,7 @@ class Witness:
     def close(self) -> None:
         """Let go of the connections."""
         self._consumer.close()
+        self.offsets.close()
         self._redis.close()
 
     def hear(self, timeout: float = 0.05) -> bool:
@@ -95,12 +101,22 @@ class Witness:
                 # A dead letter keeps the key of its record, which is its chain id.
                 about = int(message.key() or 0) if body is None else body["chain_id"]
                 self.of(about).hear(name, message, body)
+                self._heard[name, message.partition() or 0] = (message.offset() or 0) + 1
         return bool(found)
+
+    def hear_all(self) -> None:
+        """Take in all there is by now: to the ends, however long Kafka takes to give it."""
+        ends = wait_for(lambda: self.offsets.ends(TOPICS))
+
+        def heard() -> bool:
+            self.hear()
+            return all(self._heard[place] >= end for place, end in ends.items())
+
+        wait_for(heard, every=0)
 
     def chain(self, chain_id: int) -> Chain:
         """All there is of a chain by now."""
-        while self.hear():
-            pass
+        self.hear_all()
         return self.of(chain_id)
 
     def part(self, chain_id: int, name: str) -> Any:
@@ -128,8 +144,7 @@ class Witness:
 
     def look(self) -> None:
         """Take in all there is by now, of topics and tables."""
-        while self.hear():
-            pass
+        self.hear_all()
         keys: dict[str, list[bytes]] = {table: [] for table in TABLES.values()}
         for key in self._redis.scan_iter(count=10_000):
             if (mine := keys.get(key.partition(b":")[0].decode())) is not None:
