@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -18,8 +19,8 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]
 
 from base.settings import ROOT, Settings
-from console.local import kafka_server, redis_server, runfile
-from console.local.errors import AlreadyRunning
+from console.local import kafka_server, ports, redis_server, runfile
+from console.local.errors import AlreadyRunning, LocalError
 from console.local.servers import LocalServers
 from tests.conftest import spawned, wait_for
 from topics.clients import LARGEST
@@ -117,6 +118,24 @@ def test_servers_of_ones_own_are_not_started(tmp_path: Path) -> None:
     settings = Settings(_env_file=None, brokers="there:9092", redis_url="redis://there:6379/0")
     with LocalServers(tmp_path, settings) as servers:
         assert servers.children == [] and servers.brokers == "there:9092"
+
+
+def test_a_port_that_is_taken_before_it_is_bound_is_picked_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Kafka is somebody else's here, so only Redis, the last of the three, has a port to lose."""
+    settings, real = Settings(_env_file=None, brokers="there:9092"), ports.pick
+    with socket.create_server((ports.LOOPBACK, 0)) as other:
+        taken = int(other.getsockname()[1])
+        monkeypatch.setattr(ports, "pick", lambda *asked: [*real(*asked)[:2], taken])
+        with pytest.raises(LocalError, match="redis ended"), LocalServers(tmp_path, settings):
+            pass
+        picked = iter([taken, *real(1)])
+        monkeypatch.setattr(ports, "pick", lambda *asked: [*real(*asked)[:2], next(picked)])
+        with LocalServers(tmp_path, settings) as servers:
+            assert servers.redis.ready and servers.brokers == "there:9092"
+            assert servers.redis_url == f"redis://127.0.0.1:{servers.run.state['ports']['redis']}/0"
+            assert servers.run.state["ports"]["redis"] != taken
 
 
 def test_after_kill_9_of_all_the_next_start_ends_survivors_and_has_the_data(tmp_path: Path) -> None:
