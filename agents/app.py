@@ -23,10 +23,10 @@ from agents.agent import Agent, Partitioned
 from agents.consume import ConsumeFeed
 from agents.fetching import look_sooner
 from agents.lists import listing
+from agents.outlet import Outlet
 from agents.parsing import shared
 from agents.pulse import Pulse
 from agents.releases import serving
-from agents.runtime import Outlet
 from agents.stream import attach
 from base import tracing
 from base.exits import EXIT_FAILING, GRACE_S, end_now, end_within

@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, TopicPartition
 from mode import Service
 
-from agents.runtime import Outlet, Stopped, leave
+from agents.outlet import Outlet, Stopped, leave
 from base.exits import EXIT_FAILING
 from base.settings import Settings
 from topics import clients

@@ -22,7 +22,7 @@ from mode import Service
 
 from agents import telling
 from agents.agent import Agent, Partitioned, Record
-from agents.runtime import SLOW_S, Outlet, Stopped, leave
+from agents.outlet import SLOW_S, Outlet, Stopped, leave
 from agents.trouble import Troubles
 from agents.work import Batch, Positions, Stateful, Stateless, Work
 from base import metrics

@@ -11,7 +11,7 @@ from typing import get_args
 
 from agents.agent import Agent, Partitioned
 from agents.compacted import Compacted, News
-from agents.runtime import Outlet
+from agents.outlet import Outlet
 from base import metrics
 from base.settings import Settings
 from models.fraud.outcomes import RAISED, Judged, precision, recall, tally

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 
 from agents.agent import Agent, Partitioned
 from agents.compacted import Compacted, News
-from agents.runtime import Outlet
+from agents.outlet import Outlet
 from base import metrics
 from base.settings import Settings
 from models.fraud.lists import SHIPPED, Lists

@@ -16,8 +16,8 @@ from mode import Service
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from redis.exceptions import RedisError
 
+from agents.outlet import Outlet, leave
 from agents.patience import Patience
-from agents.runtime import Outlet, leave
 from agents.telling import Summary
 from agents.trouble import Troubles
 from base import health, metrics

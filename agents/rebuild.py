@@ -13,8 +13,9 @@ from typing import NoReturn
 from agents.activity import Activity
 from agents.agent import Agent, Record, Result
 from agents.app import WORKERS
+from agents.outlet import Finish, Outlet
 from agents.releases import serving
-from agents.runtime import Outlet, Runner
+from agents.runtime import Runner
 from base.settings import Settings
 from tables.registry import PROFILES, RISK, Table
 
@@ -48,15 +49,20 @@ class RowsOnly(Outlet):
         del self._producer  # with its threads: nothing goes to a topic from here, not even by mistake
         self._tally = tally
 
-    def give(self, agent: str, result: Result) -> list[int]:
-        """Write the rows; return the places of those that are older than what is there."""
+    def giving(self, agent: str, result: Result) -> Finish:
+        """Write the rows, and count those that are older than what is there."""
         self._tally.refused += len(result.dead_letters)
         self._tally.newer_kept += result.older
         self._tally.there_already += result.held
-        older = super().give(agent, Result(rows=result.rows))
-        self._tally.newer_kept += len(older)
-        self._tally.written += len(result.rows) - len(older)
-        return older
+        finish = super().giving(agent, Result(rows=result.rows))
+
+        def counted() -> list[int]:
+            older = finish()
+            self._tally.newer_kept += len(older)
+            self._tally.written += len(result.rows) - len(older)
+            return older
+
+        return counted
 
     def end(self, code: int, why: str) -> NoReturn:
         """Not the process: it is somebody's command.

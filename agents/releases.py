@@ -15,7 +15,7 @@ from confluent_kafka import Message
 
 from agents.agent import Agent, Partitioned
 from agents.compacted import Compacted, News
-from agents.runtime import Outlet
+from agents.outlet import Outlet
 from base import metrics
 from base.settings import Settings
 from models.releases import Model, Models, Refused, Served, is_expired, load

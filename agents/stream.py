@@ -17,8 +17,9 @@ from typing import Any
 
 from agents import telling
 from agents.agent import Agent, Record
+from agents.outlet import Outlet, Stopped, leave
 from agents.parsing import Parse
-from agents.runtime import Outlet, Runner, Stopped, leave
+from agents.runtime import Runner
 from base.exits import EXIT_FAILING
 
 log = logging.getLogger("soba.runtime")

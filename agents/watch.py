@@ -14,7 +14,7 @@ from mode import Service
 from redis.exceptions import RedisError
 
 from agents.agent import Agent, Partitioned
-from agents.runtime import Outlet, Stopped
+from agents.outlet import Outlet, Stopped
 from agents.trouble import Troubles
 from base import metrics
 from base.settings import Settings

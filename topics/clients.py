@@ -66,7 +66,7 @@ def consumer(settings: Settings, group: str, **more: Any) -> dict[str, Any]:
         "fetch.wait.max.ms": 20,
         "session.timeout.ms": SESSION_TIMEOUT_S * 1000,
         "heartbeat.interval.ms": SESSION_TIMEOUT_S * 100,
-        # A batch is retried in place for up to two minutes (agents.runtime.RETRY_FOR_S), in which its thread does not poll.
+        # A batch is retried in place for up to two minutes (agents.outlet.RETRY_FOR_S), in which its thread does not poll.
         "max.poll.interval.ms": 180_000,
         "topic.metadata.refresh.interval.ms": METADATA_AGE_S * 1000,
         **more,

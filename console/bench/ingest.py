@@ -29,6 +29,7 @@ from ingest.node.follow import Follower
 from ingest.node.heads import Heads
 from ingest.node.nodes import Nodes
 from ingest.node.outlet import Outlet
+from ingest.node.recursion import as_deep_as_before
 from ingest.node.rpc import TIMEOUT_S
 from topics.registry import CHAIN_EVENTS
 
@@ -189,7 +190,8 @@ def _spent(chain: Chain) -> float:
 
 def _by_web3(chain: Chain, first: int) -> tuple[float, float]:
     """Seconds, and seconds of CPU, that web3.py takes for some of the blocks."""
-    from web3 import HTTPProvider, Web3
+    with as_deep_as_before():
+        from web3 import HTTPProvider, Web3
 
     w3 = Web3(HTTPProvider(chain.url))
     assert w3.eth.chain_id == CHAIN_ID

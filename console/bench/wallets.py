@@ -16,8 +16,9 @@ from agents import profiles
 from agents.activity import Activity
 from agents.agent import Record
 from agents.app import READ_AHEAD
+from agents.outlet import Outlet
 from agents.releases import shipped
-from agents.runtime import Outlet, Runner
+from agents.runtime import Runner
 from base.garbage import collect_rarely
 from base.settings import ROOT
 from console.bench.stage import Stage, say

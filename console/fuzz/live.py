@@ -16,7 +16,7 @@ from confluent_kafka import Consumer, Message, TopicPartition
 from pydantic_core import from_json
 
 from agents.agent import Record
-from agents.runtime import HANDLER_ERROR
+from agents.outlet import HANDLER_ERROR
 from agents.validate import Validator
 from base.settings import ROOT
 from console.bench.race import VALIDATE_GROUP

@@ -24,7 +24,7 @@ EACH = 1 + 4
 """What is judged of each drawn one: itself, and damaged ones."""
 LARGE_EVERY = 2_000
 """One input of so many is a large one."""
-HANG_S = 6 * LIMIT_S
+HANG_S = 30 * LIMIT_S
 _err = Console(stderr=True)
 
 

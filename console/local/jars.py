@@ -25,7 +25,7 @@ from console.local.progress import Progress, progress
 
 LOCK_FILE = Path(__file__).with_name("jars.lock.json")
 REDIS = "embedded-redis"
-ATTEMPTS = 4
+ATTEMPTS = 5
 FIRST_WAIT = 0.25
 PARALLEL = 6
 _CHUNK = 1 << 16

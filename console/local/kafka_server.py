@@ -11,7 +11,7 @@ from pathlib import Path
 from console.local import jars
 from console.local.errors import LocalError
 from console.local.ports import LOOPBACK
-from console.local.process import START_S, Child
+from console.local.process import Child
 
 # Serial and C1 alone: less memory, and faster than G1 and C2 for what one machine does (research 1.2).
 JVM = (
@@ -90,7 +90,7 @@ def _format(java: list[str], properties: Path) -> None:
     if cluster.startswith("-"):  # would read as an option
         cluster = "A" + cluster[1:]
     command = [*java, "kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(properties)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=START_S)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
     if done.returncode:
         raise LocalError("Kafka's data folder cannot be formatted:", (done.stdout + done.stderr).strip())
 

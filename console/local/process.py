@@ -13,8 +13,6 @@ import psutil
 
 from console.local.errors import LocalError
 
-START_S = 120.0
-"""How long a server may take to answer: Kafka needs two seconds, and 40 where a few others want the same two cores."""
 _PR_SET_PDEATHSIG = 1
 _libc = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
 
@@ -92,7 +90,7 @@ class Child:
         """Whether it answers its protocol (alive, for one without)."""
         return self.alive and (self._ready is None or self._ready())
 
-    def wait_ready(self, timeout: float = START_S) -> None:
+    def wait_ready(self, timeout: float = 120.0) -> None:
         """Raises LocalError with the end of its log when it dies or does not answer in time."""
         deadline = time.monotonic() + timeout
         while not self.ready:
@@ -140,7 +138,7 @@ class Child:
     def resume(self) -> None:
         self.signal(signal.SIGCONT)
 
-    def restart(self, timeout: float = START_S) -> None:
+    def restart(self, timeout: float = 120.0) -> None:
         """Start it again (after ending it, if it still runs) and wait until it answers."""
         self.stop()
         self.start()

@@ -94,7 +94,7 @@ def _digest(content: bytes) -> str:
 
 def _runs(binary: Path) -> bool:
     try:
-        return subprocess.run([binary, "--version"], capture_output=True, timeout=10).returncode == 0
+        return subprocess.run([binary, "--version"], capture_output=True, timeout=60).returncode == 0
     except (OSError, subprocess.TimeoutExpired):
         return False
 

@@ -15,6 +15,7 @@ from typing import Any
 
 from ingest.node.addresses import name_of
 from ingest.node.nodes import WrongChain
+from ingest.node.recursion import as_deep_as_before
 from ingest.protocols import BY_TOPIC
 
 log = logging.getLogger("soba.ingest")
@@ -86,7 +87,8 @@ class Heads:
 
     async def _messages(self, url: str) -> AsyncIterator[None]:
         """One connection: subscribe and note what comes."""
-        from web3 import AsyncWeb3, WebSocketProvider
+        with as_deep_as_before():
+            from web3 import AsyncWeb3, WebSocketProvider
 
         # One try: of its own five, the last would come 20 s later. A node that still talks is not listened to while it is left.
         provider = WebSocketProvider(url, {"close_timeout": CLOSE_S}, max_connection_retries=1)

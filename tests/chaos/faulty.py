@@ -18,6 +18,7 @@ import redis
 from confluent_kafka import KafkaError, KafkaException
 
 import agents.consume
+import agents.outlet
 import agents.runtime
 import agents.stream
 import agents.work
@@ -28,10 +29,10 @@ from base.settings import get_settings
 from tests import fraud
 
 PLACES: dict[str, tuple[Any, str]] = {
-    "read": (agents.runtime.Outlet, "read"),
-    "produce": (agents.runtime.Outlet, "_produce"),
+    "read": (agents.outlet.Outlet, "read"),
+    "produce": (agents.outlet.Outlet, "_produce"),
     "write": (tables.rows, "write"),
-    "give": (agents.runtime.Outlet, "give"),
+    "give": (agents.outlet.Outlet, "giving"),
     "process": (agents.runtime.Runner, "process"),
     "parse": (agents.runtime.Runner, "_parse"),
     "commit": (agents.consume.ConsumeFeed, "_commit"),

@@ -12,8 +12,8 @@ from agents import app as real
 from agents import mev
 from agents.activity import Activity
 from agents.agent import Record
+from agents.outlet import Outlet
 from agents.pulse import Pulse
-from agents.runtime import Outlet
 from base.settings import get_settings
 from tables.rows import parse, stage
 from tests.chaos.faulty import SESSION_TIMEOUT_S

@@ -16,7 +16,7 @@ import redis
 
 from agents import app, profiles
 from agents.activity import Activity
-from agents.runtime import Outlet
+from agents.outlet import Outlet
 from agents.watch import Watch, watching
 from base import metrics
 from base.settings import Settings, get_settings

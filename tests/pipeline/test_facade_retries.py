@@ -14,7 +14,8 @@ from aiokafka.errors import KafkaConnectionError, MessageSizeTooLargeError
 
 from agents.activity import Activity
 from agents.agent import Record
-from agents.runtime import DeadLetterLimit, Outlet, refuse_for_error
+from agents.outlet import Outlet
+from agents.runtime import DeadLetterLimit, refuse_for_error
 from base import tasks
 from base.settings import Settings
 from facade import questions as module

@@ -22,7 +22,7 @@ import console.labels
 from agents import app, profiles
 from agents.activity import Activity
 from agents.labels import Labels, labelling
-from agents.runtime import Outlet
+from agents.outlet import Outlet
 from base import metrics
 from base.settings import Settings, get_settings
 from models.fraud.scorer import Scorer

@@ -29,9 +29,9 @@ import agents.releases
 from agents import app
 from agents.activity import Activity
 from agents.agent import Record, Result, Rows
+from agents.outlet import Outlet, Stopped
 from agents.rebuild import Rebuild
 from agents.releases import Releases
-from agents.runtime import Outlet, Stopped
 from base import metrics
 from base.settings import ROOT, Settings, get_settings
 from console import releases as console

@@ -8,10 +8,9 @@ from typing import Any
 
 import pytest
 
-from agents import runtime
 from agents.activity import Activity
+from agents.outlet import Outlet
 from agents.pulse import Pulse
-from agents.runtime import Outlet
 from base.settings import Settings
 
 pytestmark = pytest.mark.pipeline
@@ -27,7 +26,7 @@ def test_a_worker_that_has_nothing_to_do_ends_too_where_its_redis_was_started_an
     def leave(code: int, why: str) -> None:
         raise Ended(why)
 
-    monkeypatch.setattr(runtime, "leave", leave)
+    monkeypatch.setattr("agents.outlet.leave", leave)
     faust = SimpleNamespace(agents={}, rebalancing=False)
     outlet = Outlet(settings, Activity())
 

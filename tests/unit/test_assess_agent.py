@@ -11,7 +11,7 @@ from pydantic import TypeAdapter
 
 from agents import assess, risk_alerts
 from agents.agent import Record, Result, RowName
-from agents.runtime import check_sizes
+from agents.outlet import check_sizes
 from models.alerts import CATALOGUE
 from models.fraud.assess import RULES
 from models.fraud.scorer import FRAUD

@@ -183,7 +183,7 @@ def test_a_reader_of_silence_that_leaves_is_noticed(monkeypatch: pytest.MonkeyPa
         assert list(records.read(settings, "alerts", {0: 0}, idle_s=0.5)) == []
         os.close(reading)
         with pytest.raises(BrokenPipeError):
-            list(records.read(settings, "alerts", {0: 0}, idle_s=5))
+            list(records.read(settings, "alerts", {0: 0}, idle_s=60))
 
 
 def test_what_is_there_already_is_read_however_late_it_comes(monkeypatch: pytest.MonkeyPatch) -> None:

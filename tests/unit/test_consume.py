@@ -15,7 +15,7 @@ from agents import consume, validate, verdicts
 from agents.activity import Activity
 from agents.agent import Record, Result
 from agents.consume import ConsumeFeed
-from agents.runtime import Stopped
+from agents.outlet import Stopped
 from agents.work import Stateful, Stateless
 from base.exits import EXIT_MISFIT
 from base.settings import Settings
@@ -365,9 +365,10 @@ def test_a_batch_ends_with_the_step_that_filled_it_however_large_its_records_are
 def test_a_stateless_agent_gives_a_batch_out_slice_by_slice(monkeypatch: pytest.MonkeyPatch) -> None:
     """Who asked a small question does not wait for the answers to a thousand large ones."""
     done: list[int] = []
-    monkeypatch.setattr("agents.runtime.Runner.process", lambda _, part: done.append(len(part)))
+    monkeypatch.setattr("agents.runtime.Runner.begin", lambda _, part: done.append(len(part)))
+    monkeypatch.setattr("agents.runtime.Runner.finish", lambda _: done.append(0))
     monkeypatch.setattr("agents.work.SLICE_BYTES", 100)
     work = Stateless(verdicts.AGENT, Any)  # type: ignore[arg-type]
     batch = [Record("requests.data", 0, n, b"", [], bytes(size), None) for n, size in enumerate([1, 60, 60, 200, 1])]
     assert work.process(Any, {0: batch, 1: [batch[0]] * 130}) == {0: 5, 1: 1}  # type: ignore[arg-type]
-    assert done == [2, 1, 1, 64, 64, 3]
+    assert done == [2, 1, 1, 64, 64, 3, 0]

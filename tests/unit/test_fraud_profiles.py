@@ -14,7 +14,7 @@ from pydantic import BaseModel
 
 from agents import profiles
 from agents.agent import Output, Record, Result, RowName
-from agents.runtime import check_sizes
+from agents.outlet import check_sizes
 from models.fraud import kept
 from models.fraud.features import of_profile
 from models.fraud.lists import SHIPPED, Lists

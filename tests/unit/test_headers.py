@@ -8,7 +8,7 @@ import pytest
 
 from agents import validate
 from agents.agent import Output, Result
-from agents.runtime import TooLarge, check_sizes
+from agents.outlet import TooLarge, check_sizes
 from tests.unit.wire import NOW, TRACE, records, swap
 from topics.headers import Headers, carry, cloud_event, dead_letter, get
 from topics.registry import CHAIN_EVENTS, DEAD_LETTER_ROOM, MEV_FINDINGS

@@ -6,8 +6,11 @@ import asyncio
 import contextlib
 import os
 import signal
+import socket
 import subprocess
 import sys
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,9 +19,9 @@ from pydantic import TypeAdapter, ValidationError
 
 from base.exits import EXIT_MISFIT
 from base.settings import ROOT, Settings
+from base.tasks import end
 from base.wording import wording
 from console import ingest_node
-from console.local.ports import pick
 from ingest.node.addresses import HttpAddress, WebsocketAddress, name_of
 from ingest.node.heads import Heads
 from ingest.node.outlet import KafkaGone
@@ -61,21 +64,58 @@ def test_an_address_is_told_without_its_key() -> None:
         assert WEBSOCKET.validate_python(url) == url
 
 
-def test_a_websocket_that_is_not_there_is_told_without_its_key(caplog: pytest.LogCaptureFixture) -> None:
-    (port,) = pick(1)
+@pytest.fixture
+def port() -> Iterator[int]:
+    """One where nobody listens: it is held, so that no other process can."""
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))
+        yield held.getsockname()[1]
 
+
+def test_a_websocket_that_is_not_there_is_told_without_its_key(port: int, caplog: pytest.LogCaptureFixture) -> None:
     async def heard() -> None:
         heads = Heads([f"ws://me:secret@127.0.0.1:{port}/v3/key"])
         listening = asyncio.create_task(heads.listen())
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while "failed" not in caplog.text:
                 await heads.wait()
-        listening.cancel()
+        await end(listening)
 
     with caplog.at_level("WARNING", "soba.ingest"):
         asyncio.run(heard())
     assert f"Could not connect to: ws://127.0.0.1:{port}. " in caplog.text
     assert "secret" not in caplog.text and "key" not in caplog.text
+
+
+def test_json_that_nests_too_deep_does_not_end_it() -> None:
+    """In a process of its own, since that is what it would end."""
+    script = """
+import asyncio, logging
+from aiohttp import test_utils, web
+from ingest.node.heads import Heads
+
+async def answer(request):
+    socket = web.WebSocketResponse()
+    await socket.prepare(request)
+    await socket.receive()
+    await socket.send_bytes(b"[" * 100_000)
+    return socket
+
+async def heard():
+    app = web.Application()
+    app.router.add_get("/", answer)
+    async with test_utils.TestServer(app) as server:
+        url = str(server.make_url("/")).replace("http", "ws")
+        async for _ in Heads([url])._messages(url):
+            pass
+
+try:
+    asyncio.run(heard())
+except Exception as error:
+    print(repr(error))
+"""
+    ended = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, timeout=120)
+    assert (ended.returncode, ended.stdout[:14]) == (0, "RecursionError"), ended
 
 
 def test_what_does_not_stop_is_ended_with_the_code_of_what_was_the_matter() -> None:
@@ -92,7 +132,7 @@ async def following(stack):
 
 sys.exit(asyncio.run(ingest_node._ended(following)))
 """
-    ended = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    ended = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, timeout=120)
     assert ended.returncode == EXIT_MISFIT
     assert "another chain" in ended.stderr
 
@@ -112,13 +152,12 @@ async def follow(settings: Settings) -> None:
     app.router.add_post("/", answer)
     async with test_utils.TestServer(app) as server, contextlib.AsyncExitStack() as stack:
         url = str(server.make_url("/"))
-        await ingest_node._follow(settings, [url], [], None, 0, None, False, 5.0, stack)
+        await ingest_node._follow(settings, [url], [], None, 0, None, False, 60.0, stack)
 
 
 @pytest.fixture
-def away(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Settings:
+def away(port: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Settings:
     """The settings of a Kafka that is not there, which is waited for no longer than a second."""
-    (port,) = pick(1)
     monkeypatch.setattr(admin, "TIMEOUT_S", 1)
     return Settings(brokers=f"127.0.0.1:{port}", data_dir=tmp_path)
 
@@ -129,10 +168,17 @@ def test_a_kafka_that_is_away_at_the_start_is_said(away: Settings) -> None:
 
 
 def test_it_heeds_a_signal_while_kafka_does_not_answer(away: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    heeded = threading.Event()
+
     def asked(settings: Settings) -> str:
         os.kill(os.getpid(), signal.SIGTERM)
-        return admin.cluster_id(settings)
+        assert heeded.wait(60)
+        return "a cluster"
+
+    async def following() -> None:
+        await follow(away)
+        heeded.set()
 
     monkeypatch.setattr(ingest_node, "cluster_id", asked)
-    asyncio.run(follow(away))
+    asyncio.run(following())
     assert not (away.data_dir / "ingest").exists(), "it began nothing"

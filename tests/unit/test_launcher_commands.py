@@ -184,22 +184,24 @@ def test_status_of_nothing_and_of_something(data: Path, capsys: pytest.CaptureFi
 
 
 def test_status_says_of_each_process_that_is_down_what_comes_next(
-    data: Path, capsys: pytest.CaptureFixture[str]
+    data: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    soon = time.time() + 6.3
+    now = time.time()
+    monkeypatch.setattr(time, "time", lambda: now)
+    soon = now + 6.3
     processes = {
         "validate": {**GONE, "ended": "SIGKILL", "again_at": soon},
-        "chain": {**GONE, "ended": "code 1", "again_at": time.time() - 1},
+        "chain": {**GONE, "ended": "code 1", "again_at": now - 1},
         "language": {**GONE, "ended": "too many records made its code fail; see bin/soba dlq list", "again_at": None},
         "facade": GONE,
     }
     running(data, http="http://127.0.0.1:1", processes=processes)
     rows = {row["name"]: row for row in status.snapshot()["processes"]}
     assert [row["state"] for row in rows.values()] == ["restarting", "restarting", "failed", "ended"]
-    assert rows["validate"]["again_in_seconds"] in (6, 7) and rows["validate"]["reason"] == "SIGKILL"
+    assert rows["validate"]["again_in_seconds"] == 7 and rows["validate"]["reason"] == "SIGKILL"
     assert run("status") == 0
     text = capsys.readouterr().out
-    assert "validate ended (SIGKILL) and is started again by itself in " in text and "y.log" in text
+    assert "validate ended (SIGKILL) and is started again by itself in 7 s" in text and "y.log" in text
     assert "chain ended (code 1) and is started again by itself as soon as what it needs answers" in text
     assert "language ended for good: too many records" in text and "stop bin/soba up and start it again" in text
     assert "facade has just ended: look again in a moment" in text
@@ -264,6 +266,16 @@ def test_ports_are_different_and_those_of_the_last_run_where_free() -> None:
     assert len(set(first)) == 3 and ports.pick(3, [*first]) == first
 
 
+@pytest.mark.parametrize(("told", "end"), [("20000 20999", 20_000), ("1024 65535", 32_768), (None, 32_768)])
+def test_ports_are_not_of_those_that_anybody_may_be_given_meanwhile(
+    told: str | None, end: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(ports, "RANGE", tmp_path / "range")
+    if told is not None:
+        ports.RANGE.write_text(told)
+    assert all(ports.LOWEST <= port < end for port in ports.pick(20))
+
+
 def test_addresses_are_shown_without_passwords() -> None:
     assert reach.masked("redis://me:secret@there:1/0") == "redis://***@there:1/0"
     assert reach.masked("redis://there:1/0") == "redis://there:1/0"
@@ -284,6 +296,7 @@ def test_long_work_is_told_on_standard_error(
 ) -> None:
     from console.local import progress
 
+    monkeypatch.setattr(progress, "TELL_EVERY_S", 3_600.0)
     with progress.counting("reading", 2_000) as bar:
         bar.advance(1_000)
     assert capsys.readouterr() == ("", "")  # short work says nothing
@@ -469,11 +482,15 @@ def test_help_mentions_the_tests(capsys: pytest.CaptureFixture[str]) -> None:
     assert "bin/soba test" in capsys.readouterr().out
 
 
-def test_faults_of_the_producer_are_told_once_a_second_with_their_count(caplog: pytest.LogCaptureFixture) -> None:
+def test_faults_of_the_producer_are_told_once_a_second_with_their_count(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = time.monotonic()
+    monkeypatch.setattr(time, "monotonic", lambda: now)
     producer = Producer(get_settings())
     for _ in range(100):
         producer._tell("requests.data", KafkaTimeoutError())
-    producer._told_at -= 1
+    now += 1
     producer._tell("requests.data", KafkaTimeoutError())
     said = [row.getMessage() for row in caplog.records if "cannot produce" in row.getMessage()]
     assert [line.rpartition(" ")[2] for line in said] == ["1)", "100)"]

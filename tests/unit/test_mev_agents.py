@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from agents import alerts, blocks, mev
 from agents.agent import Record, Result, RowName
-from agents.runtime import check_sizes
+from agents.outlet import check_sizes
 from agents.validate import Validator
 from base.settings import ROOT
 from ingest.files import read_blocks

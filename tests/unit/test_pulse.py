@@ -21,6 +21,14 @@ from base.settings import Settings
 NO_REDIS = "redis://127.0.0.1:1/0"
 
 
+@pytest.fixture(autouse=True)
+def now(monkeypatch: pytest.MonkeyPatch) -> float:
+    """The time, which stands still: nothing is too long ago because the machine has much to do."""
+    at = time.time()
+    monkeypatch.setattr(time, "time", lambda: at)
+    return at
+
+
 def during(work: Callable[[Pulse, httpx.AsyncClient], Awaitable[None]], activity: Activity, **settings: Any) -> None:
     """Work on the probes of a worker whose partitions are assigned and whom Redis has just heard."""
 
@@ -34,7 +42,7 @@ def during(work: Callable[[Pulse, httpx.AsyncClient], Awaitable[None]], activity
         async with pulse:
             pulse._beaten_at = time.time()
             url = f"http://{pulse._host}:{pulse._port}"
-            async with httpx.AsyncClient(base_url=url, trust_env=False) as client:
+            async with httpx.AsyncClient(base_url=url, trust_env=False, timeout=60) as client:
                 await work(pulse, client)
 
     asyncio.run(inside())
@@ -72,9 +80,8 @@ def test_a_worker_is_not_ready_before_it_joined_nor_while_a_partition_is_restore
     ],
 )
 def test_a_worker_is_stuck_on_what_waits_or_on_a_batch_or_restore(
-    busy: tuple[float, ...], lag: int, idle: float, status: str
+    busy: tuple[float, ...], lag: int, idle: float, status: str, now: float
 ) -> None:
-    now = time.time()
     since = [now - age for age in busy]
     restoring = dict.fromkeys(["validate/0"][: len(since)], min(since, default=0.0))
     activity = Activity(

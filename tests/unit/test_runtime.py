@@ -16,10 +16,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
-from agents import runtime
+from agents import outlet
 from agents.activity import Activity
 from agents.agent import Agent, Output, Record, Result, RowName, Rows
-from agents.runtime import CONSECUTIVE_ERRORS, DeadLetterLimit, Outlet, Runner, Stopped
+from agents.outlet import Finish, Outlet, Stopped
+from agents.runtime import CONSECUTIVE_ERRORS, DeadLetterLimit, Runner
 from base.exits import EXIT_DEAD_LETTERS
 from base.settings import Settings
 from models.releases import Models, load
@@ -42,6 +43,7 @@ class Shelf:
     def __init__(self) -> None:
         self.activity = Activity()
         self.given: list[Result] = []
+        self.finished: list[Result] = []
         self.rows: dict[RowName, BaseModel | None] = {}
         self.reads: list[list[str]] = []
         self.refuse: set[str] = set()
@@ -49,21 +51,30 @@ class Shelf:
         self.models: Callable[[], Models] = dict
 
     def give(self, agent: str, result: Result) -> list[int]:
+        return self.giving(agent, result)()
+
+    def giving(self, agent: str, result: Result) -> Finish:
+        """Outputs are out at once, rows are there when it is finished."""
         if self.stopped:
             raise Stopped
         self.given.append(result)
-        refused = [place for place, row in enumerate(result.rows) if row.key in self.refuse]
-        for place, row in enumerate(result.rows):
-            if place not in refused:
-                self.rows[row.table, row.key] = row.value
-        return refused
+
+        def finish() -> list[int]:
+            self.finished.append(result)
+            refused = [place for place, row in enumerate(result.rows) if row.key in self.refuse]
+            for place, row in enumerate(result.rows):
+                if place not in refused:
+                    self.rows[row.table, row.key] = row.value
+            return refused
+
+        return finish
 
     def read(self, agent: str, names: Sequence[RowName]) -> dict[RowName, BaseModel | None]:
         self.reads.append([key for _, key in names])
         return {name: self.rows.get(name) for name in names}
 
     def end(self, code: int, why: str) -> None:
-        runtime.leave(code, why)
+        outlet.leave(code, why)
 
     @property
     def outputs(self) -> list[str]:
@@ -81,7 +92,7 @@ def left(monkeypatch: pytest.MonkeyPatch) -> None:
     def leave(code: int, why: str) -> None:
         raise Left(code)
 
-    monkeypatch.setattr(runtime, "leave", leave)
+    monkeypatch.setattr(outlet, "leave", leave)
 
 
 def record(offset: int, events: Sequence[Any] = (), raw: bytes | None = None) -> Record:
@@ -270,6 +281,45 @@ def test_own_rows_are_read_once_and_known_after_a_write() -> None:
     assert (total(shelf, "a"), total(shelf, "b")) == (10, 2)
 
 
+def test_a_batch_is_handled_while_the_one_before_is_under_way_and_goes_out_after_it_is_confirmed() -> None:
+    seen: list[tuple[int, int]] = []
+
+    def handle(batch: Sequence[Record], rows: Rows) -> Result:
+        seen.append((len(shelf.given), len(shelf.finished)))
+        return counting(batch, rows)
+
+    work, shelf = runner(handle, first_event)
+    for offset in range(3):
+        work.begin([record(offset, ["a"])])
+        assert shelf.finished == shelf.given[:-1]
+    assert seen == [(0, 0), (1, 0), (2, 1)]
+    assert shelf.reads[1:] == [[], []]  # what is not written is known
+    work.begin([])
+    assert shelf.finished == shelf.given and total(shelf, "a") == 3
+
+
+def test_an_assignment_forgets_nothing_that_is_not_written_yet() -> None:
+    work, shelf = runner(counting, first_event)
+    work.begin([record(1, ["a"])])
+    work.assigned()
+    work.begin([record(2, ["a"])])
+    work.finish()
+    assert total(shelf, "a") == 2
+
+
+@pytest.mark.parametrize("bad", [b"{", None], ids=["fits no schema", "the handler fails"])
+def test_what_comes_before_a_bad_record_is_confirmed_before_it_is_set_aside(bad: bytes | None) -> None:
+    def handle(batch: Sequence[Record], rows: Rows) -> Result:
+        if bad is None and batch[0].offset == 1:
+            raise RuntimeError("cannot")
+        return counting(batch, rows)
+
+    work, shelf = runner(handle, first_event)
+    work.begin([record(0, ["a"])])
+    work.begin([record(1, ["a"]) if bad is None else record(1, raw=bad)])
+    assert total(shelf, "a") == 1 and [offset for offset, _ in shelf.letters] == [1]
+
+
 def test_rows_of_others_are_read_anew_for_each_batch() -> None:
     seen: list[BaseModel | None] = []
 
@@ -306,15 +356,19 @@ def test_a_row_that_was_refused_is_read_again() -> None:
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.lists(st.lists(st.sampled_from("abcdef"), min_size=1, max_size=5), max_size=12), st.integers(1, 4))
-def test_a_small_cache_loses_nothing(batches: list[list[str]], cached: int) -> None:
-    """Above all not a row of the batch in hand that is among the oldest."""
+@given(
+    st.lists(st.lists(st.sampled_from("abcdef"), min_size=1, max_size=5), max_size=12), st.integers(1, 4), st.booleans()
+)
+def test_a_small_cache_loses_nothing(batches: list[list[str]], cached: int, one_by_one: bool) -> None:
+    """Above all not a row of the batch in hand that is among the oldest, nor one of the batch before that is not written yet."""
     work, shelf = runner(counting, first_event)
     work.agent = replace(work.agent, cached=cached)
     offset = 0
     for keys in batches:
-        work.process([record(offset + n, [key]) for n, key in enumerate(keys)])
+        do = work.process if one_by_one else work.begin
+        do([record(offset + n, [key]) for n, key in enumerate(keys)])
         offset += len(keys)
+    work.finish()
     every = [key for keys in batches for key in keys]
     assert {key: total(shelf, key) for key in set(every)} == {key: every.count(key) for key in set(every)}
 
@@ -345,7 +399,7 @@ def test_a_batch_sees_the_models_of_one_moment_also_where_it_is_halved(tmp_path:
 
 def test_a_batch_that_is_retried_for_as_long_as_may_be_keeps_its_partitions() -> None:
     client = clients.consumer(Settings(_env_file=None), "g")
-    assert client["max.poll.interval.ms"] > runtime.RETRY_FOR_S * 1000
+    assert client["max.poll.interval.ms"] > outlet.RETRY_FOR_S * 1000
     assert client["reconnect.backoff.max.ms"] <= 1_000
 
 

@@ -15,7 +15,8 @@ from prometheus_client import REGISTRY
 from agents import telling
 from agents.activity import Activity
 from agents.agent import Agent, DeadLetter, Output, Record, Result, Rows
-from agents.runtime import HANDLER_ERROR, Outlet, Runner
+from agents.outlet import HANDLER_ERROR, Finish, Outlet
+from agents.runtime import Runner
 from agents.telling import SUMMARY_S, Summary
 from agents.validate import Validator
 from base.logs import JsonFormatter
@@ -114,8 +115,9 @@ def test_the_age_of_a_block_is_that_of_what_is_about_it(monkeypatch: pytest.Monk
 class Silent(Outlet):
     """An outlet that gives out nothing and counts all the same."""
 
-    def _produce(self, agent: str, outputs: list[Output]) -> None:
-        pass
+    def giving(self, agent: str, result: Result) -> Finish:
+        self._count(agent, result)
+        return list
 
 
 def test_batches_are_timed_with_and_without_servers_and_dead_letters_have_reasons() -> None:

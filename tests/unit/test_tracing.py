@@ -20,7 +20,8 @@ from opentelemetry.trace import SpanKind
 from agents import spans
 from agents.activity import Activity
 from agents.agent import Agent, Output, Record, Result, Rows
-from agents.runtime import Outlet, Runner
+from agents.outlet import Finish, Outlet
+from agents.runtime import Runner
 from base import tracing
 from base.settings import ROOT
 from facade.middleware import Watch
@@ -70,9 +71,12 @@ class Shelf:
         return {}
 
     def give(self, agent: str, result: Result) -> list[int]:
+        return self.giving(agent, result)()
+
+    def giving(self, agent: str, result: Result) -> Finish:
         spans.stamp(result.outputs)
         self.outputs += result.outputs
-        return []
+        return list
 
 
 def handle(batch: Sequence[Record], rows: Rows) -> Result:
