@@ -27,6 +27,7 @@ from console.produce import FALLBACK_KEY
 from console.up import Fresh, System, Yes, begin_anew, run, show
 from facade.context import closed
 from facade.keys import STORE
+from facade.requests import LONGEST_WAIT_MS
 from ingest.raw import Malformed
 from topics import clients
 from topics.headers import REQUEST_ID
@@ -256,13 +257,13 @@ def _lookup(http: str, settings: Settings, tally: Tally, keyed: bool) -> list[st
     if not tally.found:
         return []
     url = f"{http}/api/mev/transactions/{tally.found[-1].named()[0]}"
-    request = urllib.request.Request(f"{url}?wait=5000")
+    request = urllib.request.Request(f"{url}?wait={LONGEST_WAIT_MS}")  # a row is written after its finding is told
     key = next((one.get_secret_value() for one in settings.api_keys), os.environ.get(KEY_VARIABLE, ""))
     if keyed and key:
         request.add_header("Authorization", f"Bearer {key}")
     try:
         # No proxy for an address of this machine.
-        with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=15) as answer:
+        with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=PATIENCE_S) as answer:
             answer.read()
     except urllib.error.HTTPError as error:
         return [] if keyed and not key and error.code == 401 else [f"GET {url}: {error}"]

@@ -38,6 +38,8 @@ QUIET = {"log_level": 0}
 TIMEOUT_S = 5
 POLL_S = 0.2
 NO_LEADER_YET = (KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NOT_AVAILABLE)
+UNREAD_S = 30.0
+"""What a topic holds already is waited for so long at least: a Kafka that is busy, or a reader that is, is no silence."""
 SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
 SHOWN = 400
 """Characters of a value that a line for people shows."""
@@ -130,7 +132,7 @@ def read(
     idle_s: float | None = None,
     caught_up: Callable[[], None] | None = None,
 ) -> Iterator[Seen]:
-    """Records from `start` by partition: up to `stop`, or on and on; ends after `idle_s` without one.
+    """Records from `start` by partition: up to `stop`, or on and on; once all were read, ends after `idle_s` without one.
 
     Commits nothing. `caught_up` is called once, when all partitions were read to their ends.
 
@@ -146,7 +148,7 @@ def read(
         consumer.assign([TopicPartition(topic, number, offset) for number, offset in start.items()])
         last = looked = time.monotonic()
         while stop is None or unfinished:
-            if idle_s is not None and time.monotonic() - last > idle_s:
+            if idle_s is not None and time.monotonic() - last > (max(idle_s, UNREAD_S) if unfinished else idle_s):
                 return
             message = consumer.poll(POLL_S)
             if stop is None and time.monotonic() - looked >= POLL_S:
@@ -156,6 +158,8 @@ def read(
                 continue
             if (error := message.error()) is not None:
                 if error.code() == KafkaError._PARTITION_EOF:
+                    if unfinished == {message.partition() or 0}:
+                        last = time.monotonic()  # silence begins
                     unfinished.discard(message.partition() or 0)
                     if not unfinished and caught_up is not None:
                         caught_up()

@@ -12,6 +12,10 @@ from console.local.process import Child
 from console.local.redis_server import redis_child
 from console.local.runfile import RunFile
 
+PORTS = ("kafka", "controller", "redis")
+TRIES = 3
+"""A port that was free when it was picked may be somebody else's before a server, which takes seconds to start, binds it."""
+
 
 class LocalServers:
     """A context manager: Kafka and Redis run inside it, unless the settings name servers of one's own.
@@ -56,8 +60,25 @@ class LocalServers:
 
     def _start(self) -> None:
         before = self.run.state["ports"]
-        preferred = [before.get(name) for name in ("kafka", "controller", "redis")]
-        port, controller, redis_port = ports.pick(3, preferred)
+        given = self.brokers, self.redis_url
+        for left in reversed(range(TRIES)):
+            chosen = ports.pick(3, [before.get(name) for name in PORTS])
+            try:
+                self._start_at(*chosen)
+                break
+            except LocalError:
+                self._stop()
+                if not left or all(map(ports.is_free, chosen)):
+                    raise
+                self._kafka = self._redis = None
+                self.brokers, self.redis_url = given
+        self.run.update(
+            brokers=self.brokers,
+            redis_url=self.redis_url,
+            ports={**before, **dict(zip(PORTS, chosen, strict=True))},
+        )
+
+    def _start_at(self, port: int, controller: int, redis_port: int) -> None:
         logs = self.data_dir / "logs"
         # Redis first: it is ready at once, and Kafka may have jars to fetch.
         if not self.redis_url:
@@ -71,17 +92,15 @@ class LocalServers:
             self.run.note(child)
         for child in self.children:
             child.wait_ready()
-        self.run.update(
-            brokers=self.brokers,
-            redis_url=self.redis_url,
-            ports={**before, "kafka": port, "controller": controller, "redis": redis_port},
-        )
 
-    def close(self) -> None:
-        """Stop Redis, then Kafka, and give the data folder back."""
+    def _stop(self) -> None:
         for child in (self._redis, self._kafka):
             if child is not None:
                 child.stop()
+
+    def close(self) -> None:
+        """Stop Redis, then Kafka, and give the data folder back."""
+        self._stop()
         self.run.release()
 
 

@@ -107,7 +107,7 @@ def test_a_search_without_a_find_says_so_and_prints_no_json(
         assert waiting.stderr is not None
         assert "none matches" in (line := waiting.stderr.readline()) and "waiting for new ones" in line
         waiting.send_signal(signal.SIGINT)
-        assert "none matches" in waiting.stderr.read() and waiting.wait(10) == 130
+        assert "none matches" in waiting.stderr.read() and waiting.wait(60) == 130
 
 
 def test_headers_are_sent_with_each_line(soba: Soba, tmp_path: Path, entity: str) -> None:
@@ -173,7 +173,7 @@ def test_dead_letters_are_counted_and_shown(soba: Soba, settings: Settings, enti
             agent="verdicts",
         )
         producer.produce("requests.data.dlq", value=raw, key=b"k", headers=cast(Any, letter))
-    assert producer.flush(10) == 0
+    assert producer.flush(60) == 0
     del producer  # it would complain when the session's broker ends
 
     code, out, _ = soba("dlq", "list", "--json")

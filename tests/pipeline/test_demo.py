@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -25,6 +25,8 @@ pytestmark = pytest.mark.pipeline
 
 
 COMMAND = [sys.executable, "-m", "console"]
+LIMIT_S = 300.0
+"""Of one run: only there that a broken promise ends the test."""
 
 
 def environment(data_dir: Path) -> dict[str, str]:
@@ -39,21 +41,35 @@ def soba(data_dir: Path, *argv: str, input: str = "") -> subprocess.CompletedPro
         input=input,
         capture_output=True,
         text=True,
-        timeout=150,
+        timeout=LIMIT_S,
     )
+
+
+@contextmanager
+def killed_when_late(process: subprocess.Popen[str]) -> Iterator[None]:
+    """So that nobody reads for ever what a process prints."""
+    late = threading.Timer(LIMIT_S, process.kill)
+    late.start()
+    try:
+        yield
+    finally:
+        late.cancel()
 
 
 @contextmanager
 def demo_that_stays(data_dir: Path) -> Iterator[str]:
     """A demo that is up, with what it has printed; it ends as by Ctrl-C."""
-    with spawned(
-        [*COMMAND, "demo", "--fast"],
-        cwd=ROOT,
-        env=without_coverage(environment(data_dir)),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    ) as running:
+    with (
+        spawned(
+            [*COMMAND, "demo", "--fast"],
+            cwd=ROOT,
+            env=without_coverage(environment(data_dir)),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        ) as running,
+        killed_when_late(running),
+    ):
         assert running.stdout is not None
         try:
             printed = ""
@@ -69,13 +85,13 @@ def demo_that_stays(data_dir: Path) -> Iterator[str]:
     assert running.returncode == 0
 
 
-def interrupted(data_dir: Path, number: signal.Signals, moment: Callable[[str], bool], *argv: str) -> str:
-    """What `soba demo` prints that gets a signal once `moment` says so of a line; SIGINT is ignored where it starts."""
+def interrupted(data_dir: Path, number: signal.Signals, beginning: str) -> str:
+    """What `soba demo` prints that gets a signal at a line that begins so; SIGINT is ignored where it starts."""
     ignored = signal.signal(signal.SIGINT, signal.SIG_IGN)
     closed = signal.signal(signal.SIGHUP, signal.SIG_DFL)  # it stays ignored where the tests run under nohup
     try:
         running = subprocess.Popen(
-            [*COMMAND, "demo", *argv],
+            [sys.executable, "-m", "tests.pipeline.signalled", number.name, beginning, "demo"],
             cwd=ROOT,
             env=without_coverage(environment(data_dir)),
             stdout=subprocess.PIPE,
@@ -85,20 +101,10 @@ def interrupted(data_dir: Path, number: signal.Signals, moment: Callable[[str], 
     finally:
         signal.signal(signal.SIGINT, ignored)
         signal.signal(signal.SIGHUP, closed)
-    late = threading.Timer(120, running.kill)
-    with running:
+    with running, killed_when_late(running):
         assert running.stdout is not None
-        late.start()
-        try:
-            printed = ""
-            for line in running.stdout:
-                printed += line
-                if moment(line):
-                    running.send_signal(number)
-        finally:
-            running.terminate()
-            running.wait()
-            late.cancel()
+        printed = running.stdout.read()
+        running.wait()
     assert running.returncode == 0, printed
     assert runfile.read(data_dir)["processes"] == {}
     return printed
@@ -109,9 +115,8 @@ def test_a_signal_in_any_phase_stops_in_order(tmp_path: Path) -> None:
         (signal.SIGHUP, "Kafka at", "Soba is up"),
         (signal.SIGINT, "blocks    5 of 30", "What happened"),
     ):
-        printed = interrupted(tmp_path, number, lambda line, begins=begins: line.startswith(begins))  # type: ignore[misc]
-        # A line that was being printed when the signal came may follow its "stopping".
-        assert "stopping\n" in printed and printed.endswith(f"\nstopped; the data stays in {tmp_path}\n")
+        printed = interrupted(tmp_path, number, begins)
+        assert "\nstopping\n" in printed and printed.endswith(f"\nstopped; the data stays in {tmp_path}\n")
         assert after not in printed and "Traceback" not in printed
     # Nothing but a part of the sample is there, so it may begin anew unasked.
     assert runfile.read(tmp_path)["sample_only"]

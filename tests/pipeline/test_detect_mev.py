@@ -36,7 +36,7 @@ def http(away: Settings, tmp_path_factory: pytest.TempPathFactory) -> Iterator[h
     """A facade, and behind it the worker that answers."""
     log = tmp_path_factory.mktemp("chain") / "worker.log"
     with working("chain", away, log) as worker, serving(away) as client:
-        wait_for(lambda: _ready(client, worker, log), 60)
+        wait_for(lambda: _ready(client, worker, log), 120)
         yield client
 
 

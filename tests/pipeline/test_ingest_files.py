@@ -46,7 +46,7 @@ def test_blocks_arrive_complete_and_in_order_and_what_is_refused_is_told(
     assert "block 31 came without receipts and logs; add its eth_getBlockReceipts" in err
 
     read = ("consume", "chain.events", "--from", "earliest", "--filter", f"chain_id={chain}", "--json")
-    code, got, _ = soba(*read, "-n", "4")
+    code, got, _ = soba(*read, "-n", "4", "--timeout", "5")
     rows = [json.loads(line) for line in got.splitlines()]
     assert [row["value"]["number"] for row in rows] == [2, 9, 12, 100]
     assert {row["key"] for row in rows} == {str(chain)}

@@ -5,8 +5,6 @@ from __future__ import annotations
 import csv
 import json
 import re
-import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -19,13 +17,13 @@ import pytest
 from confluent_kafka import Producer
 
 from agents import app, profiles
-from base.settings import ROOT, Settings, get_settings
+from base.settings import Settings, get_settings
 from console import fraud_data, fraud_topics, refit
 from console.local.errors import LocalError
 from models.fraud import fit
 from tests import fraud
 from tests.conftest import wait_for
-from tests.contract.facade import new_chain
+from tests.contract.facade import assessing, new_chain
 from tests.pipeline.conftest import Soba
 from tests.pipeline.system import reading
 from tests.unit.test_fraud_training import account, publish, rows, shrink
@@ -60,20 +58,12 @@ def soba(
 
 
 @pytest.fixture
-def worker(away: Settings, child_env: dict[str, str], tmp_path: Path) -> Iterator[Path]:
+def worker(away: Settings, tmp_path: Path) -> Iterator[Path]:
     """The worker `fraud` with the tiny model; its log."""
     log = tmp_path / "worker.log"
-    env = {**child_env, "REDIS_URL": away.redis_url, "SOBA_REDIS_URL": away.redis_url}
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "tests.pipeline.fraud_worker", str(tmp_path)], env=env, cwd=ROOT, stdout=output, stderr=output
-        )  # fmt: skip
-    try:
-        wait_for(lambda: _ready(log), 60)
+    with assessing(away, tmp_path):
+        wait_for(lambda: _ready(log), 120)
         yield log
-    finally:
-        process.terminate()
-        process.wait(30)
 
 
 def _port(log: Path) -> str:
@@ -97,7 +87,7 @@ def serving(settings: Settings) -> str:
     with reading(settings, "risk.scores") as reader:
         client = Producer(producer(settings))
         client.produce("swap.requests", json.dumps(value).encode(), account(1).encode())
-        assert client.flush(15) == 0
+        assert client.flush(60) == 0
         found: list[str] = []
 
         def told() -> bool:
@@ -105,7 +95,7 @@ def serving(settings: Settings) -> str:
             found.extend(one["model"] for one in values if one.get("chain_id") == chain)
             return bool(found)
 
-        wait_for(told, 30)
+        wait_for(told)
     return found[0]
 
 
@@ -120,7 +110,10 @@ def test_a_better_refit_is_released_and_a_worse_one_refused(
     assert soba("labels", "import", given)[0] == 0
     metrics = f"http://127.0.0.1:{_port(worker)}/metrics"
     wait_for(
-        lambda: 'soba_fraud_outcomes{judged="unseen",label="fraud"} 60.0' in httpx.get(metrics, trust_env=False).text
+        lambda: (
+            'soba_fraud_outcomes{judged="unseen",label="fraud"} 60.0'
+            in httpx.get(metrics, trust_env=False, timeout=60).text
+        )
     )
 
     refitted = ("train", "fraud", "--data", folder, "--labels", "topic", "--history", "data", "--release")
@@ -129,8 +122,8 @@ def test_a_better_refit_is_released_and_a_worse_one_refused(
     assert "auc" in {row["name"] for row in json.loads(out.splitlines()[-1])["rows"]}
     manifest = unpack((tmp_path / "data" / "models" / "better" / "fraud.release").read_bytes()).manifest
     assert manifest.beside["tiny"]["auc"] < manifest.metrics["auc"]
-    wait_for(lambda: "fraud/better serves" in worker.read_text(), 30)
-    assert serving(away) == "fraud/better"
+    wait_for(lambda: serving(away) == "fraud/better")  # it is logged before it serves
+    assert "fraud/better serves" in worker.read_text()
 
     monkeypatch.setattr(fit, "BOOSTING", {**fit.BOOSTING, "min_child_samples": 10_000})  # learns nothing
     code, _, err = soba(*refitted, "--version", "worse")
@@ -146,7 +139,7 @@ def test_a_better_refit_is_released_and_a_worse_one_refused(
 
     code, out, _ = soba("models", "rollback", "fraud")
     assert (code, out.splitlines()[0]) == (0, "rolled back fraud from better to tiny")
-    wait_for(lambda: serving(away) == "fraud/tiny", 30)
+    wait_for(lambda: serving(away) == "fraud/tiny")
 
 
 def test_history_is_read_as_it_was_counted(soba: Soba, settings: Settings) -> None:
@@ -174,7 +167,7 @@ def test_history_is_read_as_it_was_counted(soba: Soba, settings: Settings) -> No
         client = Producer(producer(settings))
         where = partition(names[0].encode(), settings.partitions)
         client.produce("wallet.activity", orjson.dumps(told), b"0", partition=where)
-        assert client.flush(15) == 0
+        assert client.flush(60) == 0
 
     view(1, 10, {names[0]: 3, names[1]: 1})
     view(1, 12, {names[0]: 2, names[1]: 0})

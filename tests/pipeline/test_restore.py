@@ -30,7 +30,7 @@ def block(reader: Consumer, chain: int, events: int) -> dict[str, Any]:
                 return dict(value)
         return None
 
-    got = wait_for(found, 30)
+    got = wait_for(found)
     assert got is not None
     return got
 
@@ -45,7 +45,7 @@ def test_foreign_records_in_chain_blocks_do_not_keep_validate_from_restoring(
     def send(topic: str, value: Any, partition: int | None = None) -> None:
         where: dict[str, Any] = {} if partition is None else {"partition": partition}
         client.produce(topic, json.dumps(value), str(chain).encode(), **where)
-        assert client.flush(10) == 0
+        assert client.flush(60) == 0
 
     def event(place: int) -> dict[str, Any]:
         return {**EXAMPLE, "event_id": None, "chain_id": chain, "transaction_hash": hash_of(place), "log_index": place}

@@ -7,8 +7,10 @@ import json
 import os
 import time
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
+from confluent_kafka import KafkaError
 
 from base.settings import Settings
 from console import records
@@ -176,11 +178,34 @@ def test_a_reader_of_silence_that_leaves_is_noticed(monkeypatch: pytest.MonkeyPa
         monkeypatch.setattr("sys.stdout", out)
         silent = SimpleNamespace(assign=lambda _: None, poll=lambda _: time.sleep(0.05), close=lambda: None)
         monkeypatch.setattr(records, "Consumer", lambda _: silent)
+        monkeypatch.setattr(records, "UNREAD_S", 0.5)
         settings = Settings(_env_file=None, brokers="nowhere:9092")
         assert list(records.read(settings, "alerts", {0: 0}, idle_s=0.5)) == []
         os.close(reading)
         with pytest.raises(BrokenPipeError):
             list(records.read(settings, "alerts", {0: 0}, idle_s=60))
+
+
+def test_what_is_there_already_is_read_however_late_it_comes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Silence is what follows the end of the topic, not a Kafka that takes its time before it."""
+    now = [0.0]
+    end = SimpleNamespace(code=lambda: KafkaError._PARTITION_EOF)
+    came = iter([None] * 50 + [end] + [None] * 6)
+
+    def poll(timeout: float) -> Any:
+        now[0] += timeout
+        message = next(came)
+        return None if message is None else SimpleNamespace(error=lambda: message, partition=lambda: 0)
+
+    monkeypatch.setattr(records, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    monkeypatch.setattr(records, "_reader_there", lambda: None)
+    late = SimpleNamespace(assign=lambda _: None, poll=poll, close=lambda: None)
+    monkeypatch.setattr(records, "Consumer", lambda _: late)
+    ends: list[float] = []
+    settings = Settings(_env_file=None, brokers="nowhere:9092")
+    found = records.read(settings, "alerts", {0: 0}, idle_s=1, caught_up=lambda: ends.append(now[0]))
+    assert list(found) == [] and ends == [pytest.approx(51 * records.POLL_S)]
+    assert now[0] == pytest.approx(ends[0] + 1, abs=2 * records.POLL_S), "and then the silence is as long as was said"
 
 
 def test_a_reason_that_no_letter_has_names_those_there_are() -> None:
