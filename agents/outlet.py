@@ -44,8 +44,6 @@ HANDLER_ERROR = "handler_error"
 """The reason of a dead letter that is our own fault, not the record's."""
 
 T = TypeVar("T")
-Finish = Callable[[], list[int]]
-"""Waits until all that was begun is confirmed; returns the places of rows refused as older."""
 
 
 class Stopped(Exception):
@@ -63,13 +61,66 @@ def leave(code: int, why: str) -> NoReturn:
 
 
 @dataclass(slots=True)
-class _Step:
+class Step:
     """Records that go out together."""
 
     left: list[Output]
     """What is not acknowledged."""
     failed: dict[int, Any] | None = None
     """Which of them failed, while they are under way; None before."""
+
+
+class Giving:
+    """A result of `agent` on its way out through an outlet, each step confirmed before the next.
+
+    While Kafka or Redis does a step its owner may do something else, but give nothing else out before this is finished.
+    """
+
+    def __init__(self, outlet: Outlet, agent: str, result: Result) -> None:
+        self._outlet, self._agent, self._result = outlet, agent, result
+        first = [*map(_dead_letter_record(agent), result.dead_letters), *result.sent_on]
+        spans.stamp((*first, *result.outputs, *result.after))
+        self._steps = [Step(list(step)) for step in (first, result.outputs, result.after) if step]
+        self._sent = False
+        self._written: Callable[[], list[int]] | None = None
+        """Waits for what is being written."""
+        if self._steps:
+            with suppress(KafkaException):  # tried again, and told, by `write`
+                outlet.send(self._steps[0])
+
+    def write(self) -> None:
+        """Have all records confirmed, then send rows and answers without waiting for them.
+
+        Raises:
+            Stopped: the worker stops; what was given out will be repeated.
+        """
+        if self._sent:
+            return
+        for step in self._steps:
+            self._outlet.retry(self._agent, partial(self._outlet.produce, self._agent, step))
+        self._outlet.count(self._agent, self._result)
+        self._sent = True
+        if self._result.rows or self._result.answers:
+            with suppress(redis.RedisError, OSError):  # tried again, and told, by `finish`
+                self._written = self._writing()
+
+    def finish(self) -> list[int]:
+        """Have all of it confirmed; return the places of rows refused as older.
+
+        Raises:
+            Stopped: the worker stops; what was given out will be repeated.
+        """
+        self.write()
+        if self._result.rows or self._result.answers:
+            return self._outlet.retry(self._agent, self._wait)
+        return []
+
+    def _wait(self) -> list[int]:
+        written, self._written = self._written or self._writing(), None
+        return written()
+
+    def _writing(self) -> Callable[[], list[int]]:
+        return table_rows.writing(self._outlet.redis, self._result.rows, self._result.answers)
 
 
 class Outlet:
@@ -86,7 +137,7 @@ class Outlet:
         """The lists of addresses as they stand now."""
         self._producer = Producer(clients.producer(settings))
         self._run_id: str | None = None
-        self._redis: redis.Redis = redis.Redis.from_url(
+        self.redis: redis.Redis = redis.Redis.from_url(
             settings.redis_url,
             socket_timeout=10,
             socket_connect_timeout=5,
@@ -100,31 +151,14 @@ class Outlet:
         Raises:
             Stopped: the worker stops; what was given out will be repeated.
         """
-        return self.giving(agent, result)()
+        return self.giving(agent, result).finish()
 
-    def giving(self, agent: str, result: Result) -> Finish:
-        """Begin to give out a result: its first records are under way when this returns. The rest waits for who finishes it.
+    def giving(self, agent: str, result: Result) -> Giving:
+        """Begin to give out a result: its first records are under way when this returns."""
+        return Giving(self, agent, result)
 
-        Finishing raises as `give` does. Whoever begins with the next result finishes this one before.
-        """
-        first = [*map(_dead_letter_record(agent), result.dead_letters), *result.sent_on]
-        spans.stamp((*first, *result.outputs, *result.after))
-        steps = [_Step(list(step)) for step in (first, result.outputs, result.after) if step]
-        if steps:
-            with suppress(KafkaException):  # finishing tries again, and tells
-                self._send(steps[0])
-
-        def finish() -> list[int]:
-            for step in steps:
-                self.retry(agent, partial(self._produce, agent, step))
-            self._count(agent, result)
-            if result.rows or result.answers:
-                return self.retry(agent, lambda: table_rows.write(self._redis, result.rows, result.answers))
-            return []
-
-        return finish
-
-    def _count(self, agent: str, result: Result) -> None:
+    def count(self, agent: str, result: Result) -> None:
+        """Note what was given out."""
         for topic, many in Counter(output.topic for output in (*result.outputs, *result.after)).items():
             metrics.EVENTS_OUT.labels(agent, topic).inc(many)
         for reason, many in Counter(letter.reason for letter in result.dead_letters).items():
@@ -146,17 +180,17 @@ class Outlet:
 
         # One command, as for writing: each costs the client 15 µs.
         places = [table.row_key(key) for table, key in names]
-        found = self.retry(agent, lambda: cast("list[bytes | None]", self._redis.mget(places)))
+        found = self.retry(agent, lambda: cast("list[bytes | None]", self.redis.mget(places)))
         return {name: table_rows.parse(name[0].schema, stored) for name, stored in zip(names, found, strict=True)}
 
-    def _produce(self, agent: str, step: _Step) -> None:
+    def produce(self, agent: str, step: Step) -> None:
         """Produce, if that is not under way, and wait for all acknowledgements. What failed is left for the next try.
 
         Raises:
             KafkaException: at least one was not acknowledged.
         """
         if step.failed is None:
-            self._send(step)
+            self.send(step)
         slow_at = time.monotonic() + SLOW_S
         while self._producer.flush(1.0):
             if self.stopping.is_set():
@@ -168,7 +202,7 @@ class Outlet:
             step.left = [step.left[place] for place in sorted(failed)]
             raise NotTaken(next(iter(failed.values())), step.left[0].topic)
 
-    def _send(self, step: _Step) -> None:
+    def send(self, step: Step) -> None:
         """Hand what is left of a step to the producer.
 
         Raises:

@@ -13,7 +13,7 @@ from typing import NoReturn
 from agents.activity import Activity
 from agents.agent import Agent, Record, Result
 from agents.app import WORKERS
-from agents.outlet import Finish, Outlet
+from agents.outlet import Giving, Outlet
 from agents.releases import serving
 from agents.runtime import Runner
 from base.settings import Settings
@@ -41,6 +41,21 @@ class Tally:
     """Records that made no row: they fit no schema, or the agent fails on them."""
 
 
+class _Counted(Giving):
+    """Rows on their way out, counted once they are there."""
+
+    def __init__(self, outlet: Outlet, agent: str, result: Result, tally: Tally) -> None:
+        super().__init__(outlet, agent, result)
+        self._tally, self._rows = tally, len(result.rows)
+
+    def finish(self) -> list[int]:
+        """Have them confirmed; return the places of those that are older than what is there."""
+        older = super().finish()
+        self._tally.newer_kept += len(older)
+        self._tally.written += self._rows - len(older)
+        return older
+
+
 class RowsOnly(Outlet):
     """An outlet for rows alone: outputs, answers and dead letters were given out when the records were first done."""
 
@@ -49,20 +64,12 @@ class RowsOnly(Outlet):
         del self._producer  # with its threads: nothing goes to a topic from here, not even by mistake
         self._tally = tally
 
-    def giving(self, agent: str, result: Result) -> Finish:
+    def giving(self, agent: str, result: Result) -> Giving:
         """Write the rows, and count those that are older than what is there."""
         self._tally.refused += len(result.dead_letters)
         self._tally.newer_kept += result.older
         self._tally.there_already += result.held
-        finish = super().giving(agent, Result(rows=result.rows))
-
-        def counted() -> list[int]:
-            older = finish()
-            self._tally.newer_kept += len(older)
-            self._tally.written += len(result.rows) - len(older)
-            return older
-
-        return counted
+        return _Counted(self, agent, Result(rows=result.rows), self._tally)
 
     def end(self, code: int, why: str) -> NoReturn:
         """Not the process: it is somebody's command.

@@ -3,7 +3,7 @@
 A batch is done in one thread, whoever feeds it. Its effects are given out in the order of `Result`, each step confirmed before
 the next, and only then may the feeder acknowledge the input. So a crash repeats effects and never loses one, and every effect
 is harmless when repeated: rows are newer-wins, records carry deterministic ids and revisions. A feeder that has more may begin with
-the next batch before: Kafka takes in what one makes while the next is handled, and the next goes out after all of it is confirmed.
+the next batch before: Kafka and Redis take in what one makes while the next is done, which goes out after all of it is confirmed.
 
 What can fail, and what happens:
 - a value that fits no schema: dead letter, the stream goes on;
@@ -27,7 +27,7 @@ from pydantic import BaseModel, ValidationError
 
 from agents import spans, telling
 from agents.agent import Agent, DeadLetter, Record, Result, RowName, Rows
-from agents.outlet import HANDLER_ERROR, Finish, Outlet, check_sizes
+from agents.outlet import HANDLER_ERROR, Giving, Outlet, check_sizes
 from agents.parsing import Parse, alone
 from base import metrics, tracing
 from base.exits import EXIT_DEAD_LETTERS
@@ -77,7 +77,7 @@ class _Open(NamedTuple):
     result: Result
     began: float
     handled_s: float
-    finish: Finish
+    giving: Giving
 
 
 class Runner:
@@ -112,7 +112,7 @@ class Runner:
     def begin(self, raw: Sequence[Record]) -> None:
         """Do a batch, and begin to give out what comes of it: that is confirmed by the end of the next `begin` or `finish`.
 
-        So Kafka takes one batch in while the next is handled.
+        So Kafka and Redis take one batch in while the next is done.
 
         Raises:
             Stopped: the worker stops; do not acknowledge.
@@ -145,8 +145,8 @@ class Runner:
         """
         if self._open is None:
             return
-        (batch, result, began, handled_s, finish), self._open = self._open, None
-        for place in finish():
+        (batch, result, began, handled_s, giving), self._open = self._open, None
+        for place in giving.finish():
             self._cache.pop((result.rows[place].table, result.rows[place].key), None)
         seconds = time.perf_counter() - began
         telling.requests(self.agent.name, result, seconds)
@@ -180,6 +180,8 @@ class Runner:
             self._halve(batch, error)
             return
         rows = self._rows(names)
+        if self._open is not None:  # by now Kafka has it, and while this batch is handled Redis takes it in
+            self._open.giving.write()
         try:
             handling = time.perf_counter()
             result = self.agent.call(batch, rows, self._models, self._lists)

@@ -1,13 +1,14 @@
 """Write rows so that a newer version always wins, and read them back.
 
-`stage` queues commands on a pipeline, of redis-py's blocking or asyncio client alike, so that a batch costs one round trip; `write`
-is for batches of any size.
+`stage` queues commands on a pipeline, of redis-py's blocking or asyncio client alike, so that a batch costs one round trip;
+`writing` is for batches of any size, and does not wait.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, TypeVar
@@ -97,50 +98,58 @@ class Answer:
 
 def stage(pipe: Any, rows: Sequence[Row], answers: Iterable[Answer] = ()) -> None:
     """Queue `rows`, their index entries and `answers` on `pipe`; the first result is the script's list of refused rows."""
-    for arguments in _scripts(rows):
-        pipe.eval(*arguments)
-    _stage_answers(pipe, answers)
+    for command in (*_scripts(rows), *_answering(answers)):
+        pipe.execute_command(*command)
 
 
-def write(client: redis.Redis, rows: Sequence[Row], answers: Iterable[Answer] = ()) -> list[int]:
-    """Write the same at once; return the places of refused rows.
+def writing(client: redis.Redis, rows: Sequence[Row], answers: Iterable[Answer] = ()) -> Callable[[], list[int]]:
+    """Begin to write the same at once; what this returns waits until it is done, and tells the places of refused rows.
 
-    Many rows go in parts, each whole or not at all and then its index entries, in order: Redis does one while the next is made.
+    Many rows go in parts, each whole or not at all and then its index entries, in order: Redis does one while the next is made, and
+    the last while its caller does something else.
 
     Raises:
-        redis.RedisError: anything of it may be written; writing all of it again does no harm.
+        redis.RedisError: here or while waiting. Anything of it may be written; writing all of it again does no harm.
     """
-    early = range(0, len(rows) - PART, PART)
-    refused: list[int] = []
-    if early:
-        pool = client.connection_pool
-        connection: Any = pool.get_connection()
-        try:
-            sent = []
-            for start in early:
-                scripts = _scripts(rows[start : start + PART])
-                for arguments in scripts:
-                    connection.send_command("EVAL", *arguments)
-                sent.append((start, len(scripts)))
-            for start, scripts_sent in sent:
-                refused += [start + int(place) for place in connection.read_response()]
-                for _ in range(scripts_sent - 1):
-                    connection.read_response()
-        except BaseException:
-            connection.disconnect()  # what it would still answer is not for whoever has it next
-            raise
-        finally:
-            pool.release(connection)
-    last = early[-1] + PART if early else 0
-    with client.pipeline(transaction=False) as pipe:
-        stage(pipe, rows[last:], answers)
-        results = pipe.execute()
-    return refused + [last + int(place) for place in results[0]] if rows else []
+    pool = client.connection_pool
+    connection: Any = pool.get_connection()
+    replies: list[int | None] = []
+    """What comes back in turn: for rows where their part begins, for all else None."""
+    with _or_closed(pool, connection):
+        for start in range(0, len(rows), PART):
+            scripts = _scripts(rows[start : start + PART])
+            connection.send_packed_command(connection.pack_commands(scripts))
+            replies += [start, *[None] * (len(scripts) - 1)]
+        if told := list(_answering(answers)):
+            connection.send_packed_command(connection.pack_commands(told))
+            replies += [None] * len(told)
+
+    def written() -> list[int]:
+        refused: list[int] = []
+        with _or_closed(pool, connection):
+            for start in replies:
+                reply = connection.read_response()
+                refused += [] if start is None else [start + int(place) for place in reply]
+        pool.release(connection)
+        return refused
+
+    return written
+
+
+@contextmanager
+def _or_closed(pool: redis.ConnectionPool, connection: Any) -> Iterator[None]:
+    """Where anything fails, what the connection would still answer is not for whoever has it next."""
+    try:
+        yield
+    except BaseException:
+        connection.disconnect()
+        pool.release(connection)
+        raise
 
 
 def _scripts(rows: Sequence[Row]) -> list[list[Any]]:
-    """Arguments of EVAL: of the rows, and of their index entries where there are some."""
-    return [made for made in (_newer_wins(rows), _pointing(rows)) if made]
+    """Commands: of the rows, and of their index entries where there are some."""
+    return [["EVAL", *made] for made in (_newer_wins(rows), _pointing(rows)) if made]
 
 
 def _newer_wins(rows: Sequence[Row]) -> list[Any]:
@@ -168,23 +177,23 @@ def _pointing(rows: Sequence[Row]) -> list[Any]:
     return [POINT, len(entries), *(name for name, _, _ in entries), *said]
 
 
-def _stage_answers(pipe: Any, answers: Iterable[Answer]) -> None:
-    """Queue answers: set before they are published, and those of a channel in one message.
+def _answering(answers: Iterable[Answer]) -> Iterator[list[Any]]:
+    """Commands: answers are set before they are published, and those of a channel in one message.
 
     A busy facade hears a batch for the price of one answer.
     """
     spoken: dict[str, list[bytes]] = {}
     for answer in answers:
         value = encode(answer.value)
-        pipe.set(answer_key(answer.request_id), value, ex=ANSWER_TTL_S)
+        yield ["SET", answer_key(answer.request_id), value, "EX", ANSWER_TTL_S]
         if answer.reply_to:
             lines = spoken.setdefault(answer.reply_to, [])
             if lines and sum(map(len, lines)) + len(value) > MESSAGE_BYTES:
-                pipe.publish(answer.reply_to, b"\n".join(lines))
+                yield ["PUBLISH", answer.reply_to, b"\n".join(lines)]
                 lines.clear()
             lines += (orjson.dumps(answer.request_id), value)
     for channel, lines in spoken.items():
-        pipe.publish(channel, b"\n".join(lines))
+        yield ["PUBLISH", channel, b"\n".join(lines)]
 
 
 def heard(message: bytes) -> Iterator[tuple[str, bytes]]:

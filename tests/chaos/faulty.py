@@ -30,8 +30,8 @@ from tests import fraud
 
 PLACES: dict[str, tuple[Any, str]] = {
     "read": (agents.outlet.Outlet, "read"),
-    "produce": (agents.outlet.Outlet, "_produce"),
-    "write": (tables.rows, "write"),
+    "produce": (agents.outlet.Outlet, "produce"),
+    "write": (tables.rows, "writing"),
     "give": (agents.outlet.Outlet, "giving"),
     "process": (agents.runtime.Runner, "process"),
     "parse": (agents.runtime.Runner, "_parse"),

@@ -44,7 +44,7 @@ def test_a_worker_that_has_nothing_to_do_ends_too_where_its_redis_was_started_an
         return pulse._beaten_at
 
     assert asyncio.run(beat())  # nothing was written to any
-    outlet._redis.ping()
+    outlet.redis.ping()
     assert asyncio.run(beat())
     outlet._run_id = "another"
     with pytest.raises(Ended, match="Redis was restarted"):

@@ -13,6 +13,7 @@ from base.settings import Settings
 from tables import rows as rows_module
 from tables.registry import BLOCKS, BLOCKS_BY_CHAIN, VERSION_DIGITS, BlockRow, answer_key, redis_key
 from tables.rows import ANSWER_TTL_S, PART, Answer, Pointer, Row, heard, parse
+from tests.conftest import wait_for
 from topics.schemas.requests import Fault, Verdict, Verdicts
 
 pytestmark = pytest.mark.pipeline
@@ -39,7 +40,7 @@ def row(key: str, version: int, mark: int = 0, score: int | None = None, index: 
 
 def write(client: redis.Redis, *rows: Row, answers: tuple[Answer, ...] = ()) -> list[int]:
     """Write rows and answers; the places of refused rows."""
-    return rows_module.write(client, rows, answers)
+    return rows_module.writing(client, rows, answers)()
 
 
 def held(client: redis.Redis, key: str) -> BlockRow | None:
@@ -109,6 +110,21 @@ def test_an_index_leads_to_the_rows_of_the_highest_scores(client: redis.Redis, k
     assert client.zcard(name) == BLOCKS_BY_CHAIN.keep
     assert client.zrevrange(name, 0, 0) == [f"{key}:9".encode()]
     assert client.ttl(name) > 0
+
+
+def test_who_writes_need_not_wait(client: redis.Redis, key: str) -> None:
+    names = [f"{key}:{n}" for n in range(2 * PART)]
+    written = rows_module.writing(client, [row(name, 5) for name in names])
+    wait_for(lambda: held(client, names[-1]))
+    again = rows_module.writing(client, [row(name, 4) for name in names])
+    assert written() == [] and again() == [*range(2 * PART)]
+
+
+def test_what_redis_refuses_is_told_and_nothing_of_it_to_the_next(client: redis.Redis, key: str) -> None:
+    client.lpush(BLOCKS.row_key(key), "no row")
+    with pytest.raises(redis.ResponseError, match="WRONGTYPE"):
+        write(client, *(row(f"{key}:{n}", 5) for n in range(2 * PART)), row(key, 5), row(f"{key}:last", 5))
+    assert write(client, row(f"{key}:0", 4), row(f"{key}:new", 4)) == [0]
 
 
 def test_an_answer_is_there_before_it_is_told(client: redis.Redis, key: str) -> None:

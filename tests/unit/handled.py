@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from hypothesis import strategies as st
@@ -16,6 +16,16 @@ from topics.schemas.mev import Finding
 def records(values: Sequence[Any], topic: str = "chain.blocks") -> list[Record]:
     headers = [("request_id", b"r1"), ("other", b"x")]
     return [Record(topic, 0, offset, b"1", headers, b"", value) for offset, value in enumerate(values)]
+
+
+class OnItsWay:
+    """What an outlet in memory gives out: done when it is finished."""
+
+    def __init__(self, finish: Callable[[], list[int]]) -> None:
+        self.finish = finish
+
+    def write(self) -> None:
+        """Nothing here is sent before."""
 
 
 class Runtime:

@@ -19,7 +19,7 @@ from pydantic import BaseModel
 from agents import outlet
 from agents.activity import Activity
 from agents.agent import Agent, Output, Record, Result, RowName, Rows
-from agents.outlet import Finish, Outlet, Stopped
+from agents.outlet import Outlet, Stopped
 from agents.runtime import CONSECUTIVE_ERRORS, DeadLetterLimit, Runner
 from base.exits import EXIT_DEAD_LETTERS
 from base.settings import Settings
@@ -27,6 +27,7 @@ from models.releases import Models, load
 from tables.registry import BLOCKS, MEV, BlockRow, MevRow, Table
 from tables.rows import Row
 from tests.linear import release, served
+from tests.unit.handled import OnItsWay
 from topics import clients
 from topics.registry import ALERTS, REQUESTS_DATA, max_bytes
 
@@ -51,9 +52,9 @@ class Shelf:
         self.models: Callable[[], Models] = dict
 
     def give(self, agent: str, result: Result) -> list[int]:
-        return self.giving(agent, result)()
+        return self.giving(agent, result).finish()
 
-    def giving(self, agent: str, result: Result) -> Finish:
+    def giving(self, agent: str, result: Result) -> OnItsWay:
         """Outputs are out at once, rows are there when it is finished."""
         if self.stopped:
             raise Stopped
@@ -67,7 +68,7 @@ class Shelf:
                     self.rows[row.table, row.key] = row.value
             return refused
 
-        return finish
+        return OnItsWay(finish)
 
     def read(self, agent: str, names: Sequence[RowName]) -> dict[RowName, BaseModel | None]:
         self.reads.append([key for _, key in names])

@@ -15,13 +15,14 @@ from prometheus_client import REGISTRY
 from agents import telling
 from agents.activity import Activity
 from agents.agent import Agent, DeadLetter, Output, Record, Result, Rows
-from agents.outlet import HANDLER_ERROR, Finish, Outlet
+from agents.outlet import HANDLER_ERROR, Outlet
 from agents.runtime import Runner
 from agents.telling import SUMMARY_S, Summary
 from agents.validate import Validator
 from base.logs import JsonFormatter
 from base.settings import Settings
 from tables.rows import Answer
+from tests.unit.handled import OnItsWay
 from tests.unit.wire import TIME, envelope, records, swap, transaction
 from topics.headers import Headers
 from topics.registry import REQUESTS_DATA
@@ -115,9 +116,9 @@ def test_the_age_of_a_block_is_that_of_what_is_about_it(monkeypatch: pytest.Monk
 class Silent(Outlet):
     """An outlet that gives out nothing and counts all the same."""
 
-    def giving(self, agent: str, result: Result) -> Finish:
-        self._count(agent, result)
-        return list
+    def giving(self, agent: str, result: Result) -> Any:
+        self.count(agent, result)
+        return OnItsWay(list)
 
 
 def test_batches_are_timed_with_and_without_servers_and_dead_letters_have_reasons() -> None:

@@ -20,12 +20,13 @@ from opentelemetry.trace import SpanKind
 from agents import spans
 from agents.activity import Activity
 from agents.agent import Agent, Output, Record, Result, Rows
-from agents.outlet import Finish, Outlet
+from agents.outlet import Outlet
 from agents.runtime import Runner
 from base import tracing
 from base.settings import ROOT
 from facade.middleware import Watch
 from facade.requests import trace
+from tests.unit.handled import OnItsWay
 from tests.unit.test_carried import Work, one, traced
 from tests.unit.wire import NUMBER
 from topics.headers import Headers, cloud_event, get
@@ -71,12 +72,12 @@ class Shelf:
         return {}
 
     def give(self, agent: str, result: Result) -> list[int]:
-        return self.giving(agent, result)()
+        return self.giving(agent, result).finish()
 
-    def giving(self, agent: str, result: Result) -> Finish:
+    def giving(self, agent: str, result: Result) -> OnItsWay:
         spans.stamp(result.outputs)
         self.outputs += result.outputs
-        return list
+        return OnItsWay(list)
 
 
 def handle(batch: Sequence[Record], rows: Rows) -> Result:
