@@ -86,6 +86,7 @@ class ConsumeFeed(Service):
             )
             try:
                 self._consume(consumer)
+                self._settle()
                 self._commit(consumer, wait=True)
             except Stopped:
                 log.info("%s: stopping in mid-batch", self._agent.name)
@@ -129,9 +130,15 @@ class ConsumeFeed(Service):
             telling.record_age(self._agent.name, self._written_at)
             activity.progress[self._agent.name] = time.time()
 
+    def _settle(self) -> None:
+        """Have confirmed what is under way, and note that it may be committed."""
+        if done := self._work.settle():
+            self._positions.update(done)
+            self._note_done()
+
     def _batch(self, consumer: Consumer) -> Batch:
-        """What is there, after waiting at most a tick for the first record."""
-        first = consumer.poll(TICK_S)
+        """What is there, after waiting at most a tick for the first record, and not at all while something is under way."""
+        first = consumer.poll(0 if self._work.under_way else TICK_S)
         if first is None:
             return {}
         messages, size = [first], len(first)
@@ -212,6 +219,8 @@ class ConsumeFeed(Service):
         self._ours.update(self._fresh)
 
     def _on_revoke(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        if not self._outlet.stopping.is_set():  # then it was done, or broke off
+            self._settle()
         self._commit(consumer, wait=True)
         self._on_lost(consumer, partitions)
 

@@ -36,6 +36,9 @@ Positions = dict[int, int]
 class Work(Protocol):
     """What is done with the batches of an agent, partition by partition."""
 
+    under_way: Positions
+    """How far partitions are done once what is under way is confirmed."""
+
     def assigned(self, consumer: Consumer, partitions: Sequence[int]) -> None:
         """Partitions are ours now."""
 
@@ -43,26 +46,36 @@ class Work(Protocol):
         """Partitions are no longer ours."""
 
     def process(self, consumer: Consumer, batch: Batch) -> Positions:
-        """Do a batch, which may be empty; when this returns all of it is confirmed. Returns how far each partition is done."""
+        """Do a batch, which may be empty. Returns how far each partition is done, and that confirmed."""
+
+    def settle(self) -> Positions:
+        """Have confirmed what is under way. Returns how far each partition is done that this moves."""
 
     def floor(self, partition: int) -> int | None:
         """The lowest offset still needed, beyond what is not done; None where there is none."""
 
 
 class Stateless:
-    """Work of an `Agent`: the same `Runner` that a Faust stream feeds."""
+    """Work of an `Agent`: the same `Runner` that a Faust stream feeds.
+
+    Kafka and Redis take in what a batch made while the next is done, where there is one at once.
+    """
 
     def __init__(self, agent: Agent, outlet: Outlet) -> None:
         self._runner = Runner(agent, outlet)
         self._at_once = agent.at_once
+        self.under_way: Positions = {}
 
     def assigned(self, consumer: Consumer, partitions: Sequence[int]) -> None:
         self._runner.assigned()
 
     def revoked(self, partitions: Sequence[int]) -> None:
-        """Nothing is held by partition."""
+        for partition in partitions:
+            self.under_way.pop(partition, None)
 
     def process(self, consumer: Consumer, batch: Batch) -> Positions:
+        if not batch:
+            return self.settle()
         part: list[Record] = []
         size = 0
         for record in (record for partition in sorted(batch) for record in batch[partition]):
@@ -71,10 +84,15 @@ class Stateless:
                 part, size = [], 0
             part.append(record)
             size += len(record.raw)
-        if part:
-            self._runner.begin(part)
+        self._runner.begin(part)
+        done = self.under_way  # of the batch before: confirmed by the first of those
+        self.under_way = {partition: records[-1].offset + 1 for partition, records in batch.items()}
+        return done
+
+    def settle(self) -> Positions:
         self._runner.finish()
-        return {partition: records[-1].offset + 1 for partition, records in batch.items()}
+        done, self.under_way = self.under_way, {}
+        return done
 
     def floor(self, partition: int) -> int | None:
         return None
@@ -99,6 +117,8 @@ class Stateful:
         self._counted: dict[int, int] = {}
         """The offset up to which a partition's records were counted, so that reading them again counts nothing."""
         self._guilty: set[tuple[int, int]] = set()
+        self.under_way: Positions = {}
+        """Nothing, ever: a batch is confirmed before the next one, which is made from what it left."""
 
     def assigned(self, consumer: Consumer, partitions: Sequence[int]) -> None:
         for partition in partitions:
@@ -141,6 +161,9 @@ class Stateful:
                 elif not again:  # further guilty ones are likely near the last, and ever less so
                     self._search[partition] = (2 * most, until, taken[-1].offset)
         return done
+
+    def settle(self) -> Positions:
+        return self.under_way
 
     def floor(self, partition: int) -> int | None:
         state = self._states.get(partition)

@@ -14,7 +14,7 @@ from confluent_kafka import KafkaError, TopicPartition
 from agents import consume, validate, verdicts
 from agents.activity import Activity
 from agents.agent import Record, Result
-from agents.consume import ConsumeFeed
+from agents.consume import TICK_S, ConsumeFeed
 from agents.outlet import Stopped
 from agents.work import Stateful, Stateless
 from base.exits import EXIT_MISFIT
@@ -28,6 +28,7 @@ class Done:
     def __init__(self) -> None:
         self.at: int | None = None
         self.breaks = False
+        self.under_way: dict[int, int] = {}
 
     def process(self, consumer: Any, batch: dict[int, Any]) -> dict[int, int]:
         if self.breaks:
@@ -35,6 +36,9 @@ class Done:
             raise Stopped
         self.at = 0
         return {0: 5}
+
+    def settle(self) -> dict[int, int]:
+        return {}
 
     def floor(self, partition: int) -> int | None:
         return self.at
@@ -58,7 +62,7 @@ class Commits:
 
 def test_who_gave_partitions_up_waits_for_new_ones(monkeypatch: pytest.MonkeyPatch) -> None:
     """So that a group that never answers is noticed (agents/patience.py), not only at the start."""
-    outlet: Any = type("Outlet", (), {"activity": Activity()})()
+    outlet: Any = SimpleNamespace(activity=Activity(), stopping=threading.Event())
     feed = ConsumeFeed("app", validate.AGENT, Settings(_env_file=None, brokers="127.0.0.1:1"), outlet)
     monkeypatch.setattr(feed, "_work", Done())
     consumer: Any = Commits()
@@ -72,7 +76,7 @@ def test_who_gave_partitions_up_waits_for_new_ones(monkeypatch: pytest.MonkeyPat
 
 def test_a_stop_in_mid_batch_commits_nothing_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leaving the group commits, and the state in hand says that nothing is open: what counts is the last confirmed batch."""
-    outlet: Any = type("Outlet", (), {"activity": Activity()})()
+    outlet: Any = SimpleNamespace(activity=Activity(), stopping=threading.Event())
     feed = ConsumeFeed("app", validate.AGENT, Settings(_env_file=None, brokers="127.0.0.1:1"), outlet)
     work, consumer = Done(), Commits()
     monkeypatch.setattr(feed, "_work", work)
@@ -256,6 +260,10 @@ class Seen:
         self.bytes = 0
         self.assigned_while: list[list[str]] = []
         self.activity: Activity
+        self.under_way: dict[int, int] = {}
+
+    def settle(self) -> dict[int, int]:
+        return {}
 
     def assigned(self, consumer: Any, partitions: Any) -> None:
         self.assigned_while.append(sorted(self.activity.joining))
@@ -274,7 +282,7 @@ class Seen:
 
 
 def feeding(monkeypatch: pytest.MonkeyPatch) -> tuple[Any, Seen]:
-    outlet: Any = type("Outlet", (), {"activity": Activity()})()
+    outlet: Any = SimpleNamespace(activity=Activity(), stopping=threading.Event())
     feed = ConsumeFeed("app", verdicts.AGENT, Settings(_env_file=None, brokers="127.0.0.1:1"), outlet)
     work = Seen()
     work.activity = outlet.activity
@@ -362,13 +370,57 @@ def test_a_batch_ends_with_the_step_that_filled_it_however_large_its_records_are
     assert [offset for batch in work.batches for offset in batch[0]] == list(range(1_000))
 
 
-def test_a_stateless_agent_gives_a_batch_out_slice_by_slice(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Who asked a small question does not wait for the answers to a thousand large ones."""
+@pytest.fixture
+def stateless(monkeypatch: pytest.MonkeyPatch) -> tuple[Stateless, list[int]]:
+    """Work of a stateless agent, and what is done: how many records begin together, and 0 where all is confirmed."""
     done: list[int] = []
     monkeypatch.setattr("agents.runtime.Runner.begin", lambda _, part: done.append(len(part)))
     monkeypatch.setattr("agents.runtime.Runner.finish", lambda _: done.append(0))
+    return Stateless(verdicts.AGENT, Any), done  # type: ignore[arg-type]
+
+
+def test_a_stateless_agent_gives_a_batch_out_slice_by_slice(
+    stateless: tuple[Stateless, list[int]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who asked a small question does not wait for the answers to a thousand large ones."""
     monkeypatch.setattr("agents.work.SLICE_BYTES", 100)
-    work = Stateless(verdicts.AGENT, Any)  # type: ignore[arg-type]
+    work, done = stateless
     batch = [Record("requests.data", 0, n, b"", [], bytes(size), None) for n, size in enumerate([1, 60, 60, 200, 1])]
-    assert work.process(Any, {0: batch, 1: [batch[0]] * 130}) == {0: 5, 1: 1}  # type: ignore[arg-type]
-    assert done == [2, 1, 1, 64, 64, 3, 0]
+    assert work.process(Any, {0: batch, 1: [batch[0]] * 130}) == {}  # type: ignore[arg-type]
+    assert done == [2, 1, 1, 64, 64, 3]
+    assert work.process(Any, {}) == {0: 5, 1: 1}  # type: ignore[arg-type]
+    assert done[6:] == [0]
+
+
+def test_a_batch_counts_as_done_once_the_next_one_began_or_none_is_there(
+    stateless: tuple[Stateless, list[int]],
+) -> None:
+    work, done = stateless
+    consumer: Any = None
+    batches = [{0: [Record("requests.data", 0, n, b"", [], b"", None)]} for n in range(3)]
+    assert work.process(consumer, batches[0]) == {}
+    assert work.process(consumer, batches[1]) == {0: 1} and done == [1, 1]
+    assert work.settle() == {0: 2} and done == [1, 1, 0]
+    assert work.settle() == {} and work.process(consumer, {}) == {}
+    work.process(consumer, batches[2])
+    work.revoked([0])
+    assert work.settle() == {}  # it is somebody else's: nothing of it may be committed
+
+
+def test_a_feed_waits_for_records_only_when_nothing_is_under_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    feed, work = feeding(monkeypatch)
+    waited: list[float] = []
+    consumer: Any = SimpleNamespace(poll=waited.append)
+    for under_way in ({}, {0: 5}):
+        work.under_way = under_way
+        feed.do(consumer)
+    assert waited == [TICK_S, 0]
+
+
+def test_what_is_under_way_is_confirmed_before_partitions_are_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    feed, work = feeding(monkeypatch)
+    feed._on_assign(None, [TopicPartition("requests.data", 0)])
+    monkeypatch.setattr(work, "settle", lambda: {0: 7})
+    commits = Commits()
+    feed._on_revoke(commits, [TopicPartition("requests.data", 0)])
+    assert commits.offsets == [7] and commits.waited_for == [True]
