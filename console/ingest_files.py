@@ -15,6 +15,7 @@ import orjson
 import typer
 
 from base.settings import Settings
+from base.wording import counted
 from console import records
 from console.local.errors import LocalError
 from console.local.progress import Progress, counting
@@ -83,9 +84,7 @@ def files(
     if not found.blocks:
         others = len(found.passed_over)
         why = (
-            f"{others:,} {_files(others)} with something else"
-            if others
-            else "no .json or .jsonl file, nor one with .gz"
+            f"{counted(others, 'file')} with something else" if others else "no .json or .jsonl file, nor one with .gz"
         )
         raise LocalError(f"no block in {' '.join(map(str, paths))}: {why}")
     settings, there = records.connected()
@@ -95,7 +94,8 @@ def files(
         try:
             asyncio.run(_send(settings, found, chain_id, outcome, bar))
         except KafkaGone as error:
-            raise LocalError(f"{error}.", f"{outcome.blocks:,} blocks were sent; run it again for the rest.") from None
+            sent = f"{counted(outcome.blocks, 'block')} {'was' if outcome.blocks == 1 else 'were'} sent"
+            raise LocalError(f"{error}.", f"{sent}; run it again for the rest.") from None
     _report(outcome, json)
     if outcome.interrupted:
         raise typer.Exit(130)
@@ -169,7 +169,8 @@ def _report(outcome: Outcome, json: bool) -> None:
         return
     if outcome.blocks:
         statuses = ", ".join(f"{count:,} {status}" for status, count in outcome.statuses.most_common())
-        print(f"{CHAIN_EVENTS.name}: {outcome.blocks:,} blocks acknowledged ({statuses}), {outcome.events:,} events")
+        blocks, events = counted(outcome.blocks, "block"), counted(outcome.events, "event")
+        print(f"{CHAIN_EVENTS.name}: {blocks} acknowledged ({statuses}), {events}")
     else:
         why = "every block was refused" if outcome.refused else "interrupted before the first block"
         print(f"{CHAIN_EVENTS.name}: nothing was sent: {why}")
@@ -178,19 +179,13 @@ def _report(outcome: Outcome, json: bool) -> None:
         for reason, count in outcome.undecoded.most_common():
             print(f"  {reason:<16} {count:>9,}  {WHY[Undecoded(reason)]}")
     if outcome.unknown_pools:
-        print(
-            f"{outcome.unknown_pools:,} times a pool or market was met that only a node could tell of (soba ingest node asks)"
-        )
+        times = counted(outcome.unknown_pools, "time")
+        print(f"{times} a pool or market was met that only a node could tell of (soba ingest node asks)")
     if outcome.files_passed_over:
-        many = outcome.files_passed_over
-        print(f"{many:,} {_files(many)} with nothing of a block")
+        print(f"{counted(outcome.files_passed_over, 'file')} with nothing of a block")
     for told in outcome.refused[:NAMED]:
         print(f"refused: {told}", file=sys.stderr)
-    if len(outcome.refused) > NAMED:
-        print(f"and {len(outcome.refused) - NAMED:,} more are refused (--json names all)", file=sys.stderr)
+    if (more := len(outcome.refused) - NAMED) > 0:
+        print(f"and {more:,} more {'is' if more == 1 else 'are'} refused (--json names all)", file=sys.stderr)
     if outcome.interrupted:
         print("interrupted: run it again for the rest")
-
-
-def _files(count: int) -> str:
-    return "file" if count == 1 else "files"

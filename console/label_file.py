@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 from collections.abc import Iterator
 from datetime import datetime
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,9 @@ from topics.schemas.labels import Label
 
 NUMBERS = {"1": "fraud", "0": "ordinary"}
 """How published tables say it."""
+NEEDED = {"address", "label"}
+OTHERS = {";": "semicolons", "\t": "tabs"}
+"""What spreadsheets put between columns in place of commas."""
 TYPED = {"chain_id": int, "confidence": float}
 Bad = list[tuple[int, str]]
 """The line where a row begins, from 1, and what is wrong with it."""
@@ -64,9 +68,15 @@ def _rows(file: Path) -> Iterator[tuple[int, dict[str, Any] | str]]:
                 if line.strip():
                     yield place, _of_json(line)
             return
-        rows = csv.reader(text)
+        header = text.readline()
+        rows = csv.reader(chain([header], text))
         names = next(rows, [])
-        if missing := {"address", "label"} - {*names}:
+        if missing := NEEDED - {*names}:
+            for sign, called in OTHERS.items():
+                if NEEDED & {*next(csv.reader([header], delimiter=sign), [])}:
+                    raise LocalError(
+                        f"{file} has {called} between its columns; give commas: save it anew as CSV with commas between"
+                    )
             raise LocalError(
                 f"{file} has no column {' and none '.join(sorted(missing))}; give a CSV whose first line names its columns,"
                 " address and label among them, or JSON lines in a file .jsonl"

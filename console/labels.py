@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, cast
 
 import typer
 from pydantic import ValidationError
+from redis.exceptions import RedisError
 
 from base.settings import Settings
 from base.wording import counted, wording
@@ -22,7 +23,7 @@ from models.fraud.outcomes import RAISED, judged, precision, recall, tally
 from topics.entries import NoEntry, entry
 from topics.headers import cloud_event
 from topics.registry import LABELS
-from topics.schemas.labels import Label, Verdict
+from topics.schemas.labels import Label, Prior, Verdict
 
 app = typer.Typer(help="What is known of wallets: add, import, show, remove.", no_args_is_help=True)
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object a line, for programs.")]
@@ -55,7 +56,9 @@ def import_(
     """Label the wallets of a file. Where a row is no label nothing is changed, and the lines of such rows are named."""
     found, bad = label_file.read(file, source or file.name, datetime.now(UTC))
     if bad:
-        raise NothingChanged([f"{file}, line {line}: {why}" for line, why in bad], len(found) + len(bad), "labels")
+        raise NothingChanged(
+            [f"{file}, line {line}: {why}" for line, why in bad], len(found) + len(bad), "label", "labels"
+        )
     _put(list({one.key: one for one in found}.values()))
 
 
@@ -66,21 +69,25 @@ def show(
     count: Annotated[int, typer.Option("-n", min=0, help="How many of the newest a table lists.")] = 20,
 ) -> None:
     """The labels, and how the wallets had been judged before: precision and recall of each level."""
-    _, found = held()
+    settings, found = held()
     chosen = sorted(found.values(), key=lambda one: one.labelled_at, reverse=True)
     if addresses:
         wanted = {one.lower() for one in addresses}
         if missing := wanted - {one.address for one in chosen}:
-            raise LocalError(f"no label of {', '.join(sorted(missing))}; soba labels add gives one")
+            first = f"no label of {', '.join(sorted(missing))}; soba labels add gives one"
+            raise LocalError(first, *_unlabelled(settings, sorted(filter(is_address, missing))))
         chosen = [one for one in chosen if one.address in wanted]
     if json:
         for one in chosen:
             print(one.model_dump_json(exclude_none=True))
         return
     _table(chosen[:count] if not addresses else chosen)
-    if not addresses:
-        print(counted(len(chosen), "label"))
-        _outcomes(chosen)
+    if addresses:
+        for one in chosen:
+            print(f"before it was labelled, {one.key} was {_own_level(one.prior)}")
+        return
+    print(counted(len(chosen), "label"))
+    _outcomes(chosen)
 
 
 @app.command()
@@ -91,7 +98,7 @@ def remove(addresses: Addresses, chain: Chain = 1) -> None:
     if missing := [key for key in keys if key not in found]:
         raise LocalError(f"no label of {', '.join(missing)} (chain:address); soba labels show lists them")
     compacted.put(settings, LABELS.name, [(key, None, []) for key in dict.fromkeys(keys)])
-    print(f"took back {len(set(keys)):,} of {len(found):,} labels")
+    print(f"took back {len(set(keys)):,} of {counted(len(found), 'label')}")
 
 
 def held() -> tuple[Settings, dict[str, Label]]:
@@ -109,6 +116,26 @@ def held() -> tuple[Settings, dict[str, Label]]:
         else:
             found[key] = cast(Label, one)
     return settings, found
+
+
+def _unlabelled(settings: Settings, addresses: Sequence[str]) -> list[str]:
+    """How wallets of Ethereum without a label are judged now, a line each; or why that is not known."""
+    asked = [Label(address=one, label="unknown", labelled_at=datetime.now(UTC)) for one in addresses]
+    try:
+        found = priors.of(settings, asked)
+    except (LocalError, RedisError, OSError) as error:
+        return [f"how its behaviour is judged is not known: {error}"]
+    return [f"{one.key} is {_own_level(found.get(one.key))}" for one in asked]
+
+
+def _own_level(prior: Prior | None) -> str:
+    """What the model and its rules made of a wallet's moves, in words that go on after `is` or `was`."""
+    if prior is None:
+        return "not judged by its behaviour"
+    share = "" if prior.probability is None else f"probability {prior.probability:.3f}, "
+    known = "; the model was trained on its campaign, so that proves nothing" if prior.trained_on else ""
+    moves = counted(prior.evidence, "move")
+    return f"judged {prior.level} by its behaviour alone, whatever lists say: {share}{moves}, {prior.model}{known}"
 
 
 def _lowered(given: str) -> str:
@@ -140,7 +167,20 @@ def _put(labels: Sequence[Label]) -> None:
     said = Counter(one.label for one in changed)
     words = ", ".join(f"{many:,} {verdict}" for verdict, many in sorted(said.items())) or "nothing new"
     unseen = sum(one.prior is None for one in changed)
-    print(f"labelled {words}; {len(labels) - len(changed):,} stood so already, {unseen:,} had never been judged")
+    stood = f"{len(labels) - len(changed):,} stood so already, {unseen:,} had never been judged"
+    print(f"labelled {words}; {stood}{_turned(changed, before)}")
+
+
+def _turned(changed: Iterable[Label], before: Mapping[str, Label]) -> str:
+    """How many earlier labels said otherwise, and what became of them; empty where none did."""
+    pairs = ((before[one.key].label, one.label) for one in changed if one.key in before)
+    turned = Counter((old, new) for old, new in pairs if old != new)
+    if not turned:
+        return ""
+    each = ", ".join(
+        f"{many:,} {old} {'is' if many == 1 else 'are'} {new} now" for (old, new), many in sorted(turned.items())
+    )
+    return f"; {counted(turned.total(), 'earlier label')} said otherwise: {each}"
 
 
 def _headers(one: Label) -> list[tuple[str, bytes]]:

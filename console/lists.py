@@ -21,6 +21,7 @@ from console.local.errors import LocalError, NothingChanged
 from console.running import as_of, workers
 from models.chain.normal_form import is_address
 from models.fraud.lists import NAMES, Lists
+from tables.registry import WorkerRow
 from topics.entries import NoEntry, entry
 from topics.headers import Headers, cloud_event
 from topics.registry import LISTS
@@ -57,7 +58,7 @@ def add(
     settings, found = compacted.book(LISTS.name)
     there = sum(entry.key in found for entry in entries)
     compacted.put(settings, LISTS.name, [_row(entry.key, entry.model_dump_json().encode()) for entry in entries])
-    print(f"{name}: {len(entries) - there} added, {there} put anew; workers take them between two batches")
+    print(f"{name}: {len(entries) - there:,} added, {there:,} put anew; workers take them between two batches")
 
 
 @app.command()
@@ -68,7 +69,7 @@ def remove(name: Name, addresses: Addresses = None, file: File = None, chain_id:
     keys = [key(name, chain_id, address) for address in given]
     missing = [address for address, one in zip(given, keys, strict=True) if one not in found]
     compacted.put(settings, LISTS.name, [_row(one, None) for one in keys if one in found])
-    print(f"{name}: {len(keys) - len(missing)} taken off")
+    print(f"{name}: {len(keys) - len(missing):,} taken off")
     if missing:
         where = "for every chain" if chain_id is None else f"for chain {chain_id}"
         told = ", ".join(missing[:5]) + (f" and {len(missing) - 5} more" if len(missing) > 5 else "")
@@ -122,11 +123,21 @@ def show(
         print(f"{own:<24}{count:>8,}  {', '.join(sorted({entry.severity for entry in entries if entry.list == own}))}")
     for public, count in lists.public().items():
         print(f"{public:<24}{count:>8,}  critical, comes with Soba")
-    who = ""
-    if running is not None and knowing is not None:
-        asking = [row for row in running if row.lists]
-        who = f"; workers that know it: {sum(knowing)} of {len(knowing)}{as_of(asking)}"
-    print(f"version {lists.version}{who}")
+    print(f"version {lists.version}{'' if running is None else _knowing(running, lists.version)}")
+
+
+def _knowing(running: Sequence[WorkerRow], version: str) -> str:
+    """How many of the workers that ask for lists know them as they stand, and what of those that do not."""
+    asking = [row for row in running if row.lists]
+    if not asking:
+        return "; no worker that asks for lists is running"
+    late = sum(row.lists != version for row in asking)
+    told = f"; workers that know it: {len(asking) - late} of {len(asking)}{as_of(asking)}"
+    if late:
+        # They know it before they say so: hearts beat every few seconds.
+        told += f"; {late} {'has' if late == 1 else 'have'} not said so yet: workers take a change within a second or so and say so"
+        told += " some seconds later; if it stays so, see the log that bin/soba status names"
+    return told
 
 
 def _show_one(entries: Sequence[Listed], json: bool) -> None:
@@ -184,7 +195,7 @@ def _given(name: str, addresses: list[str] | None, file: Path | None) -> dict[st
         except LocalError as error:
             faults.append(f"{where}: {error}")
     if faults:
-        raise NothingChanged(faults, len(lines), "addresses")
+        raise NothingChanged(faults, len(lines), "address", "addresses")
     return found
 
 

@@ -23,7 +23,8 @@ NAMED = 20
 class NothingChanged(LocalError):
     """Some of what was given, as a file or as arguments, is wrong, and so none of it was taken."""
 
-    def __init__(self, faults: list[str], given: int, wanted: str) -> None:
+    def __init__(self, faults: list[str], given: int, wanted: str, plural: str) -> None:
         more = [f"and {len(faults) - NAMED:,} more"] if len(faults) > NAMED else []
-        first = f"nothing was changed: {len(faults):,} of {given:,} are no {wanted}"
-        super().__init__(first, *faults[:NAMED], *more)
+        many = "what was given" if given == 1 else f"{len(faults):,} of {given:,}"
+        wrong = f"is no {wanted}" if len(faults) == 1 else f"are no {plural}"
+        super().__init__(f"nothing was changed: {many} {wrong}", *faults[:NAMED], *more)

@@ -168,7 +168,12 @@ def test_what_lists_say_of_a_wallet_is_no_judgement_of_its_behaviour(soba: Soba,
     ]  # fmt: skip
     with redis.Redis.from_url(own.redis_url) as client:
         write(client, *rows)
+    code, out, err = soba("labels", "show", listed, exposed)
+    assert (code, out, f"no label of {min(listed, exposed)}" in err) == (1, "", True)
+    assert f"1:{listed} is judged low by its behaviour alone, whatever lists say: probability 0.001, 3 moves" in err
+    assert f"1:{exposed} is judged medium by its behaviour alone" in err
     assert soba("labels", "add", *about, "--label", "fraud")[0] == 0
+    assert f"before it was labelled, 1:{listed} was judged low by" in soba("labels", "show", listed)[1]
     levels = {one.address: one.prior.level for one in shown(soba) if one.prior is not None}
     assert levels == {listed: "low", exposed: "medium", many: "medium"}
 

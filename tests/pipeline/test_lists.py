@@ -172,7 +172,7 @@ def test_a_list_of_many_thousands_is_taken_whole_and_goes_whole(
     many = [f"0x{uuid.uuid4().hex}{number:08x}" for number in range(20_000)]
     file = tmp_path / "addresses.txt"
     file.write_text("\n".join(many))
-    assert lists("add", name, "--file", file)[1].startswith(f"{name}: 20000 added, 0 put anew")
+    assert lists("add", name, "--file", file)[1].startswith(f"{name}: 20,000 added, 0 put anew")
     wait_for(lambda: json.loads(lists("show", "--json")[1])["workers"] == [True])
     for one in (many[0], many[9_999], many[-1]):
         assert told(http, one)["receiver"]["lists"] == [name]

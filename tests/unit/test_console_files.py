@@ -53,7 +53,7 @@ def test_addresses_of_a_file_with_wrong_lines_are_not_taken(capsys: pytest.Captu
     file.write_text(f"# ours\r\n{ONE} # no line\u2028ends\x0chere\r\n\r\nhello\r\n{OTHER}\r\n")
     for command in ("add", "remove"):
         first, *lines = refused(capsys, "lists", command, "mine", "--file", file)
-        assert first == "soba: nothing was changed: 1 of 3 are no addresses"
+        assert first == "soba: nothing was changed: 1 of 3 is no address"
         assert lines == [f"{file}, line 4: 'hello' is no address; give 0x and 40 hex digits"]
 
 
@@ -86,6 +86,36 @@ def test_of_two_rows_that_contradict_each_other_neither_is_taken_for_the_truth(t
         (ONE, "fraud"), (ONE, "ordinary"), (OTHER, "fraud"), (OTHER, "fraud"),
     ]  # fmt: skip
     assert bad == [(3, f"{ONE} is ordinary here and fraud in line 2; keep one")]
+
+
+@pytest.mark.parametrize(("sign", "called"), [(";", "semicolons"), ("\t", "tabs")])
+def test_a_table_without_commas_is_told_what_it_has_in_their_place(tmp_path: Path, sign: str, called: str) -> None:
+    file = tmp_path / "labels.csv"
+    for header in ("label,n_tx,address", '\ufeff"address","label"'):
+        file.write_text(f"{header},note\n{ONE},1,a\n".replace(",", sign))
+        with pytest.raises(
+            LocalError, match=f"labels.csv has {called} between its columns; give commas: save it anew as CSV"
+        ):
+            label_file.read(file, "desk", datetime.now(UTC))
+    file.write_text(f"address,label,a{sign}b\n{ONE},1,{sign}\n")
+    assert label_file.read(file, "desk", datetime.now(UTC))[1] == []
+    file.write_text(f"wallet{sign}verdict\n")
+    with pytest.raises(LocalError, match="has no column address and none label"):
+        label_file.read(file, "desk", datetime.now(UTC))
+
+
+def test_one_wrong_line_is_told_in_the_singular(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    file = tmp_path / "labels.csv"
+    file.write_text("address,label\n0x12,1\n")
+    assert refused(capsys, "labels", "import", file)[0] == "soba: nothing was changed: what was given is no label"
+    assert (
+        refused(capsys, "lists", "add", "mine", "0x12")[0] == "soba: nothing was changed: what was given is no address"
+    )
+    file.write_text(f"address,label\n{ONE},1\n0x12,1\n")
+    assert refused(capsys, "labels", "import", file)[0] == "soba: nothing was changed: 1 of 2 is no label"
+    file.write_text("0x12\n0x13\n")
+    first = refused(capsys, "lists", "add", "mine", "--file", file)[0]
+    assert first == "soba: nothing was changed: 2 of 2 are no addresses"
 
 
 def test_a_file_in_another_encoding_is_told_what_to_do(tmp_path: Path) -> None:
