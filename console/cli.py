@@ -39,6 +39,15 @@ COMMANDS: list[tuple[str, str, str]] = [
 _BY_NAME = {name: target for name, target, _ in COMMANDS}
 
 
+def untype_flags(command: Any, ctx: Any) -> None:
+    """Have --help show no type for flags, here and below: `<bool>` looks as if they took a value."""
+    for one in command.get_params(ctx):
+        if getattr(one, "is_flag", False):
+            one.metavar = ""
+    for below in getattr(command, "commands", {}).values():
+        untype_flags(below, ctx)
+
+
 class LazyGroup(TyperGroup):
     """A group whose commands are modules: --help reads the list above and imports none of them."""
 
@@ -56,8 +65,13 @@ class LazyGroup(TyperGroup):
             command.params = [
                 one for one in command.params if one.name not in ("install_completion", "show_completion")
             ]
+            untype_flags(command, ctx)
             return args[0], command, args[1:]
         return super().resolve_command(ctx, args)
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        untype_flags(self, ctx)
+        super().format_help(ctx, formatter)
 
     def invoke(self, ctx: Any) -> Any:
         try:

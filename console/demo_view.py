@@ -211,8 +211,9 @@ def summary(screen: Screen, http: str, keyed: bool, first_finding_s: tuple[float
         ("findings", kinds(found)),
     ]  # fmt: skip
     room = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
-    # The long list first: what scrolls away is what can be looked up.
-    lines = ["", *(line_of(finding, room) for finding in found), "", title]
+    # The long list first: what scrolls away is what can be looked up. A heading, since its lines are those shown as they came.
+    heading = f"Summary: {counted(len(found), 'finding')}"
+    lines = ["", heading, *(line_of(finding, room) for finding in found), "", title]
     rows += [
         ("alerts", alerts(tally)),
         ("requests", f"{counted(len(tally.assessed), 'swap request')} assessed: {levels(tally)}"),

@@ -197,11 +197,11 @@ async def _until(stopping: asyncio.Event, *work: asyncio.Task[Any]) -> bool:
 
 
 def _log(settings: Settings) -> None:
-    """JSON lines for machines; where a person looks on, the messages."""
+    """JSON lines for machines; where a person looks on, time, level and message."""
     setup_logging("INGEST", settings.log_level)
     if sys.stderr.isatty():
         for handler in logging.getLogger().handlers:
-            handler.setFormatter(logging.Formatter("%(message)s"))
+            handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s", "%Y-%m-%d %H:%M:%S"))
 
 
 def _tell(settings: Settings, chain_id: int, how: str, path: Path) -> None:

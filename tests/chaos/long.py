@@ -19,8 +19,10 @@ import httpx
 import orjson
 import typer
 from confluent_kafka import Producer
+from typer.core import TyperCommand
 
 from base.settings import load
+from console.cli import untype_flags
 from console.figures import Figure, show
 from console.figures import keep as keep_figures
 from tests.chaos.compare import Difference, check_calm, difference, explain, still
@@ -38,6 +40,14 @@ STUCK_S = 60.0
 CHAINS = 9_500_001
 STRINGS = orjson.OPT_NON_STR_KEYS
 app = typer.Typer()
+
+
+class _Command(TyperCommand):
+    """In a process of its own, so that console.cli never has it in hand."""
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        untype_flags(self, ctx)
+        super().format_help(ctx, formatter)
 
 
 class Stuck(Exception):
@@ -74,7 +84,7 @@ class Watch:
             raise Stuck(f"nothing came through for {STUCK_S:.0f} s; waited for {what}")
 
 
-@app.command()
+@app.command(cls=_Command)
 def chaos(
     minutes: Annotated[
         float, typer.Option(min=0.1, help="How long to disturb; start and comparison come on top.")

@@ -224,6 +224,7 @@ def test_plain_lines_and_the_summary(tally: Tally, capsys: pytest.CaptureFixture
         "rejected  unknown_event_type (event_type) at chain.events/1/6",
     ]
     text = summary(screen, "http://127.0.0.1:3000", keyed=False, first_finding_s=(1.25, 10.5), stored=False)
+    assert text.splitlines()[:3] == ["", "Summary: 1 finding", lines[1]]  # as it was told live, under a heading
     assert "What happened" in text
     assert "time to first finding: 1.2 s, after 10.5 s of set-up and start" in text
     assert f"curl -s http://127.0.0.1:3000/api/mev/transactions/{FRONT}" in text

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -182,3 +184,21 @@ def test_it_heeds_a_signal_while_kafka_does_not_answer(away: Settings, monkeypat
     monkeypatch.setattr(ingest_node, "cluster_id", asked)
     asyncio.run(following())
     assert not (away.data_dir / "ingest").exists(), "it began nothing"
+
+
+def test_logs_are_lines_for_people_on_a_terminal_and_json_elsewhere() -> None:
+    script = """
+from base.settings import Settings
+from console import ingest_node
+
+ingest_node._log(Settings(_env_file=None))
+ingest_node.log.error("no node answers yet")
+"""
+    ours, theirs = os.openpty()
+    with open(ours, "rb", buffering=0) as terminal, open(theirs, "wb", buffering=0) as stderr:
+        subprocess.run([sys.executable, "-c", script], cwd=ROOT, stderr=stderr, timeout=120, check=True)
+        shown = terminal.read(4096).decode()
+    assert re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d ERROR no node answers yet\r\n", shown), shown
+    piped = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, timeout=120, check=True)
+    entry = json.loads(piped.stderr)
+    assert (entry["service"], entry["level"], entry["message"]) == ("ingest", "ERROR", "no node answers yet")

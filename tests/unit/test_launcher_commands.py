@@ -1,5 +1,6 @@
 """The commands around the launcher: --help, config, status, doctor, and what users are told."""
 
+import importlib
 import json
 import os
 import re
@@ -8,11 +9,14 @@ import subprocess
 import sys
 import time
 import tomllib
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import psutil
 import pytest
+import typer
 from aiokafka.errors import KafkaTimeoutError
 from pydantic import SecretStr
 
@@ -65,6 +69,25 @@ def test_help_names_every_command_and_imports_none_of_them() -> None:
 def test_every_command_can_be_imported_and_has_help(name: str, capfd: pytest.CaptureFixture[str]) -> None:
     assert run(name, "--help") == 0
     assert "Usage: soba" in capfd.readouterr().out
+
+
+def paths(command: Any) -> Iterator[tuple[str, ...]]:
+    """The command itself and all below it, by the words that lead there."""
+    yield ()
+    for name, below in getattr(command, "commands", {}).items():
+        yield from ((name, *rest) for rest in paths(below))
+
+
+@pytest.mark.parametrize("name", ["", *(name for name, _, _ in cli.COMMANDS)])
+def test_flags_show_no_type_in_help(name: str, capfd: pytest.CaptureFixture[str]) -> None:
+    below: Iterable[tuple[str, ...]] = [()]
+    if name:
+        module, attribute = cli._BY_NAME[name].split(":")
+        below = paths(typer.main.get_command(getattr(importlib.import_module(module), attribute)))
+    for path in below:
+        assert run(*filter(None, (name, *path)), "--help") == 0
+        told = capfd.readouterr().out
+        assert "--help" in told and "bool" not in told, path
 
 
 def test_the_version_is_that_of_the_package_and_names_the_commit(
