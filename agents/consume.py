@@ -137,7 +137,7 @@ class ConsumeFeed(Service):
         """
         with self._outlet.activity.doing(self._agent.name):
             done = self._work.settle()
-        if done:
+        if done:  # else nothing was confirmed here, and a floor may stand where a batch broke off
             self._note_done(done)
 
     def _batch(self, consumer: Consumer) -> Batch:
