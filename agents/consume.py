@@ -14,6 +14,7 @@ import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -122,19 +123,22 @@ class ConsumeFeed(Service):
             self._outlet.activity.joining.discard(self._agent.name)
         # A record may have been taken just before its partition was given up.
         batch = {partition: records for partition, records in batch.items() if partition in self._ours}
-        activity = self._outlet.activity
-        with activity.doing(self._agent.name):
-            self._positions.update(self._work.process(consumer, batch))
-        self._note_done()
+        with self._outlet.activity.doing(self._agent.name):
+            done = self._work.process(consumer, batch)
+        self._note_done(done)
         if batch:
             telling.record_age(self._agent.name, self._written_at)
-            activity.progress[self._agent.name] = time.time()
 
     def _settle(self) -> None:
-        """Have confirmed what is under way, and note that it may be committed."""
-        if done := self._work.settle():
-            self._positions.update(done)
-            self._note_done()
+        """Have confirmed what is under way, and note that it may be committed.
+
+        Raises:
+            Stopped: the worker stops before it is.
+        """
+        with self._outlet.activity.doing(self._agent.name):
+            done = self._work.settle()
+        if done:  # else nothing was confirmed here, and a floor may stand where a batch broke off
+            self._note_done(done)
 
     def _batch(self, consumer: Consumer) -> Batch:
         """What is there, after waiting at most a tick for the first record, and not at all while something is under way."""
@@ -162,8 +166,11 @@ class ConsumeFeed(Service):
         self._written_at = messages[-1].timestamp()[1] / 1000
         return batch
 
-    def _note_done(self) -> None:
+    def _note_done(self, done: Positions) -> None:
         """Note what may be committed, now that all of it is confirmed: a batch that breaks off later must not move it."""
+        if done:
+            self._positions.update(done)
+            self._outlet.activity.progress[self._agent.name] = time.time()
         for partition, position in self._positions.items():
             floor = self._work.floor(partition)
             self._done[partition] = position if floor is None else min(floor, position)
@@ -219,8 +226,9 @@ class ConsumeFeed(Service):
         self._ours.update(self._fresh)
 
     def _on_revoke(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
-        if not self._outlet.stopping.is_set():  # then it was done, or broke off
-            self._settle()
+        if not self._outlet.stopping.is_set():  # else `_run` settles, or a batch broke off
+            with suppress(Stopped):  # not into librdkafka: what is confirmed is committed all the same
+                self._settle()
         self._commit(consumer, wait=True)
         self._on_lost(consumer, partitions)
 

@@ -137,17 +137,19 @@ class Runner:
             else:
                 self.finish()
 
-    def finish(self) -> None:
-        """Wait until all that should come of the batches begun is confirmed.
+    def finish(self) -> list[RowName]:
+        """Wait until all that should come of the batches begun is confirmed; return rows that were refused as older.
 
         Raises:
             Stopped: the worker stops; do not acknowledge.
         """
         if self._open is None:
-            return
-        (batch, result, began, handled_s, giving), self._open = self._open, None
-        for place in giving.finish():
-            self._cache.pop((result.rows[place].table, result.rows[place].key), None)
+            return []
+        batch, result, began, handled_s, giving = self._open
+        refused = [(result.rows[place].table, result.rows[place].key) for place in giving.finish()]
+        self._open = None  # only now: what a stop broke off stays unconfirmed
+        for name in refused:
+            self._cache.pop(name, None)
         seconds = time.perf_counter() - began
         telling.requests(self.agent.name, result, seconds)
         telling.block_age(self.agent.name, batch[-1].value)
@@ -157,6 +159,7 @@ class Runner:
         metrics.EVENTS_IN.labels(self.agent.name).inc(len(batch))
         metrics.HANDLER_SECONDS.labels(self.agent.name).observe(handled_s)
         metrics.BATCH_SECONDS.labels(self.agent.name).observe(seconds)
+        return refused
 
     def _parse(self, raw: Sequence[Record]) -> tuple[list[Record], list[DeadLetter]]:
         batch, letters = [], []
@@ -190,7 +193,9 @@ class Runner:
         except Exception as error:
             self._halve(batch, error)
             return
-        self.finish()
+        if any(name in rows for name in self.finish()):  # made from a row that was never there: Redis has a newer one
+            self._handle(batch)
+            return
         self._open = _Open(batch, result, began, handled_s, self._outlet.giving(self.agent.name, result))
         if not self._remember(result):
             self.finish()

@@ -424,3 +424,47 @@ def test_what_is_under_way_is_confirmed_before_partitions_are_given_up(monkeypat
     commits = Commits()
     feed._on_revoke(commits, [TopicPartition("requests.data", 0)])
     assert commits.offsets == [7] and commits.waited_for == [True]
+
+
+def test_a_stop_while_partitions_are_given_up_commits_what_is_confirmed_and_nothing_else(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Nothing is raised into librdkafka's callback, which would leave the rest of it undone."""
+    feed, work = feeding(monkeypatch)
+    where = TopicPartition("requests.data", 0)
+    feed.do(Waiting(lambda: feed._on_assign(None, [where]), Message(0, 7)))
+
+    def stopped() -> dict[int, int]:
+        raise Stopped
+
+    monkeypatch.setattr(work, "settle", stopped)
+    commits = Commits()
+    feed._on_revoke(commits, [where])
+    assert commits.offsets == [8] and not feed._ours
+
+
+def test_an_agent_is_busy_while_it_gives_partitions_up_and_went_on_once_a_batch_is_confirmed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    feed, work = feeding(monkeypatch)
+    busy: list[list[str]] = []
+
+    def settle() -> dict[int, int]:
+        busy.append(list(work.activity.busy))
+        return {0: 7}
+
+    monkeypatch.setattr(work, "process", lambda *_: {})
+    monkeypatch.setattr(work, "settle", settle)
+    where = TopicPartition("requests.data", 0)
+    feed.do(Waiting(lambda: feed._on_assign(None, [where]), Message(0, 6)))
+    assert not work.activity.progress  # it is under way
+    feed._on_revoke(Commits(), [where])
+    assert busy == [["verdicts"]] and work.activity.progress and not work.activity.busy
+
+
+def test_a_feed_went_on_when_what_was_under_way_is_confirmed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Kafka may have taken half a minute for it, and more waits: that is no worker that hangs."""
+    feed, work = feeding(monkeypatch)
+    monkeypatch.setattr(work, "process", lambda *_: {0: 7})
+    feed.do(Waiting())
+    assert work.activity.progress

@@ -61,6 +61,8 @@ class Shelf:
         self.given.append(result)
 
         def finish() -> list[int]:
+            if self.stopped:
+                raise Stopped
             self.finished.append(result)
             refused = [place for place, row in enumerate(result.rows) if row.key in self.refuse]
             for place, row in enumerate(result.rows):
@@ -218,6 +220,16 @@ def test_a_stop_is_nobodys_fault() -> None:
     assert shelf.letters == []
 
 
+def test_what_a_stop_broke_off_does_not_pass_for_confirmed() -> None:
+    work, shelf = runner(lambda batch, rows: tell(batch))
+    work.begin([record(0)])
+    shelf.stopped = True
+    for _ in range(2):
+        with pytest.raises(Stopped):
+            work.finish()
+    assert shelf.finished == [] and shelf.activity.handled == 0
+
+
 # The limit
 
 
@@ -354,6 +366,18 @@ def test_a_row_that_was_refused_is_read_again() -> None:
     shelf.refuse = set()
     work.process([record(3, ["a"])])
     assert total(shelf, "a") == 41
+
+
+def test_what_was_made_from_a_row_that_is_refused_meanwhile_is_made_anew() -> None:
+    work, shelf = runner(counting, first_event)
+    work.process([record(1, ["a"])])
+    shelf.rows[BLOCKS, "a"] = block("a", 3, 40).value
+    shelf.refuse = {"a"}
+    work.begin([record(2, ["a"])])
+    work.begin([record(4, ["a"])])  # handled while it is not known yet that Redis has a newer one
+    shelf.refuse = set()
+    work.finish()
+    assert total(shelf, "a") == 41 and shelf.activity.handled == 3
 
 
 @settings(max_examples=60, deadline=None)
