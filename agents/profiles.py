@@ -144,9 +144,10 @@ def handle(batch: Sequence[Record], rows: Rows, models: Models, lists: Lists) ->
         last[hand.key] = step, score
     # What is counted goes first: a wallet whose row is written already is not counted by who does the batch again.
     judged = ((step.hand.key, step.record, step.vector) for step in steps if step.vector != UNJUDGED)
+    by = model.id
     result.rows = drift.counted(judged, rows, vectors, probability, model)
     result.rows += [
-        Row(PROFILES, key, step.revision, _row(step, score, model.id)) for key, (step, score) in last.items()
+        Row(PROFILES, key, step.revision, _row(step, score, by)) for key, (step, score) in last.items()
     ]
     return result
 

@@ -21,6 +21,11 @@ ONE = [1 << place for place in range(BITS)]
 """Bitmaps of one thing each, by its place."""
 
 
+def marked(seen: Distinct, here: Distinct) -> Distinct:
+    """A bitmap with one place more. Bitmaps of one place are all the same object: most wallets have hardly any others."""
+    return seen | here if seen and seen is not here else here
+
+
 def distinct(seen: Distinct) -> float:
     """About how many different things a bitmap has seen."""
     return DISTINCT[seen.bit_count()]

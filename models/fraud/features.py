@@ -11,8 +11,8 @@ import numpy as np
 
 from models.fraud import layout
 from models.fraud.bitmaps import DISTINCT
-from models.fraud.half import Half
-from models.fraud.layout import MOVES, OWN_SEEN, SEEN, TOKENS
+from models.fraud.half import NOTHING, Half
+from models.fraud.layout import OWN_SEEN, SEEN
 from models.fraud.profile import DAY_S, Profile, Side
 from models.fraud.walk import Floats
 
@@ -80,10 +80,10 @@ class Told:
 def _put(profile: Profile, held: array[float] | bytearray, at: int) -> None:
     """Write numbers where there are zeros."""
     came, went, count = profile.came, profile.went, DISTINCT
-    if came.numbers[MOVES] or came.numbers[TOKENS]:
+    if came.numbers is not NOTHING:
         _put_half(came, held, at)
     at += _HALF_AS.size
-    if went.numbers[MOVES] or went.numbers[TOKENS]:
+    if went.numbers is not NOTHING:
         _put_half(went, held, at)
     either = (came.peers | went.peers).bit_count()
     _OWN_AS.pack_into(

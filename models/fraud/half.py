@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 from models.fraud.bitmaps import Distinct
 from models.fraud.layout import HALF, MOVES, TOKENS, TOTAL, VALUE
@@ -43,14 +44,15 @@ def count(numbers: list[float], at: int, value: float) -> None:
     numbers[at + 2] += step * (value - mean)
 
 
-_NOTHING = [0.0] * len(HALF)
+NOTHING = (0.0,) * len(HALF)
+"""The numbers of a side on which nothing moved: one for all of them, since most wallets have such a side."""
 
 
 @dataclass(slots=True)
 class Half:
     """What is known of one side: what came in, or what went out."""
 
-    numbers: list[float] = field(default_factory=_NOTHING.copy)
+    numbers: Sequence[float] = NOTHING
     """By `layout.HALF`."""
     peers: Distinct = 0
     selectors: Distinct = 0
@@ -77,6 +79,13 @@ class Half:
     def total(self) -> float:
         """Ether."""
         return self.numbers[TOTAL]
+
+    def counting(self) -> list[float]:
+        """Its numbers, to count in."""
+        numbers = self.numbers
+        if not isinstance(numbers, list):
+            numbers = self.numbers = [*numbers]
+        return numbers
 
     def deal(self, time: int, peer: str | None, lists: str) -> Dealt:
         """Count a dealing with a listed peer, but for what it moved."""

@@ -36,6 +36,11 @@ def head(text: str) -> Kept:
     return Kept(int(number), int(revision), int(time), int(more))
 
 
+def number(text: str) -> int:
+    """The block that a text is of."""
+    return int(text[: text.index(" ")])
+
+
 def moves(text: str) -> list[Move | TokenMove]:
     """The moves of a text."""
     first, *lines = text.split("\n")

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import json
 from binascii import a2b_base64, b2a_base64
+from collections.abc import Sequence
 from itertools import compress
 from struct import Struct
 from zlib import crc32
 
-from models.fraud.bitmaps import BITS, ONE
-from models.fraud.half import Dealt, Half
-from models.fraud.layout import HALF, OWN, OWN_SEEN, SEEN
+from models.fraud.bitmaps import BITS, ONE, marked
+from models.fraud.half import NOTHING, Dealt, Half
+from models.fraud.layout import HALF, MOVES, OWN, OWN_SEEN, SEEN, TOKENS
 from models.fraud.profile import Move, Profile, TokenMove
 
 LAYOUT = crc32(repr([2, HALF, OWN, SEEN, OWN_SEEN, BITS, Dealt.__slots__, Move._fields, TokenMove._fields]).encode())
@@ -36,7 +37,7 @@ def pack(profile: Profile) -> str:
     came, went = profile.came, profile.went
     places, numbers = b"", list[float]()
     for part, some in zip(_PARTS, (came.numbers, went.numbers, profile.own), strict=True):
-        if any(some):  # of most wallets one half says nothing
+        if some is not NOTHING:
             places += bytes(compress(part, some))
             numbers += filter(None, some)
     few: list[int] = []
@@ -80,16 +81,20 @@ def unpack(packed: str) -> Profile:
     for place, value in zip(told[3:doubles], _DOUBLES[many].unpack_from(told, doubles), strict=True):
         numbers[place] = value
     for one in _SHORTS[few].unpack_from(told, shorts):
-        seen[one // BITS] |= 1 << one % BITS
+        seen[one // BITS] = marked(seen[one // BITS], ONE[one % BITS])
     for at in range(rest, rest + wide * (1 + _BYTES), 1 + _BYTES):
         seen[told[at]] = int.from_bytes(told[at + 1 : at + 1 + _BYTES], "little")
     got, paid = map(_unpack_dealt, json.loads(listed)) if listed else (None, None)
     return Profile(
-        Half(numbers[:_HALF], seen[0], seen[1], seen[2], got),
-        Half(numbers[_HALF : 2 * _HALF], seen[3], seen[4], seen[5], paid),
+        Half(_unpack_half(numbers[:_HALF]), seen[0], seen[1], seen[2], got),
+        Half(_unpack_half(numbers[_HALF : 2 * _HALF]), seen[3], seen[4], seen[5], paid),
         numbers[2 * _HALF :],
         *seen[6:],
     )
+
+
+def _unpack_half(numbers: list[float]) -> Sequence[float]:
+    return numbers if numbers[MOVES] or numbers[TOKENS] else NOTHING
 
 
 def _pack_dealt(dealt: Dealt | None) -> list[object] | None:

@@ -12,7 +12,7 @@ from functools import lru_cache
 from math import log2, log10
 from typing import Literal, NamedTuple
 
-from models.fraud.bitmaps import HOURS, Distinct, bit, day
+from models.fraud.bitmaps import HOURS, Distinct, bit, day, marked
 from models.fraud.half import Half, count, digits, mark
 from models.fraud.layout import (
     AGAIN,
@@ -150,8 +150,8 @@ class Profile:
                 own[BURSTS] += 1.0
         own[LATEST] = float(time)
         hour, here, sine, cosine = _clock(time)
-        self.hours |= hour
-        self.days |= here
+        self.hours = marked(self.hours, hour)
+        self.days = marked(self.days, here)
         own[SINE] += sine
         own[COSINE] += cosine
 
@@ -160,7 +160,7 @@ class Profile:
         time, side, peer, value, limit, used, price, price_digits, selector, failed, fame, listed = move
         self._tick(time)
         half = self.went if side else self.came
-        told = half.numbers
+        told = half.counting()
         told[MOVES] += 1.0
         if failed:
             told[FAILED] += 1.0
@@ -169,7 +169,7 @@ class Profile:
             count(told, GAP, log10(1.0 + waited) if waited > 0.0 else 0.0)
         if selector != "0x":
             told[CALLS] += 1.0
-            half.selectors |= bit(selector)
+            half.selectors = marked(half.selectors, bit(selector))
             if selector == TRANSFER:
                 told[SENT_TOKENS] += 1.0
             elif selector == APPROVE:
@@ -192,8 +192,8 @@ class Profile:
             here = bit(peer)
             if not half.peers & here:
                 told[FRESH] += 1.0
-                half.peers |= here
-                self.peers |= here
+                half.peers = marked(half.peers, here)
+                self.peers = marked(self.peers, here)
             if fame:
                 count(told, FAME, log10(1.0 + fame))
                 told[KNOWN] += 1.0
@@ -246,16 +246,16 @@ class Profile:
         time, side, peer, token, nothing, fame, token_fame, listed = move
         self._tick(time)
         half = self.went if side else self.came
-        told = half.numbers
+        told = half.counting()
         told[TOKENS] += 1.0
         if nothing:
             told[EMPTY_TOKENS] += 1.0
         count(told, COIN_FAME, log10(1.0 + token_fame) if token_fame else 0.0)
-        self.tokens |= bit(token)
+        self.tokens = marked(self.tokens, bit(token))
         if peer is not None:
             here = bit(peer)
-            half.token_peers |= here
-            self.peers |= here
+            half.token_peers = marked(half.token_peers, here)
+            self.peers = marked(self.peers, here)
             count(told, TOKEN_FAME, log10(1.0 + fame) if fame else 0.0)
         # Bait moves nothing, and anybody may have a listed address seem to send it.
         if listed and not nothing:

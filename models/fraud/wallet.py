@@ -54,7 +54,7 @@ class Memory:
     """
 
     __slots__ = (
-        "_base", "_folded", "_folded_revision", "_head", "_kept", "_more", "_numbers", "_revisions", "_stale", "_turn", "number",
+        "_base", "_folded", "_folded_revision", "_head", "_kept", "_more", "_stale", "_turn", "number",
     )  # fmt: skip
 
     def __init__(self, known: Known | None = None) -> None:
@@ -62,8 +62,6 @@ class Memory:
         """With all that is kept; None where that has to be counted first."""
         self._stale = False
         """Whether `_turn` does not know all of what it should."""
-        self._numbers: list[int] = []
-        self._revisions: list[int] = []
         if known is None or known.layout != LAYOUT:
             self.number = self._folded = self._folded_revision = -1
             self._more = 0
@@ -75,10 +73,6 @@ class Memory:
             return
         self.number, self._folded, self._folded_revision = known.number, known.folded, known.folded_revision
         self._more, self._base, self._turn, self._kept = known.more, known.base, known.turn, known.kept.copy()
-        for text in self._kept:
-            number, revision, _, _ = kept.head(text)
-            self._numbers.append(number)
-            self._revisions.append(revision)
 
     @classmethod
     def of(cls, known: Known) -> Memory:
@@ -99,22 +93,19 @@ class Memory:
                 self._begin(number)
             self.number = number
             self._kept.append(kept.write(said))
-            self._numbers.append(number)
-            self._revisions.append(revision)
             if self._head is not None:
                 self._head.add(said.moves)
             return "new"
         if number <= self._folded:
             return "duplicate" if revision <= self._folded_revision else "too_late"
-        place = bisect_left(self._numbers, number)
-        if place < len(self._numbers) and self._numbers[place] == number:
-            if self._revisions[place] >= revision:
-                return "duplicate"
-            self._kept[place], self._revisions[place] = kept.write(said), revision
-        else:
+        place = self._place(number)
+        there = kept.head(self._kept[place]) if place < len(self._kept) else None
+        if there is None or there.number != number:
             self._kept.insert(place, kept.write(said))
-            self._numbers.insert(place, number)
-            self._revisions.insert(place, revision)
+        elif there.revision < revision:
+            self._kept[place] = kept.write(said)
+        else:
+            return "duplicate"
         self._head = None
         if number < _start(self.number):
             self._stale = True
@@ -130,17 +121,19 @@ class Memory:
             self._turn = None if known == self._base else known
         else:
             self._base, self._turn = known, None
-        self._fold(bisect_left(self._numbers, _start(number) - SPAN))
+        self._fold(self._place(_start(number) - SPAN))
 
     def _fold(self, many: int) -> None:
         """Let go of the first so many that are kept: the base knows them."""
-        if not many:
-            return
         for text in self._kept[:many]:
-            self._more += kept.head(text).more
-        self._folded = self._numbers[many - 1]
-        self._folded_revision = max(self._folded_revision, *self._revisions[:many])
-        del self._kept[:many], self._numbers[:many], self._revisions[:many]
+            self._folded, revision, _, more = kept.head(text)
+            self._folded_revision = max(self._folded_revision, revision)
+            self._more += more
+        del self._kept[:many]
+
+    def _place(self, number: int) -> int:
+        """Where a block is, or would be, among those that are kept."""
+        return bisect_left(self._kept, number, key=kept.number)
 
     def _known(self) -> Windows:
         """All that is known."""
@@ -149,16 +142,16 @@ class Memory:
         start = _start(self.number)
         if self._stale:
             windows = Windows.unpacked(self._base)
-            if past := bisect_left(self._numbers, start - SPAN):
+            if past := self._place(start - SPAN):
                 self._count(windows, 0, past)
                 self._base = windows.packed()
                 self._fold(past)
-            self._count(windows, 0, bisect_left(self._numbers, start))
+            self._count(windows, 0, self._place(start))
             turn = windows.packed()
             self._turn, self._stale = None if turn == self._base else turn, False
         else:
             windows = Windows.unpacked(self._base if self._turn is None else self._turn)
-        self._count(windows, bisect_left(self._numbers, start), len(self._kept))
+        self._count(windows, self._place(start), len(self._kept))
         self._head = windows
         return windows
 
