@@ -146,9 +146,7 @@ def handle(batch: Sequence[Record], rows: Rows, models: Models, lists: Lists) ->
     judged = ((step.hand.key, step.record, step.vector) for step in steps if step.vector != UNJUDGED)
     by = model.id
     result.rows = drift.counted(judged, rows, vectors, probability, model)
-    result.rows += [
-        Row(PROFILES, key, step.revision, _row(step, score, by)) for key, (step, score) in last.items()
-    ]
+    result.rows += [Row(PROFILES, key, step.revision, _row(step, score, by)) for key, (step, score) in last.items()]
     return result
 
 
