@@ -23,7 +23,7 @@ from agents.activity import Activity
 from agents.agent import DeadLetter, Output, Result, RowName
 from agents.trouble import NotTaken, Troubles, explained
 from base import metrics
-from base.exits import EXIT_FAILING, end_now
+from base.exits import ENDING, EXIT_FAILING, end_now
 from base.settings import Settings
 from models.fraud.lists import SHIPPED, Lists
 from models.releases import Models
@@ -56,7 +56,7 @@ class TooLarge(ValueError):
 
 def leave(code: int, why: str) -> NoReturn:
     """End the process at once. Nothing is flushed or acknowledged: what was confirmed stands, the rest is read again."""
-    log.error("%s; ending with exit code %d", why, code)
+    log.error("%s" + ENDING, why, code)
     end_now(code)
 
 

@@ -15,6 +15,9 @@ EXIT_DEAD_LETTERS = 71
 EXIT_MISFIT = 72
 """What lies in Kafka, or what nodes tell, does not fit, and only an operator can mend it: starting again would not help."""
 
+ENDING = "; ending with exit code %d"
+"""What a process that ends by itself logs behind why."""
+
 GRACE_S = 4.0
 """How long a process that is told to stop may take to finish what it has in hand."""
 

@@ -6,10 +6,13 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from base.exits import EXIT_DEAD_LETTERS, EXIT_FAILING, EXIT_MISFIT
+from pydantic import BaseModel, ValidationError
+
+from base.exits import ENDING, EXIT_DEAD_LETTERS, EXIT_FAILING, EXIT_MISFIT
 from console.local.process import Child
 from console.local.runfile import RunFile
 from console.local.signals import Signals
@@ -144,7 +147,7 @@ class Launcher:
         row.failures = 0 if now - row.started >= STEADY else row.failures + 1
         delay = min(LONGEST_DELAY, FIRST_DELAY * 2 ** min(row.failures, 10))
         row.due = now + delay
-        why = _reason(row.child.rc)
+        why = _reason(row.child)
         self._run.note_end(name, why, time.time() + delay)
         self._report(f"{name} ended ({why}); starting it again in {delay:.2g} s")
         if row.failures == QUESTIONABLE and (last := row.child.tail(1)):
@@ -178,8 +181,26 @@ class Launcher:
                 child.kill()
 
 
-def _reason(rc: int | None) -> str:
+class _Line(BaseModel):
+    """Of a child's log, what it says."""
+
+    message: str
+
+
+def _reason(child: Child) -> str:
+    rc = child.rc
     if rc is not None and rc < 0:
         return signal.Signals(-rc).name
-    known = {EXIT_FAILING: "it could not go on as it was", os.EX_USAGE: "wrong usage"}
-    return f"code {rc}" + (f": {known[rc]}" if rc in known else "")
+    if rc == EXIT_FAILING:
+        return f"code {rc}: {_last_word(child) or 'it could not go on as it was'}"
+    return f"code {rc}: wrong usage" if rc == os.EX_USAGE else f"code {rc}"
+
+
+def _last_word(child: Child) -> str:
+    """Why a child ended by itself, as the end of its log has it; empty where it says nothing of that."""
+    for line in reversed(child.tail().splitlines()):
+        with suppress(ValidationError):
+            said, ending, _ = _Line.model_validate_json(line).message.rpartition(ENDING % child.rc)
+            if ending:
+                return said
+    return ""

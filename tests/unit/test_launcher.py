@@ -105,6 +105,22 @@ def test_a_child_that_cannot_be_started_is_tried_later(tree: Tree, monkeypatch: 
     assert tree.launcher.restarts == {"one": 1} and "ended" not in read(tree.data)["processes"]["one"]
 
 
+def test_a_child_that_ends_by_itself_tells_why(tree: Tree) -> None:
+    """What the worker logs last, by `agents.outlet.leave`, is not always the last line."""
+    said = (
+        'import json\n'
+        'print(json.dumps({"message": "some other thing; ending with exit code 71"}))\n'
+        'print(json.dumps({"message": "Redis was restarted; ending with exit code 70"}))\n'
+        'print("not JSON")\n'
+        'raise SystemExit(70)'
+    )  # fmt: skip
+    child = tree.python("one", said)
+    wait_for(lambda: not child.alive)
+    tree.launcher.step(0.0)
+    assert "one ended (code 70: Redis was restarted); starting it again" in tree.said[0]
+    assert read(tree.data)["processes"]["one"]["ended"] == "code 70: Redis was restarted"
+
+
 def test_a_worker_waits_for_the_servers_it_needs(tree: Tree) -> None:
     answers = False
     tree.launcher.add("redis", [sys.executable, "-S", "-c", SLEEPER], order=REDIS, ready=lambda: answers)
