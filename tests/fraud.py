@@ -15,6 +15,7 @@ from agents.agent import Agent
 from agents.app import WORKERS
 from models.fraud import drift
 from models.fraud.behaviour import AXES, NEIGHBOURS
+from models.fraud.bitmaps import slot
 from models.fraud.features import FEATURES
 from models.fraud.packed import LAYOUT
 from models.fraud.profile import IN, OUT, Move, Profile
@@ -147,7 +148,7 @@ def wallet(payers: int, first: int = 1_700_000_000, out: int = 0, value: int = 1
 
 def move(side: Any, peer: str, time: int, value: int) -> Move:
     """A plain payment."""
-    return Move(time, side, peer, value, 21_000, 21_000, 1.0, 2, "0x", False, 0.0)
+    return Move(time, side, slot(peer), value, 21_000, 21_000, 1.0, 2, "0x", False, 0.0)
 
 
 def profile_row(address: str, profile: Profile, chain_id: int = 1, **more: Any) -> ProfileRow:

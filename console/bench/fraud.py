@@ -30,6 +30,7 @@ from console.bench.stage import Stage, end, say, stage
 from console.bench.wallets import measure
 from console.figures import Figure
 from console.local.errors import LocalError
+from models.fraud.bitmaps import slot
 from models.fraud.features import numbers, of_all, of_profile
 from models.fraud.profile import IN, OUT, Move, Profile
 from models.fraud.scorer import FRAUD, Scorer
@@ -91,7 +92,7 @@ def single(bench: Bench) -> None:
 def _profile(number: int) -> Profile:
     profile = Profile()
     for turn in range(2 + number % 40):
-        side, peer = (IN, OUT)[turn % 2], f"0x{(number * 7 + turn) % 97:040x}"
+        side, peer = (IN, OUT)[turn % 2], slot(f"0x{(number * 7 + turn) % 97:040x}")
         profile.move(
             Move(1_700_000_000 + turn * 977, side, peer, 10**17 * (turn + 1), 21_000, 21_000, 1.1, 3, "0x", False, 5.0)
         )

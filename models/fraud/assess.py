@@ -117,7 +117,7 @@ def _first_contact(request: SwapRequest, side: Side, scorer: Scorer, now: float)
     peer = request.to_address if side == OUT else request.from_address
     time = int(now) if request.timestamp is None else request.timestamp
     fame = 0.0 if peer is None else scorer.fame(peer)
-    return first_contact.requested(side, peer, requests.wei(request), time, requests.is_call(request), fame)
+    return first_contact.requested(side, peer is None, requests.wei(request), time, requests.is_call(request), fame)
 
 
 @dataclass(frozen=True, slots=True)

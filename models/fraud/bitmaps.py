@@ -12,9 +12,14 @@ Distinct = int
 """A bitmap of hashes (`bit`), whose ones tell how many there were (`distinct`)."""
 
 
+def slot(what: str) -> int:
+    """Where a thing is marked in a bitmap."""
+    return crc32(what.encode()) % BITS
+
+
 def bit(what: str) -> Distinct:
-    """The place of a thing in a bitmap."""
-    return ONE[crc32(what.encode()) % BITS]
+    """The bitmap of one thing."""
+    return ONE[slot(what)]
 
 
 ONE = [1 << place for place in range(BITS)]

@@ -28,14 +28,14 @@ BUDGETS = (0.05, 0.01, 0.001)
 """Which part of ordinary wallets may reach medium, high and critical."""
 
 
-def profile(side: Side, peer: str | None, value: int, time: int, call: bool, fame: float) -> Profile:
-    """What a request says of one of its ends: `value` wei moved at `time`, `peer` is the other end."""
+def profile(side: Side, created: bool, value: int, time: int, call: bool, fame: float) -> Profile:
+    """What a request says of one of its ends: `value` wei moved at `time`, to or from somebody unless `created`."""
     found = Profile()
     found.move(
         Move(
             time=time,
             side=side,
-            peer=peer,
+            peer=None if created else 0,
             value=value,
             gas_limit=None,
             gas_used=None,
@@ -65,9 +65,9 @@ _VALUES, _DIGITS, _TENTHS, _HUNDREDTHS, _TOTAL, _LAST = (
 )
 
 
-def requested(side: Side, peer: str | None, value: int, time: int, call: bool, fame: float) -> array[float]:
+def requested(side: Side, created: bool, value: int, time: int, call: bool, fame: float) -> array[float]:
     """The `numbers` of that `profile`, several times as fast: most are the same whatever its value and time are."""
-    found = _alike(side, peer is None, value > 0, call, fame)[:]
+    found = _alike(side, created, value > 0, call, fame)[:]
     _put(found, _TIMES[side], time)
     for at, part in zip(_CLOCK, hand_of_clock(time % DAY_S), strict=True):
         found[at] = part
@@ -91,12 +91,12 @@ def _put(found: array[float], places: Sequence[int], number: float) -> None:
 
 @lru_cache(maxsize=4096)
 def _alike(side: Side, created: bool, paid: bool, call: bool, fame: float) -> array[float]:
-    return numbers(profile(side, None if created else "", int(paid), 0, call, fame))
+    return numbers(profile(side, created, int(paid), 0, call, fame))
 
 
 def as_requested(move: Move) -> Profile:
     """What a request for this move would have said."""
-    return profile(move.side, move.peer, move.value, move.time, move.selector != "0x", move.fame)
+    return profile(move.side, move.peer is None, move.value, move.time, move.selector != "0x", move.fame)
 
 
 def vectors(moves: Sequence[Move | None]) -> Floats:

@@ -87,10 +87,11 @@ class Half:
             numbers = self.numbers = [*numbers]
         return numbers
 
-    def deal(self, time: int, peer: str | None, lists: str) -> Dealt:
+    def deal(self, time: int, listed: str) -> Dealt:
         """Count a dealing with a listed peer, but for what it moved."""
         dealt = self.listed = self.listed or Dealt()
-        dealt.last, dealt.peer, dealt.lists = time, peer or "", lists
+        dealt.last = time
+        dealt.lists, _, dealt.peer = listed.partition(" ")
         return dealt
 
 

@@ -18,7 +18,7 @@ from models.fraud.half import NOTHING, Dealt, Half
 from models.fraud.layout import HALF, MOVES, OWN, OWN_SEEN, SEEN, TOKENS
 from models.fraud.profile import Move, Profile, TokenMove
 
-LAYOUT = crc32(repr([2, HALF, OWN, SEEN, OWN_SEEN, BITS, Dealt.__slots__, Move._fields, TokenMove._fields]).encode())
+LAYOUT = crc32(repr([3, HALF, OWN, SEEN, OWN_SEEN, BITS, Dealt.__slots__, Move._fields, TokenMove._fields]).encode())
 """Tells rows of other versions of Soba, whose profiles have other fields: those mean nothing here."""
 
 _HALF, _NUMBERS = len(HALF), 2 * len(HALF) + len(OWN)

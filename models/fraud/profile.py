@@ -12,7 +12,7 @@ from functools import lru_cache
 from math import log2, log10
 from typing import Literal, NamedTuple
 
-from models.fraud.bitmaps import HOURS, Distinct, bit, day, marked
+from models.fraud.bitmaps import HOURS, ONE, Distinct, bit, day, marked
 from models.fraud.half import Half, count, digits, mark
 from models.fraud.layout import (
     AGAIN,
@@ -75,11 +75,12 @@ PLAIN_GAS = 21_000
 
 
 class Move(NamedTuple):
-    """Something a wallet did or had done to it. `peer` is the other end, None for a contract creation."""
+    """Something a wallet did or had done to it."""
 
     time: int
     side: Side
-    peer: str | None
+    peer: int | None
+    """Where the other end is marked (`bitmaps.slot`), which is all that counts of it; None for a contract creation."""
     value: int
     """Wei; 0 where it failed."""
     gas_limit: int | None
@@ -94,7 +95,7 @@ class Move(NamedTuple):
     fame: float
     """How many wallets are known to deal with the peer, as the model counts them (`Scorer.fame`)."""
     listed: str = ""
-    """The lists that name the peer, with commas between (`models.fraud.lists`)."""
+    """The lists that name the peer, with commas between (`models.fraud.lists`), a space and who it is; empty where none does."""
 
 
 class TokenMove(NamedTuple):
@@ -102,8 +103,9 @@ class TokenMove(NamedTuple):
 
     time: int
     side: Side
-    peer: str | None
-    token: str
+    peer: int | None
+    token: int
+    """Where it is marked."""
     nothing: bool
     """Whether it moves nothing, as bait does."""
     fame: float
@@ -189,7 +191,7 @@ class Profile:
         if peer is None:
             self.own[CREATED] += 1.0
         else:
-            here = bit(peer)
+            here = ONE[peer]
             if not half.peers & here:
                 told[FRESH] += 1.0
                 half.peers = marked(half.peers, here)
@@ -204,7 +206,7 @@ class Profile:
         self._value(value, side, time, told)
         told[LAST] = float(time)
         if listed and not failed:
-            dealt = half.deal(time, peer, listed)
+            dealt = half.deal(time, listed)
             dealt.moves += 1
             dealt.wei += value
 
@@ -251,15 +253,15 @@ class Profile:
         if nothing:
             told[EMPTY_TOKENS] += 1.0
         count(told, COIN_FAME, log10(1.0 + token_fame) if token_fame else 0.0)
-        self.tokens = marked(self.tokens, bit(token))
+        self.tokens = marked(self.tokens, ONE[token])
         if peer is not None:
-            here = bit(peer)
+            here = ONE[peer]
             half.token_peers = marked(half.token_peers, here)
             self.peers = marked(self.peers, here)
             count(told, TOKEN_FAME, log10(1.0 + fame) if fame else 0.0)
         # Bait moves nothing, and anybody may have a listed address seem to send it.
         if listed and not nothing:
-            half.deal(time, peer, listed).tokens += 1
+            half.deal(time, listed).tokens += 1
 
 
 @lru_cache(maxsize=1024)

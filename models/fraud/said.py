@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from decimal import Decimal
 from typing import NamedTuple
 
+from models.fraud.bitmaps import slot
 from models.fraud.half import digits
 from models.fraud.profile import CALLED, IN, OUT, PLAIN_GAS, Move, TokenMove
 from topics.schemas.chain import WalletActivity, WalletMove
@@ -46,13 +47,15 @@ def moves_of(
     direction, peer = move["direction"], move.get("peer")
     side = IN if direction == "in" else OUT
     if peer is None:
-        peer_fame, lists = 0.0, ""
+        here, peer_fame, lists = None, 0.0, ""
     else:
-        peer_fame, lists = fame(peer), "" if direction == "self" else listed(peer)
+        here, peer_fame, lists = slot(peer), fame(peer), "" if direction == "self" else listed(peer)
+        if lists:
+            lists = f"{lists} {peer}"
     if move["kind"] != "transaction":
         token = move.get("token") or ""
         # By `tuple` itself, here and below: half the cost of the call, and a wallet has several.
-        return tuple.__new__(TokenMove, (time, side, peer, token, _nothing(move), peer_fame, fame(token), lists))
+        return tuple.__new__(TokenMove, (time, side, here, slot(token), _nothing(move), peer_fame, fame(token), lists))
     failed = move.get("status") == 0
     wei = move.get("value_wei")
     value = 0 if failed or direction == "self" or wei is None else max(0, int(wei))
@@ -64,7 +67,7 @@ def moves_of(
         selector = CALLED if chain_id == ETHEREUM and used is not None and used > PLAIN_GAS else "0x"
     limit = move.get("gas_limit")
     return tuple.__new__(
-        Move, (time, side, peer, value, limit, used, against, price_digits, selector, failed, peer_fame, lists)
+        Move, (time, side, here, value, limit, used, against, price_digits, selector, failed, peer_fame, lists)
     )
 
 

@@ -229,7 +229,7 @@ def test_what_rules_say_of_a_wallet_raises_its_risk_alone(by: Any, severity: Any
 def test_who_got_money_from_a_listed_address_is_exposed_and_who_paid_one_is_a_victim() -> None:
     def dealing(side: Any) -> Profile:
         profile = wallet(3)
-        profile.move(move(side, SANCTIONED, 1_700_100_000, 2 * 10**17)._replace(listed="ofac"))
+        profile.move(move(side, SANCTIONED, 1_700_100_000, 2 * 10**17)._replace(listed=f"ofac {SANCTIONED}"))
         return profile
 
     exposed = assessed(receiver=dealing(IN))
@@ -312,7 +312,7 @@ def test_what_is_called_and_sends_nothing_is_a_contract_whatever_came_to_it(more
 def test_a_call_takes_back_no_alert_that_rests_on_lists() -> None:
     """Anyone may call a wallet that has sent nothing yet, and so make a contract of it."""
     profile = wallet(20)
-    profile.move(move(IN, SANCTIONED, 1_700_100_000, 2 * 10**18)._replace(listed="ofac"))
+    profile.move(move(IN, SANCTIONED, 1_700_100_000, 2 * 10**18)._replace(listed=f"ofac {SANCTIONED}"))
     (before,) = assess([Case("1", 7, request(toAddress=BOB), None, known(profile))], SCORER, "fraud/tiny", False, NOW)
     contract = known(called(profile), unjudged="contract")
     (one,) = assess([Case("1", 7, request(toAddress=BOB), None, contract)], SCORER, "fraud/tiny", False, NOW)

@@ -7,6 +7,7 @@ import math
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from models.fraud.bitmaps import slot
 from models.fraud.features import FEATURES, features, numbers, of_all, of_profile
 from models.fraud.profile import IN, OUT, Move, Profile, TokenMove
 from tests.unit.test_fraud_packed import MOVES, TOKEN_MOVES, profile_of
@@ -21,9 +22,9 @@ def seen(profile: Profile) -> dict[str, float]:
 
 def test_a_wallet_that_is_paid_twice_and_passes_half_on() -> None:
     profile = Profile()
-    profile.move(Move(DAY, IN, "0xa", 10**18, 21_000, 21_000, 2.0, 3, "0x", False, 99.0))
-    profile.move(Move(DAY + 99, IN, "0xb", 10**16, 40_000, 20_000, 0.5, 5, "0x12345678", False, 0.0))
-    profile.move(Move(DAY + 199, OUT, "0xa", 5 * 10**17, None, None, None, 0, "0x", True, 9.0))
+    profile.move(Move(DAY, IN, slot("0xa"), 10**18, 21_000, 21_000, 2.0, 3, "0x", False, 99.0))
+    profile.move(Move(DAY + 99, IN, slot("0xb"), 10**16, 40_000, 20_000, 0.5, 5, "0x12345678", False, 0.0))
+    profile.move(Move(DAY + 199, OUT, slot("0xa"), 5 * 10**17, None, None, None, 0, "0x", True, 9.0))
     found = seen(profile)
     expected = {
         "in_moves": math.log10(3), "in_failed": 0.0, "in_calls": 0.5, "in_plain": 0.5, "in_round_limit": 0.5, "in_known": 0.5,
@@ -45,7 +46,7 @@ def test_a_wallet_that_is_paid_twice_and_passes_half_on() -> None:
 
 def test_a_side_without_a_move_is_not_known() -> None:
     profile = Profile()
-    profile.token_move(TokenMove(DAY, OUT, "0xa", "0xc", True, 9.0, 99.0))
+    profile.token_move(TokenMove(DAY, OUT, slot("0xa"), slot("0xc"), True, 9.0, 99.0))
     found = seen(profile)
     assert found["in_moves"] == found["in_tokens"] == 0.0 and math.isnan(found["in_failed"])
     assert (found["out_tokens"], found["out_empty_tokens"], found["out_coin_fame_mean"]) == (math.log10(2), 1.0, 2.0)

@@ -95,13 +95,13 @@ def test_a_risk_keeps_its_order_and_its_level(first: list[float], known: list[fl
 
 def test_what_a_request_tells_is_what_training_takes_for_it() -> None:
     paid = move(OUT, BOB, int(NOW), 10**18)
-    told = profile(OUT, BOB, 10**18, int(NOW), False, 0.0)
+    told = profile(OUT, False, 10**18, int(NOW), False, 0.0)
     assert as_requested(paid) == told
     both = vectors([paid, None])
     assert both.shape == (2, len(FEATURES)) and np.isnan(both[1]).all()
     np.testing.assert_array_equal(both[0], np.array(of_profile(told)))
     called = of_profile(as_requested(paid._replace(selector="0xa9059cbb")))
-    assert called == pytest.approx(of_profile(profile(OUT, BOB, 10**18, int(NOW), True, 0.0)), nan_ok=True)
+    assert called == pytest.approx(of_profile(profile(OUT, False, 10**18, int(NOW), True, 0.0)), nan_ok=True)
 
 
 @pytest.mark.parametrize(
@@ -152,14 +152,14 @@ def test_a_release_without_such_cuts_judges_first_contact_by_the_others() -> Non
 
 @given(
     st.sampled_from([IN, OUT]),
-    st.sampled_from([None, BOB]),
+    st.booleans(),
     st.one_of(st.just(0), st.integers(1, 10**27), st.integers(1, 10**6).map(lambda many: many * 10**16)),
     st.integers(0, 2**33),
     st.booleans(),
     st.sampled_from([0.0, 1.0, 29.0, 30.0, 4000.0]),
 )
 def test_the_fast_way_makes_the_same_numbers(
-    side: Side, peer: str | None, value: int, time: int, call: bool, fame: float
+    side: Side, created: bool, value: int, time: int, call: bool, fame: float
 ) -> None:
-    asked = side, peer, value, time, call, fame
+    asked = side, created, value, time, call, fame
     assert np.array_equal(requested(*asked), numbers(profile(*asked)), equal_nan=True)

@@ -5,20 +5,21 @@ from __future__ import annotations
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from models.fraud.bitmaps import BITS, slot
 from models.fraud.features import of_profile
 from models.fraud.packed import pack, unpack
 from models.fraud.profile import Move, Profile, TokenMove
 
-ADDRESSES = st.integers(0, 400).map(lambda number: f"0x{number:040x}")
+SLOTS = st.integers(0, BITS - 1)
 SIDES = st.sampled_from((0, 1))
 TIMES = st.integers(1_600_000_000, 1_600_000_000 + 90 * 86_400)
 FAME = st.floats(0, 1e6)
-LISTED = st.sampled_from(("", "ofac", "forta_phishing,mine"))
+LISTED = st.sampled_from(("", "ofac 0xa", "forta_phishing,mine 0xb"))
 MOVES = st.builds(
     Move,
     TIMES,
     SIDES,
-    st.none() | ADDRESSES,
+    st.none() | SLOTS,
     st.sampled_from((0, 1, 10**17, 10**18)) | st.integers(0, 2**256 - 1),
     st.none() | st.integers(0, 30_000_000) | st.just(21_000),
     st.none() | st.integers(0, 30_000_000),
@@ -29,8 +30,8 @@ MOVES = st.builds(
     FAME,
     LISTED,
 )
-TOKEN_MOVES = st.builds(TokenMove, TIMES, SIDES, st.none() | ADDRESSES, ADDRESSES, st.booleans(), FAME, FAME, LISTED)
-MANY = [Move(1_600_000_000 + n, 1, f"0x{n:040x}", n, None, None, None, 0, "0x", False, 0.0) for n in range(500)]
+TOKEN_MOVES = st.builds(TokenMove, TIMES, SIDES, st.none() | SLOTS, SLOTS, st.booleans(), FAME, FAME, LISTED)
+MANY = [Move(1_600_000_000 + n, 1, slot(f"0x{n:040x}"), n, None, None, None, 0, "0x", False, 0.0) for n in range(500)]
 """So many peers that their bitmap is all digits."""
 
 

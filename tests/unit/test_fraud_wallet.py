@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
 from models.fraud import kept
+from models.fraud.bitmaps import slot
 from models.fraud.features import FEATURES, of_profile
 from models.fraud.profile import DAY_S, IN, OUT, Move, Profile, TokenMove
 from models.fraud.said import MOST, Said, moves_of, said
@@ -39,7 +40,7 @@ def told(**fields: Any) -> Move | TokenMove:
 
 def test_a_transaction_is_a_move_with_its_gas_against_what_others_pay() -> None:
     found = told(value_wei="5", gas_limit=21_000, gas_used=20_000, gas_price_wei=30 * GWEI, selector="0x", status=1)
-    assert found == Move(1_000, OUT, BOB, 5, 21_000, 20_000, 1.5, 1, "0x", False, 3.0)
+    assert found == Move(1_000, OUT, slot(BOB), 5, 21_000, 20_000, 1.5, 1, "0x", False, 3.0)
     found = told(value_wei="5", direction="in", gas_price_wei=30 * GWEI + 1, selector="0xa9059cbb")
     assert isinstance(found, Move)
     assert (found.side, found.price_digits, found.selector, found.gas_limit) == (IN, 11, "0xa9059cbb", None)
@@ -64,7 +65,7 @@ def test_what_is_unknown_stays_unknown() -> None:
 def test_transfers_and_swaps_are_token_moves(kind: str) -> None:
     direction = "self" if kind == "swap" else "in"
     found = told(kind=kind, direction=direction, token=USDC, amount_raw="5")
-    assert found == TokenMove(1_000, OUT if kind == "swap" else IN, BOB, USDC, False, 3.0, 7.0)
+    assert found == TokenMove(1_000, OUT if kind == "swap" else IN, slot(BOB), slot(USDC), False, 3.0, 7.0)
     for bait in ({"amount_raw": "0"}, {"amount": "0.00"}):
         found = told(kind=kind, direction=direction, token=WETH, **bait)
         assert isinstance(found, TokenMove) and found.nothing and found.token_fame == 0.0
@@ -93,7 +94,7 @@ Told = tuple[int, int, list[Move | TokenMove]]
 def paid(number: int, many: int = 1, time: int | None = None) -> list[Move | TokenMove]:
     """Moves that are nobody else's."""
     at = START + 12 * number if time is None else time
-    return [Move(at, OUT, f"0x{number:038x}{n:02x}", 10**15 + number, 21_000, 21_000, 1.1, 2, "0x", False, 2.0)
+    return [Move(at, OUT, slot(f"{number} {n}"), 10**15 + number, 21_000, 21_000, 1.1, 2, "0x", False, 2.0)
             for n in range(many)]  # fmt: skip
 
 
@@ -265,7 +266,7 @@ def test_a_row_in_memory_takes_what_operations_md_says(blocks: int, moves: int, 
         memory = Memory()
         for number in range(blocks):
             first = (wallet * blocks + number) * moves
-            told = [sent._replace(peer=f"0x{first + n:040x}", time=START + 12 * number) for n in range(moves)]
+            told = [sent._replace(peer=slot(f"0x{first + n:040x}"), time=START + 12 * number) for n in range(moves)]
             memory.take(Said(number, number, START + 12 * number, told))
         assert memory.scored is not None
         return made(Known, memory.fields())

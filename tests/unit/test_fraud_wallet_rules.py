@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from models.fraud.bitmaps import slot
 from models.fraud.lists import Hit
 from models.fraud.packed import pack, unpack
 from models.fraud.profile import IN, OUT, Profile, TokenMove
@@ -82,7 +83,7 @@ def test_much_in_a_young_wallet_where_coins_are_ether(chain: int, said: dict[str
 
 def listed(profile: Profile, side: Any, wei: int, **more: Any) -> Profile:
     one = move(side, SANCTIONED, START + 30 * DAY, wei)
-    profile.move(one._replace(listed="ofac,forta_malicious", **more))
+    profile.move(one._replace(listed=f"ofac,forta_malicious {SANCTIONED}", **more))
     return profile
 
 
@@ -107,7 +108,7 @@ def test_who_pays_a_listed_address_is_its_victim() -> None:
 
 def test_what_failed_or_moved_nothing_is_no_dealing() -> None:
     assert exposure(listed(paid(2), OUT, 0, failed=True)) is None
-    bait = TokenMove(START, IN, SANCTIONED, "0xcoin", True, 0.0, 0.0, "ofac")
+    bait = TokenMove(START, IN, slot(SANCTIONED), slot("0xcoin"), True, 0.0, 0.0, f"ofac {SANCTIONED}")
     profile = paid(2)
     profile.token_move(bait)
     assert exposure(profile) is None
@@ -135,7 +136,9 @@ def test_who_is_listed_is_told_by_the_worst_of_its_lists() -> None:
 def test_tokens_sent_to_and_fro_with_one_address() -> None:
     profile = Profile()
     for number in range(10):
-        profile.token_move(TokenMove(START + number * DAY, (IN, OUT)[number % 2], BOB, "0xcoin", False, 0.0, 0.0))
+        profile.token_move(
+            TokenMove(START + number * DAY, (IN, OUT)[number % 2], slot(BOB), slot("0xcoin"), False, 0.0, 0.0)
+        )
         assert codes(profile) == ({"token_wash": "medium"} if number == 9 else {})
-    profile.token_move(TokenMove(START + 11 * DAY, OUT, SANCTIONED, "0xcoin", False, 0.0, 0.0))
+    profile.token_move(TokenMove(START + 11 * DAY, OUT, slot(SANCTIONED), slot("0xcoin"), False, 0.0, 0.0))
     assert codes(profile) == {}
