@@ -11,8 +11,8 @@ import numpy as np
 
 from models.fraud import layout
 from models.fraud.bitmaps import DISTINCT
-from models.fraud.half import NOTHING, Half
-from models.fraud.layout import OWN_SEEN, SEEN
+from models.fraud.half import NO_TRANSACTIONS, NO_TRANSFERS
+from models.fraud.layout import OWN_SEEN, SEEN, TOKENS_SEEN, TRANSACTIONS, TRANSFERS
 from models.fraud.profile import DAY_S, Profile, Side
 from models.fraud.walk import Floats
 
@@ -40,14 +40,19 @@ FEATURES: tuple[str, ...] = (
 )  # fmt: skip
 """Names of `features`, in order."""
 
-_HALF_NAMES, _OWN_NAMES = (*layout.HALF, *SEEN), (*layout.OWN, *OWN_SEEN, "both_ways")
+_HALF_NAMES = (*TRANSACTIONS, *SEEN, *TRANSFERS, *TOKENS_SEEN)
+_OWN_NAMES = (*layout.OWN, *OWN_SEEN, "both_ways")
 """Of what `numbers` tells of each half, and of both together."""
 _HALF_PLACES = {name: place for place, name in enumerate(_HALF_NAMES)}
 _OWN_PLACES = {name: place for place, name in enumerate(_OWN_NAMES)}
 AT_ONCE = 512
 """Profiles that are worked on together: they still fit a processor's cache."""
 NUMBERS = 2 * len(_HALF_NAMES) + len(_OWN_NAMES)
-_HALF_AS, _OWN_AS = Struct(f"{len(_HALF_NAMES)}d"), Struct(f"{len(_OWN_NAMES)}d")
+_TRANSACTIONS_AS, _TRANSFERS_AS = (
+    Struct(f"{len((*TRANSACTIONS, *SEEN))}d"),
+    Struct(f"{len((*TRANSFERS, *TOKENS_SEEN))}d"),
+)
+_OWN_AS = Struct(f"{len(_OWN_NAMES)}d")
 _SIZE = 8 * NUMBERS
 
 
@@ -80,15 +85,18 @@ class Told:
 def _put(profile: Profile, held: array[float] | bytearray, at: int) -> None:
     """Write numbers where there are zeros."""
     came, went, count = profile.came, profile.went, DISTINCT
-    if came.numbers is not NOTHING:
-        _put_half(came, held, at)
-    at += _HALF_AS.size
-    if went.numbers is not NOTHING:
-        _put_half(went, held, at)
+    for half in (came, went):
+        if half.numbers is not NO_TRANSACTIONS:
+            seen = count[half.peers.bit_count()], count[half.selectors.bit_count()]
+            _TRANSACTIONS_AS.pack_into(held, at, *half.numbers, *seen)
+        at += _TRANSACTIONS_AS.size
+        if half.transfers is not NO_TRANSFERS:
+            _TRANSFERS_AS.pack_into(held, at, *half.transfers, count[half.token_peers.bit_count()])
+        at += _TRANSFERS_AS.size
     either = (came.peers | went.peers).bit_count()
     _OWN_AS.pack_into(
         held,
-        at + _HALF_AS.size,
+        at,
         *profile.own,
         count[profile.hours.bit_count()],
         count[profile.days.bit_count()],
@@ -99,21 +107,9 @@ def _put(profile: Profile, held: array[float] | bytearray, at: int) -> None:
 
 
 def place(name: str, side: Side | None = None) -> int:
-    """Where a number stands among `numbers`: one of a side by its name in `layout.HALF`, else one of both by `layout.OWN`."""
+    """Where a number stands among `numbers`: one of a side by its name in `_HALF_NAMES`, else one of both."""
     half = len(_HALF_NAMES)
     return 2 * half + _OWN_PLACES[name] if side is None else side * half + _HALF_PLACES[name]
-
-
-def _put_half(half: Half, held: array[float] | bytearray, at: int) -> None:
-    count = DISTINCT
-    _HALF_AS.pack_into(
-        held,
-        at,
-        *half.numbers,
-        count[half.peers.bit_count()],
-        count[half.selectors.bit_count()],
-        count[half.token_peers.bit_count()],
-    )
 
 
 def features(told: Sequence[array[float]]) -> Floats:

@@ -134,8 +134,7 @@ def fit(asked: Mapping[Side, Floats], moved: Mapping[Side, Floats]) -> dict[str,
 
 def only_side(profile: Profile) -> Side | None:
     """On which side the only move of a profile is; None where it has more, or none."""
-    came, went = profile.came.numbers, profile.went.numbers
-    many = came[MOVES] + came[TOKENS], went[MOVES] + went[TOKENS]
+    many = [half.numbers[MOVES] + half.transfers[TOKENS] for half in (profile.came, profile.went)]
     return None if sum(many) != 1.0 else IN if many[IN] else OUT
 
 

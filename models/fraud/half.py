@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from models.fraud.bitmaps import Distinct
-from models.fraud.layout import HALF, MOVES, TOKENS, TOTAL, VALUE
+from models.fraud.layout import MOVES, TOKENS, TOTAL, TRANSACTIONS, TRANSFERS, VALUE
 
 
 @dataclass(slots=True)
@@ -44,16 +44,18 @@ def count(numbers: list[float], at: int, value: float) -> None:
     numbers[at + 2] += step * (value - mean)
 
 
-NOTHING = (0.0,) * len(HALF)
-"""The numbers of a side on which nothing moved: one for all of them, since most wallets have such a side."""
+NO_TRANSACTIONS, NO_TRANSFERS = (0.0,) * len(TRANSACTIONS), (0.0,) * len(TRANSFERS)
+"""The numbers where there were none: one for all wallets, since most have hardly any others."""
 
 
 @dataclass(slots=True)
 class Half:
     """What is known of one side: what came in, or what went out."""
 
-    numbers: Sequence[float] = NOTHING
-    """By `layout.HALF`."""
+    numbers: Sequence[float] = NO_TRANSACTIONS
+    """By `layout.TRANSACTIONS`."""
+    transfers: Sequence[float] = NO_TRANSFERS
+    """By `layout.TRANSFERS`."""
     peers: Distinct = 0
     selectors: Distinct = 0
     token_peers: Distinct = 0
@@ -68,7 +70,7 @@ class Half:
     @property
     def tokens(self) -> int:
         """ERC-20 transfers."""
-        return int(self.numbers[TOKENS])
+        return int(self.transfers[TOKENS])
 
     @property
     def paid(self) -> int:
@@ -80,12 +82,19 @@ class Half:
         """Ether."""
         return self.numbers[TOTAL]
 
-    def counting(self) -> list[float]:
-        """Its numbers, to count in."""
+    def transaction(self) -> list[float]:
+        """Its numbers, to count one in."""
         numbers = self.numbers
         if not isinstance(numbers, list):
             numbers = self.numbers = [*numbers]
         return numbers
+
+    def transfer(self) -> list[float]:
+        """The same of transfers."""
+        transfers = self.transfers
+        if not isinstance(transfers, list):
+            transfers = self.transfers = [*transfers]
+        return transfers
 
     def deal(self, time: int, listed: str) -> Dealt:
         """Count a dealing with a listed peer, but for what it moved."""

@@ -8,24 +8,25 @@ from __future__ import annotations
 
 import json
 from binascii import a2b_base64, b2a_base64
-from collections.abc import Sequence
-from itertools import compress
+from itertools import accumulate, compress, pairwise
 from struct import Struct
 from zlib import crc32
 
 from models.fraud.bitmaps import BITS, ONE, marked
-from models.fraud.half import NOTHING, Dealt, Half
-from models.fraud.layout import HALF, MOVES, OWN, OWN_SEEN, SEEN, TOKENS
+from models.fraud.half import NO_TRANSACTIONS, NO_TRANSFERS, Dealt, Half
+from models.fraud.layout import OWN, OWN_SEEN, SEEN, TOKENS_SEEN, TRANSACTIONS, TRANSFERS
 from models.fraud.profile import Move, Profile, TokenMove
 
-LAYOUT = crc32(repr([3, HALF, OWN, SEEN, OWN_SEEN, BITS, Dealt.__slots__, Move._fields, TokenMove._fields]).encode())
+_NAMES = TRANSACTIONS, TRANSFERS, OWN, SEEN, TOKENS_SEEN, OWN_SEEN
+LAYOUT = crc32(repr([3, _NAMES, BITS, Dealt.__slots__, Move._fields, TokenMove._fields]).encode())
 """Tells rows of other versions of Soba, whose profiles have other fields: those mean nothing here."""
 
-_HALF, _NUMBERS = len(HALF), 2 * len(HALF) + len(OWN)
-_PARTS = [bytes(range(_HALF)), bytes(range(_HALF, 2 * _HALF)), bytes(range(2 * _HALF, _NUMBERS))]
-"""Places of the numbers of each half, and of those of both."""
+_ENDS = list(accumulate(map(len, (TRANSACTIONS, TRANSFERS, TRANSACTIONS, TRANSFERS, OWN)), initial=0))
+_NUMBERS = _ENDS[-1]
+_PARTS = [bytes(range(first, end)) for first, end in pairwise(_ENDS)]
+"""Places of the numbers of each half's transactions and transfers, and of those of both."""
 _DOUBLES = [Struct(f"<{many}d") for many in range(_NUMBERS + 1)]
-_BITMAPS = 2 * len(SEEN) + len(OWN_SEEN)
+_BITMAPS = 2 * len((*SEEN, *TOKENS_SEEN)) + len(OWN_SEEN)
 _BYTES = BITS // 8
 _FEW = 16
 """So many bits of a bitmap are told one by one, at most; more by all its bytes."""
@@ -36,8 +37,9 @@ def pack(profile: Profile) -> str:
     """A profile as a word without a space, or two where it dealt with listed addresses."""
     came, went = profile.came, profile.went
     places, numbers = b"", list[float]()
-    for part, some in zip(_PARTS, (came.numbers, went.numbers, profile.own), strict=True):
-        if some is not NOTHING:
+    parts = came.numbers, came.transfers, went.numbers, went.transfers, profile.own
+    for part, some in zip(_PARTS, parts, strict=True):
+        if some is not NO_TRANSACTIONS and some is not NO_TRANSFERS:
             places += bytes(compress(part, some))
             numbers += filter(None, some)
     few: list[int] = []
@@ -85,16 +87,18 @@ def unpack(packed: str) -> Profile:
     for at in range(rest, rest + wide * (1 + _BYTES), 1 + _BYTES):
         seen[told[at]] = int.from_bytes(told[at + 1 : at + 1 + _BYTES], "little")
     got, paid = map(_unpack_dealt, json.loads(listed)) if listed else (None, None)
+    came, tokens_came, went, tokens_went, own = (numbers[first:end] for first, end in pairwise(_ENDS))
     return Profile(
-        Half(_unpack_half(numbers[:_HALF]), seen[0], seen[1], seen[2], got),
-        Half(_unpack_half(numbers[_HALF : 2 * _HALF]), seen[3], seen[4], seen[5], paid),
-        numbers[2 * _HALF :],
+        Half(_some(came) or NO_TRANSACTIONS, _some(tokens_came) or NO_TRANSFERS, seen[0], seen[1], seen[2], got),
+        Half(_some(went) or NO_TRANSACTIONS, _some(tokens_went) or NO_TRANSFERS, seen[3], seen[4], seen[5], paid),
+        own,
         *seen[6:],
     )
 
 
-def _unpack_half(numbers: list[float]) -> Sequence[float]:
-    return numbers if numbers[MOVES] or numbers[TOKENS] else NOTHING
+def _some(numbers: list[float]) -> list[float] | None:
+    """Numbers where there are some: how many moves there were is the first of them."""
+    return numbers if numbers[0] else None
 
 
 def _pack_dealt(dealt: Dealt | None) -> list[object] | None:

@@ -162,7 +162,7 @@ class Profile:
         time, side, peer, value, limit, used, price, price_digits, selector, failed, fame, listed = move
         self._tick(time)
         half = self.went if side else self.came
-        told = half.counting()
+        told = half.transaction()
         told[MOVES] += 1.0
         if failed:
             told[FAILED] += 1.0
@@ -248,7 +248,7 @@ class Profile:
         time, side, peer, token, nothing, fame, token_fame, listed = move
         self._tick(time)
         half = self.went if side else self.came
-        told = half.counting()
+        told = half.transfer()
         told[TOKENS] += 1.0
         if nothing:
             told[EMPTY_TOKENS] += 1.0

@@ -43,8 +43,8 @@ def last_time(known: Known) -> int | None:
 
 def evidence(profile: Profile) -> int:
     """How many moves a profile knows."""
-    came, went = profile.came.numbers, profile.went.numbers
-    return int(came[MOVES] + went[MOVES] + came[TOKENS] + went[TOKENS])
+    came, went = profile.came, profile.went
+    return int(came.numbers[MOVES] + went.numbers[MOVES] + came.transfers[TOKENS] + went.transfers[TOKENS])
 
 
 class Memory:

@@ -49,7 +49,7 @@ def of_wallet(profile: Profile, chain_id: int) -> list[Warned]:
     got, paid = told[VALUE], gone[VALUE]
     quiet = got < FEW_ROUND and paid < FEW_DRAINS and profile.own[PEAK] < LARGE_ETHER
     traded = (got >= FEW_RETURNS and paid >= FEW_RETURNS) or (
-        told[TOKENS] >= FEW_RETURNS and gone[TOKENS] >= FEW_RETURNS
+        came.transfers[TOKENS] >= FEW_RETURNS and went.transfers[TOKENS] >= FEW_RETURNS
     )
     if quiet and not traded and came.listed is None and went.listed is None:
         return []

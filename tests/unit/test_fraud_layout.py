@@ -7,7 +7,8 @@ from models.fraud import layout
 
 def test_each_place_is_that_of_its_name() -> None:
     places = {
-        layout.HALF: {**dict.fromkeys(layout.COUNTS, ""), **dict.fromkeys(layout.MOMENTS, ".count")},
+        layout.TRANSACTIONS: {**dict.fromkeys(layout.COUNTS, ""), **dict.fromkeys(layout.MOMENTS, ".count")},
+        layout.TRANSFERS: {**dict.fromkeys(layout.TOKEN_COUNTS, ""), **dict.fromkeys(layout.TOKEN_MOMENTS, ".count")},
         layout.OWN: {**dict.fromkeys(layout.OWN_COUNTS, ""), **dict.fromkeys(layout.OWN_MOMENTS, ".count")},
     }
     for names, told in places.items():
