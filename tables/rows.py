@@ -9,8 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 import orjson
@@ -71,7 +70,7 @@ class Pointer:
     score: int
 
 
-@dataclass
+@dataclass(slots=True)
 class Row:
     """One row to write. `version` is the revision of the block or request it is made from."""
 
@@ -80,11 +79,14 @@ class Row:
     version: int
     value: BaseModel
     pointers: tuple[Pointer, ...] = ()
+    _stored: bytes | None = field(default=None, init=False, repr=False, compare=False)
 
-    @cached_property
+    @property
     def stored(self) -> bytes:
         """The row's JSON, without its version."""
-        return encode(self.value)
+        if self._stored is None:
+            self._stored = encode(self.value)
+        return self._stored
 
 
 @dataclass(frozen=True, slots=True)

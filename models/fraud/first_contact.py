@@ -134,7 +134,8 @@ def fit(asked: Mapping[Side, Floats], moved: Mapping[Side, Floats]) -> dict[str,
 
 def only_side(profile: Profile) -> Side | None:
     """On which side the only move of a profile is; None where it has more, or none."""
-    many = [half.numbers[MOVES] + half.transfers[TOKENS] for half in (profile.came, profile.went)]
+    came, went = profile.came, profile.went
+    many = came.numbers[MOVES] + came.transfers[TOKENS], went.numbers[MOVES] + went.transfers[TOKENS]
     return None if sum(many) != 1.0 else IN if many[IN] else OUT
 
 

@@ -89,7 +89,7 @@ class Memory:
         """Take what a block says of the wallet: a newer revision replaces an older one."""
         number, revision = said.number, said.revision
         if number > self.number:
-            if number // SPAN != self.number // SPAN:
+            if number // SPAN != self.number // SPAN and self.number >= 0:
                 self._begin(number)
             self.number = number
             self._kept.append(kept.write(said))
