@@ -27,7 +27,7 @@ from agents.outlet import Outlet
 from agents.parsing import shared
 from agents.pulse import Pulse
 from agents.releases import serving
-from agents.stream import attach
+from agents.stream import BATCH, attach
 from base import tracing
 from base.exits import EXIT_FAILING, GRACE_S, end_now, end_within
 from base.garbage import collect_rarely
@@ -39,9 +39,6 @@ from topics.broken_pipes import mend
 from topics.registry import DEAD_LETTER_ROOM
 
 log = logging.getLogger("soba.worker")
-
-READ_AHEAD = 16
-"""Messages that Faust holds ready for a stream: few, as each may be a whole block, yet enough to make a batch worth its writes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +128,7 @@ def make_app(worker: Worker, settings: Settings) -> Any:
         topic_allow_declare=False,
         autodiscover=False,
         stream_wait_empty=False,
-        stream_buffer_maxsize=READ_AHEAD,
+        stream_buffer_maxsize=BATCH,
         broker_commit_interval=0.5,
         broker_commit_every=1_000,
         broker_session_timeout=clients.SESSION_TIMEOUT_S,

@@ -25,6 +25,7 @@ from base.exits import EXIT_FAILING
 log = logging.getLogger("soba.runtime")
 
 BATCH = 64
+"""Records that are done at once, and held ready meanwhile, at most: rows of busy wallets are then written once for many blocks."""
 BATCH_BYTES = 16 * 1024 * 1024
 """Parsed, a value takes about six times as much: a batch ends with the record that reaches this."""
 

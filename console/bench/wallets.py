@@ -15,10 +15,10 @@ import orjson
 from agents import profiles
 from agents.activity import Activity
 from agents.agent import Record
-from agents.app import READ_AHEAD
 from agents.outlet import Outlet
 from agents.releases import shipped
 from agents.runtime import Runner
+from agents.stream import BATCH, BATCH_BYTES
 from base.garbage import collect_rarely
 from base.settings import ROOT
 from console.bench.stage import Stage, say
@@ -89,8 +89,15 @@ def _measured(
 
 
 def _run(runner: Runner, records: list[Record]) -> None:
-    for start in range(0, len(records), READ_AHEAD):
-        runner.process(records[start : start + READ_AHEAD])
+    """In batches as `agents.stream` takes them from a backlog."""
+    batch: list[Record] = []
+    size = 0
+    for record in records:
+        batch.append(record)
+        size += len(record.raw)
+        if len(batch) == BATCH or size >= BATCH_BYTES or record is records[-1]:
+            runner.process(batch)
+            batch, size = [], 0
 
 
 class _View(NamedTuple):
