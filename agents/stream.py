@@ -2,7 +2,8 @@
 
 Events are taken from the stream's channel, not by iterating the stream: Faust's `take` and plain iteration acknowledge in a
 `finally`, so a SIGTERM in mid-batch would lose it. Here each event is acknowledged after its batch. A batch is whatever came while
-the last one was done, so an idle agent answers at once and a busy one takes many together (docs/decisions/0002). Batches run in a
+the last one was done, so an idle agent answers at once and a busy one takes many together (docs/decisions/0002), and is confirmed
+while the next is done, where one waits (0025). Batches run in a
 thread of their own, so the loop keeps its heartbeats while a handler computes or waits for a broker. No exception reaches Faust: it
 would restart the agent and hang it.
 """
@@ -12,7 +13,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 from agents import telling
@@ -45,23 +48,49 @@ def attach(app: Any, agent: Agent, outlet: Outlet, parse: Parse) -> ThreadPoolEx
     def current(event: Any) -> bool:
         return bool(event.message.generation_id == app.consumer_generation_id)
 
+    def acknowledge(events: list[Any]) -> None:
+        outlet.activity.progress[agent.name] = time.time()
+        for event in events:
+            if current(event):
+                event.ack()
+        if events:
+            telling.record_age(agent.name, events[-1].message.timestamp)
+
     async def run(stream: Any) -> None:
-        loop = asyncio.get_running_loop()
+        channel = stream.channel
+        held: list[Any] = []  # done and not yet confirmed
+
+        def do(records: list[Record]) -> bool:
+            """Do a batch; whether it is confirmed, as it is where no other waits."""
+            runner.begin(records)
+            return settle() if channel.empty() else False
+
+        def settle() -> bool:
+            runner.finish()
+            return True
+
+        async def threaded(call: Callable[[], bool]) -> bool:
+            with outlet.activity.doing(agent.name):
+                return await asyncio.get_running_loop().run_in_executor(thread, call)
+
         try:
             while True:
-                events = await taken(stream.channel)
+                # Faust empties the channel of a stream whose partitions are given up.
+                if held and (channel.empty() or outlet.stopping.is_set()):
+                    await threaded(settle)
+                    acknowledge(held)
+                    held = []
+                events = await taken(channel)
                 # What an assignment before this one read is read again by whoever has its partition now, perhaps by us.
                 events = [event for event in events if current(event)]
                 if outlet.stopping.is_set():
                     raise Stopped
-                with outlet.activity.doing(agent.name):
-                    await loop.run_in_executor(thread, runner.process, [_record(event) for event in events])
-                outlet.activity.progress[agent.name] = time.time()
-                for event in events:
-                    if current(event):
-                        event.ack()
-                if events:
-                    telling.record_age(agent.name, events[-1].message.timestamp)
+                confirmed = await threaded(partial(do, [_record(event) for event in events]))
+                acknowledge(held)
+                held = events
+                if confirmed:
+                    acknowledge(held)
+                    held = []
         except StopAsyncIteration:
             return  # what Faust throws into the channel of a stream that it stops
         except Stopped:

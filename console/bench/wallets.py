@@ -96,8 +96,9 @@ def _run(runner: Runner, records: list[Record]) -> None:
         batch.append(record)
         size += len(record.raw)
         if len(batch) == BATCH or size >= BATCH_BYTES or record is records[-1]:
-            runner.process(batch)
+            runner.begin(batch)
             batch, size = [], 0
+    runner.finish()
 
 
 class _View(NamedTuple):

@@ -1,7 +1,7 @@
 """A production worker with faults put into it: `SOBA_TEST_FAULT=place:count:what`, several with spaces between.
 
-`place` is where (a function of the runtime), `count` at which call (of commits, which are only asked for there, and batches: with
-something in hand), `what` one of:
+`place` is where (a function of the runtime), `count` at which call (of commits, which are only asked for there, batches and
+ends of batches: with something in hand), `what` one of:
 kill (SIGKILL, before the call), after (SIGKILL, after the call), lost (the connection breaks), odd (an exception nobody foresees),
 stall (the broker is stopped before the call, and does not answer). A `poison` place makes handlers of `mev` and `validate` raise
 on marked records. Everything else is the code that users run.
@@ -33,7 +33,7 @@ PLACES: dict[str, tuple[Any, str]] = {
     "produce": (agents.outlet.Outlet, "produce"),
     "write": (tables.rows, "writing"),
     "give": (agents.outlet.Outlet, "giving"),
-    "process": (agents.runtime.Runner, "process"),
+    "finish": (agents.runtime.Runner, "finish"),
     "parse": (agents.runtime.Runner, "_parse"),
     "commit": (agents.consume.ConsumeFeed, "_commit"),
     "batch": (agents.consume.ConsumeFeed, "_batch"),
@@ -81,8 +81,10 @@ def inject(place: str, count: int, what: str) -> None:
     setattr(owner, name, faulty)
 
 
-def at_stake(place: str, feed: Any, *_: Any) -> bool:
+def at_stake(place: str, feed: Any = None, *_: Any) -> bool:
     """Whether a fault here can do harm: a commit of nothing, or of another agent of this worker, is none to speak of."""
+    if place == "finish":
+        return feed._open is not None
     if place not in ("commit", "batch"):
         return True
     return feed._agent.name in sys.argv[1] and (place == "batch" or bool(feed._done.items() - feed._committed.items()))

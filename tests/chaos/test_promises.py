@@ -159,7 +159,7 @@ FAULTS = [
     ("produce:1:kill", "produce:2:kill", "produce:2:kill", "produce:1:kill"),
     ("produce:2:kill", "write:1:kill", "write:1:kill", "write:1:kill"),
     ("produce:3:kill", "write:1:after", "write:1:after", "write:1:after"),
-    ("produce:3:after", "process:1:after", "process:1:after", "process:1:after"),
+    ("produce:3:after", "finish:1:after", "finish:1:after", "finish:1:after"),
     ("commit:1:kill", "read:1:kill", "", "read:1:kill"),
     ("restore:1:after", "parse:1:kill", "", ""),
     # Kafka or Redis gone at that very moment
