@@ -20,6 +20,7 @@ from faust.app import BootStrategy
 
 from agents.activity import Activity
 from agents.agent import Agent, Partitioned
+from agents.ahead import hold_few_bytes
 from agents.consume import ConsumeFeed
 from agents.fetching import look_sooner
 from agents.lists import listing
@@ -27,7 +28,7 @@ from agents.outlet import Outlet
 from agents.parsing import shared
 from agents.pulse import Pulse
 from agents.releases import serving
-from agents.stream import BATCH, attach
+from agents.stream import BATCH, BATCH_BYTES, attach
 from base import tracing
 from base.exits import EXIT_FAILING, GRACE_S, end_now, end_within
 from base.garbage import collect_rarely
@@ -142,6 +143,7 @@ def make_app(worker: Worker, settings: Settings) -> Any:
         worker_redirect_stdouts=False,
     )
     look_sooner(app)
+    hold_few_bytes(app, BATCH_BYTES)
     return app
 
 

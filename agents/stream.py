@@ -30,7 +30,7 @@ log = logging.getLogger("soba.runtime")
 BATCH = 64
 """Records that are done at once, and held ready meanwhile, at most: rows of busy wallets are then written once for many blocks."""
 BATCH_BYTES = 16 * 1024 * 1024
-"""Parsed, a value takes about six times as much: a batch ends with the record that reaches this."""
+"""Parsed, a value takes about six times as much: a batch ends with the record that reaches this, and so does what is held ready."""
 
 
 def attach(app: Any, agent: Agent, outlet: Outlet, parse: Parse) -> ThreadPoolExecutor:

@@ -1,7 +1,7 @@
 """Which of a profile's numbers lies where: those of each half, what came in and what went out, and those of both together.
 
 Of a half, transactions and ERC-20 transfers have numbers of their own: most wallets have none of one of them.
-All are held as floats in plain lists, which is how features, rows and models want them; counts up to 2**53 are exact.
+All are held as floats in plain lists, or `half.NO_TRANSACTIONS` and `NO_TRANSFERS`; counts up to 2**53 are exact.
 """
 
 from __future__ import annotations

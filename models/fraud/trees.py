@@ -20,7 +20,7 @@ ALIKE, MANY = 24, 96
 """Rows that know and do not know the same, from which on they go by what is left of the trees for such rows, and for just these."""
 PATTERNS = 64
 """For how many patterns of unknown features that is remembered; about 100 kB each."""
-_ODD = np.uint64(0x9E3779B97F4A7C15)
+_ODD, _HALF = np.uint64(0x9E3779B97F4A7C15), np.uint64(32)
 AT_ONCE = 256
 """Rows that go down together: their places in trees then still fit a processor's cache."""
 
@@ -162,7 +162,8 @@ def _distinct(rows: Floats) -> tuple[Places, Places]:
     if len(rows) < MANY:
         return every, every
     words = np.ascontiguousarray(rows).view(np.uint64)
-    _, first, like = np.unique(_mixed(words), return_index=True, return_inverse=True)
+    # Of round numbers only the upper bits differ, of which a product keeps but these few.
+    _, first, like = np.unique(_mixed(words ^ words >> _HALF), return_index=True, return_inverse=True)
     return (first, like) if (words[first[like]] == words).all() else (every, every)
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from models.fraud.bitmaps import BITS, slot
+from models.fraud.bitmaps import BITS, ONE, slot
 from models.fraud.features import of_profile
+from models.fraud.half import NO_TRANSACTIONS, NO_TRANSFERS
 from models.fraud.packed import pack, unpack
 from models.fraud.profile import Move, Profile, TokenMove
 
@@ -53,3 +54,15 @@ def test_what_is_packed_comes_back_exactly(moves: list[Move | TokenMove]) -> Non
         [*map(float, of_profile(profile))]
     )  # NaN is not equal to itself
     assert pack(found) == pack(profile)
+
+
+def test_what_most_wallets_have_alone_is_the_same_object_for_all() -> None:
+    """Also of a row read back, and none who counts a move counts it for all."""
+    sent, coin = MANY[0], TokenMove(1_600_000_000, 0, 5, 7, False, 0.0, 0.0)
+    for one in (profile_of([sent, sent]), unpack(pack(profile_of([sent, sent])))):
+        assert one.went.peers is one.peers is ONE[sent.peer or 0]
+        assert one.came.numbers is NO_TRANSACTIONS and one.came.transfers is one.went.transfers is NO_TRANSFERS
+        one.token_move(coin)
+        one.move(sent._replace(side=0))
+        assert (one.came.moves, one.came.tokens, one.went.moves, one.went.tokens) == (1, 1, 2, 0)
+    assert not any(NO_TRANSACTIONS) and not any(NO_TRANSFERS) and Profile() == profile_of([])

@@ -74,6 +74,7 @@ def test_rows_that_are_the_same_are_scored_once_and_told_each(many: int, monkeyp
     rows[3, :2] = -0.0, 0.0
     rows = rows[np.random.default_rng(3).integers(0, len(rows), many)]
     told = [TREES.sums(row[None])[0] for row in rows]
+    assert len(trees._distinct(rows)[0]) == (6 if many >= MANY else many)
     assert TREES.sums(rows).tolist() == told
     monkeypatch.setattr(trees, "_mixed", lambda words: np.zeros(len(words), np.uint64))  # all that differ fall together
     assert TREES.sums(rows).tolist() == told

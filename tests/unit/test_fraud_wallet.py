@@ -257,16 +257,28 @@ def test_a_row_in_memory_says_what_a_row_read_back_says() -> None:
     assert live is not None and live.ready is not None
 
 
-@pytest.mark.parametrize(("blocks", "moves", "most"), [(3, 2, 5_000), (16, 2, 12_000), (128, MOST, 170_000)])
-def test_a_row_in_memory_takes_what_operations_md_says(blocks: int, moves: int, most: int) -> None:
-    """With what it has ready: of a quiet wallet, a busy one, and one that as many move in each block as count."""
-    sent = Move(START, 1, None, 10**18 + 1, 200_000, 150_000, 1.2345678, 9, "0xa9059cbb", False, 12.0)
+SENT = Move(START, OUT, None, 10**18 + 1, 200_000, 150_000, 1.2345678, 9, "0xa9059cbb", False, 12.0)
+COIN = TokenMove(START, OUT, None, 7, False, 12.0, 3.0)
+
+
+@pytest.mark.parametrize("turns", [(SENT,), (SENT, SENT._replace(side=IN), COIN, COIN._replace(side=IN))])
+@pytest.mark.parametrize(("blocks", "moves", "most"), [(3, 2, 6_000), (16, 2, 12_000), (128, MOST, 170_000)])
+def test_a_row_in_memory_takes_what_operations_md_says(
+    blocks: int, moves: int, most: int, turns: tuple[Move | TokenMove, ...]
+) -> None:
+    """With what it has ready: of a quiet wallet, a busy one, and one that as many move in each block as count.
+
+    One that does all there is has numbers of both sides, of transactions and of transfers.
+    """
 
     def row(wallet: int) -> Known:
         memory = Memory()
         for number in range(blocks):
             first = (wallet * blocks + number) * moves
-            told = [sent._replace(peer=(first + n) % BITS, time=START + 12 * number) for n in range(moves)]
+            told = [
+                turns[(first + n) % len(turns)]._replace(peer=(first + n) % BITS, time=START + 12 * number)
+                for n in range(moves)
+            ]
             memory.take(Said(number, number, START + 12 * number, told))
         assert memory.scored is not None
         return made(Known, memory.fields())
