@@ -12,6 +12,7 @@ Distinct = int
 """A bitmap of hashes (`bit`), whose ones tell how many there were (`distinct`)."""
 
 
+@lru_cache(maxsize=16_384)
 def slot(what: str) -> int:
     """Where a thing is marked in a bitmap."""
     return crc32(what.encode()) % BITS

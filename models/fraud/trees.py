@@ -20,7 +20,7 @@ ALIKE, MANY = 24, 96
 """Rows that know and do not know the same, from which on they go by what is left of the trees for such rows, and for just these."""
 PATTERNS = 64
 """For how many patterns of unknown features that is remembered; about 100 kB each."""
-_ODD = np.uint64(0x9E3779B97F4A7C15)
+_ODD, _HALF = np.uint64(0x9E3779B97F4A7C15), np.uint64(32)
 AT_ONCE = 256
 """Rows that go down together: their places in trees then still fit a processor's cache."""
 
@@ -121,11 +121,12 @@ class Trees:
 
     def sums(self, rows: Floats) -> Floats:
         """(rows,): what all trees say of each row together."""
-        found = np.empty(len(rows))
-        for some, values in self._ends(rows, self.value):
+        first, like = _distinct(rows)
+        found: Floats = np.empty(len(first))
+        for some, values in self._ends(rows[first], self.value):
             # Each row for itself and in one order: its last bit does not depend on what it is summed with.
             found[some] = values.sum(axis=1)
-        return found
+        return found[like]
 
     def _ends(self, rows: Floats, says: NDArray[Any]) -> Iterator[tuple[Places, NDArray[Any]]]:
         """Places of a few rows, and what the leaves, (rows, trees), that they come to say."""
@@ -155,6 +156,23 @@ class Trees:
         return walk
 
 
+def _distinct(rows: Floats) -> tuple[Places, Places]:
+    """Places of rows that differ, and for each row which of them is the same to the bit: of wallets every third is like another."""
+    every = np.arange(len(rows))
+    if len(rows) < MANY:
+        return every, every
+    words = np.ascontiguousarray(rows).view(np.uint64)
+    # Of round numbers only the upper bits differ, of which a product keeps but these few.
+    _, first, like = np.unique(_mixed(words ^ words >> _HALF), return_index=True, return_inverse=True)
+    return (first, like) if (words[first[like]] == words).all() else (every, every)
+
+
+def _mixed(words: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """(rows,): a number for each row of (rows, many) that others hardly have."""
+    mixed: NDArray[np.uint64] = np.dot(words, _ODD ** np.arange(1, words.shape[1] + 1, dtype=np.uint64))
+    return mixed
+
+
 def _alike(unknown: NDArray[np.bool_]) -> list[Places]:
     """Places of rows that know and do not know the same, where they are `ALIKE` or more; then those of all others."""
     if len(unknown) < ALIKE:
@@ -162,7 +180,7 @@ def _alike(unknown: NDArray[np.bool_]) -> list[Places]:
     bits = np.packbits(unknown, axis=1)
     words = np.zeros((len(bits), -(-bits.shape[1] // 8)), np.uint64)
     words.view(np.uint8)[:, : bits.shape[1]] = bits
-    key = (words * _ODD ** np.arange(1, words.shape[1] + 1, dtype=np.uint64)).sum(axis=1)
+    key = _mixed(words)
     order = np.argsort(key, kind="stable")
     groups = np.split(order, np.flatnonzero(np.diff(key[order])) + 1)
     others = [one for one in groups if len(one) < ALIKE]

@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from models.fraud import trees
 from models.fraud.features import FEATURES
 from models.fraud.shapley import Shapley
-from models.fraud.trees import ALIKE, PATTERNS, Trees
+from models.fraud.trees import ALIKE, MANY, PATTERNS, Trees
 from tests.fraud import arrays, grown
 
 GROWN = grown(20, 4, seed=5)
@@ -61,6 +62,22 @@ def test_many_rows_that_are_alike_come_to_the_same_leaves(kinds: list[list[float
     rows = rows[chance.permutation(len(rows))]
     assert TREES.leaves(rows).tolist() == [walked(row) for row in rows]
     assert TREES.leaves(rows[::2]).tolist() == TREES.leaves(rows)[::2].tolist()
+
+
+@pytest.mark.parametrize("many", [MANY - 1, MANY, 3 * MANY])
+def test_rows_that_are_the_same_are_scored_once_and_told_each(many: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """To the bit: zero and minus zero, and one NaN and another, may differ."""
+    rows = np.random.default_rng(2).normal(0.7, 0.7, (7, len(FEATURES)))
+    rows[1] = rows[0]
+    rows[2, :3] = 0.0, -0.0, math.nan
+    rows[3] = rows[2]
+    rows[3, :2] = -0.0, 0.0
+    rows = rows[np.random.default_rng(3).integers(0, len(rows), many)]
+    told = [TREES.sums(row[None])[0] for row in rows]
+    assert len(trees._distinct(rows)[0]) == (6 if many >= MANY else many)
+    assert TREES.sums(rows).tolist() == told
+    monkeypatch.setattr(trees, "_mixed", lambda words: np.zeros(len(words), np.uint64))  # all that differ fall together
+    assert TREES.sums(rows).tolist() == told
 
 
 def test_patterns_are_forgotten_again() -> None:
