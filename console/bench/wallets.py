@@ -41,8 +41,8 @@ def measure(place: Stage, rounds: int) -> list[Figure]:
 
     In this process, on a core of its own, the servers on the others; the sample's 30 blocks go by `rounds` times. Once each wallet
     comes back with every round, after six minutes of chain time, while its row is in memory; once it is another wallet each time,
-    but for the ten busiest; and once it comes back and has to be read from Redis, as it is after a restart or a longer time. A batch
-    holds up to 64 blocks, so a wallet that comes back is twice in it.
+    but for the ten busiest; and once it comes back and has to be read from Redis, as it is after a restart or a longer time. A
+    batch holds up to 64 blocks, so a wallet that comes back is twice in it.
     """
     with _on(place):
         return [
