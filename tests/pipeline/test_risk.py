@@ -119,7 +119,7 @@ def test_dealings_and_rules_of_a_row_are_told_of_the_wallet_and_of_its_requests(
 ) -> None:
     sender, chain = address(), new_chain()
     profile = wallet(1)
-    profile.move(move(IN, SANCTIONED, 1_700_100_000, 10**18)._replace(listed="ofac"))
+    profile.move(move(IN, SANCTIONED, 1_700_100_000, 10**18)._replace(listed=f"ofac {SANCTIONED}"))
     said = {"alerts": of_wallet(profile, chain), "exposure": exposure(profile), "level": "high"}
     write(store, Row(PROFILES, f"{chain}:{sender}", 1, profile_row(sender, profile, chain, **said)))
     data = ask(http, fromAddress=sender, amount=1, chainId=chain)
