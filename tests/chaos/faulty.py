@@ -81,7 +81,7 @@ def inject(place: str, count: int, what: str) -> None:
     setattr(owner, name, faulty)
 
 
-def at_stake(place: str, feed: Any = None, *_: Any) -> bool:
+def at_stake(place: str, feed: Any, *_: Any) -> bool:
     """Whether a fault here can do harm: a commit of nothing, or of another agent of this worker, is none to speak of."""
     if place == "finish":
         return feed._open is not None
