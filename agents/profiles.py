@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -21,7 +21,7 @@ from models.fraud import contracts, first_contact, wallet_rules
 from models.fraud.features import Told
 from models.fraud.lists import Lists
 from models.fraud.profile import Side
-from models.fraud.said import said
+from models.fraud.said import Parties, said
 from models.fraud.scorer import FRAUD, Scorer
 from models.fraud.walk import Floats
 from models.fraud.wallet import Memory, evidence
@@ -91,21 +91,20 @@ def handle(batch: Sequence[Record], rows: Rows, models: Models, lists: Lists) ->
     steps: list[_Step] = []
     told = Told(sum(len(record.value.wallets) for record in batch))
     alone: list[Side | None] = []
-    # Most addresses of a batch are asked for several times.
-    fame = cache(scorer.fame)
-    names = {chain: cache(partial(lists.names, chain)) for chain in {record.value.chain_id for record in batch}}
+    chains = {record.value.chain_id for record in batch}
+    parties = {chain: Parties(scorer.fame, partial(lists.names, chain)) for chain in chains}
     for record in batch:
         view: WalletActivity = record.value
         if view.status == "clock":
             continue
         chain_id, revision = view.chain_id, view.revision
-        listed = names[chain_id]
+        mine = parties[chain_id]
         for key, moves in view.wallets.items():
             hand = hands.get(key)
             if hand is None:
                 hand = hands[key] = _hand(key, rows.get((PROFILES, key)))
             memory = hand.memory
-            verdict = memory.take(said(view, moves, fame, listed))
+            verdict = memory.take(said(view, moves, mine))
             if verdict == "too_late":
                 result.warned[verdict] += 1
             if verdict != "new":

@@ -47,7 +47,6 @@ FAST = 30_000
 """Requests a second that nobody here exceeds: how much input a second of measuring needs."""
 SINGLE = 3_000
 WARM_UP_S = 3.0
-ROUNDS = 6
 CLIENTS = 16
 
 
@@ -140,7 +139,7 @@ def latency(bench: Bench) -> None:
 
 def wallets(bench: Bench) -> None:
     """Views of blocks → every wallet in them updated and scored."""
-    bench.figures += measure(bench.stage, ROUNDS)
+    bench.figures += measure(bench.stage, bench.seconds)
 
 
 def _begin(stage: Stage) -> None:

@@ -26,8 +26,10 @@ class Kept(NamedTuple):
 def write(said: Said) -> str:
     """What a block says, as text."""
     number, revision, time, moves, more = said
-    head = f"{number} {revision} {time} {more}"
-    return "\n".join([head, *map(_line, moves)]) if moves else head
+    text = f"{number} {revision} {time} {more}"
+    for move in moves:
+        text += f"\n{_line(move)}"
+    return text
 
 
 def head(text: str) -> Kept:

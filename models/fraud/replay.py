@@ -18,7 +18,7 @@ from models.fraud.features import numbers
 from models.fraud.first_contact import only_side
 from models.fraud.layout import MOVES
 from models.fraud.profile import DAY_S, OUT, Move, Profile, Side
-from models.fraud.said import Listed, moves_of, on_no_list
+from models.fraud.said import Parties, moves_of, on_no_list
 from topics.schemas.chain import WalletMove
 
 HALF_QUARTER_S = 45 * DAY_S
@@ -69,18 +69,20 @@ class Replayed:
 
 
 Fame = Callable[[str], float]
+"""`Scorer.fame`."""
 
 
 def replay(
     history: Iterable[Told],
     fame_of: Callable[[str], Fame],
     early: Iterable[int] = (1,),
-    listed: Listed = on_no_list,
+    listed: Callable[[str], str] = on_no_list,
     window: Callable[[int], str] = quarter,
 ) -> dict[AccountQuarter, Replayed]:
     """Profiles of every account-quarter, which begin with the quarter. `fame_of` is what an account's model knows of addresses.
 
-    What `listed` says of peers is for rules; no feature tells it. `window` names windows other than quarters by a time in them.
+    What `listed` says of peers, the lists that name them, is for rules; no feature tells it. `window` names windows other than
+    quarters by a time in them.
     """
     marks = frozenset(early)
     found: dict[AccountQuarter, Replayed] = {}
@@ -89,7 +91,7 @@ def replay(
         here = found.setdefault(AccountQuarter(account, window(time)), Replayed())
         if account not in fames:
             fames[account] = fame_of(account)
-        counted = moves_of(move, time, market, fames[account], listed)
+        counted = moves_of(move, time, market, Parties(fames[account], listed))  # kept of no account: there are many
         if isinstance(counted, Move):
             here.profile.move(counted)
             here.transactions += 1

@@ -15,14 +15,20 @@ MOST = 16
 """Moves of a wallet that count of one block; what is beyond is only a number, so that a row stays of bounded size."""
 
 Moves = Sequence[Move | TokenMove]
-Fame = Callable[[str], float]
-"""`Scorer.fame`."""
-Listed = Callable[[str], str]
-"""The lists that name an address, with commas between: `Lists.names` on a chain."""
-
 
 ETHEREUM = 1
 """The chain on which a payment uses `PLAIN_GAS` and no more; others charge by rules of their own."""
+
+
+class Party(NamedTuple):
+    """What counts of an address that a wallet deals with, or of a token."""
+
+    slot: int
+    """Where it is marked (`bitmaps.slot`)."""
+    fame: float
+    """`Scorer.fame`."""
+    listed: str
+    """The lists that name it, with commas between, a space and the address; empty where none does."""
 
 
 def on_no_list(address: str) -> str:
@@ -30,12 +36,24 @@ def on_no_list(address: str) -> str:
     return ""
 
 
+class Parties(dict[str, Party]):
+    """What counts of addresses, found out when one is first asked for: most are asked for several times."""
+
+    def __init__(self, fame: Callable[[str], float], lists: Callable[[str], str] = on_no_list) -> None:
+        super().__init__()
+        self._fame, self._lists = fame, lists
+
+    def __missing__(self, address: str) -> Party:
+        lists = self._lists(address)
+        found = self[address] = Party(slot(address), self._fame(address), f"{lists} {address}" if lists else "")
+        return found
+
+
 def moves_of(
     move: WalletMove,
     time: int,
     median_gas_price_wei: int | None,
-    fame: Fame,
-    listed: Listed = on_no_list,
+    parties: Parties,
     chain_id: int = ETHEREUM,
 ) -> Move | TokenMove:
     """What a profile counts of a move of wallet.activity, at `time` (unix seconds); serving and training both go through here.
@@ -49,16 +67,16 @@ def moves_of(
     if peer is None:
         here, peer_fame, lists = None, 0.0, ""
     else:
-        here, peer_fame, lists = slot(peer), fame(peer), "" if direction == "self" else listed(peer)
-        if lists:
-            lists = f"{lists} {peer}"
+        here, peer_fame, lists = parties[peer]
+        if lists and direction == "self":
+            lists = ""
     if move["kind"] != "transaction":
-        token = move.get("token") or ""
+        token, token_fame, _ = parties[move.get("token") or ""]
         # By `tuple` itself, here and below: half the cost of the call, and a wallet has several.
-        return tuple.__new__(TokenMove, (time, side, here, slot(token), _nothing(move), peer_fame, fame(token), lists))
+        return tuple.__new__(TokenMove, (time, side, here, token, _nothing(move), peer_fame, token_fame, lists))
     failed = move.get("status") == 0
     wei = move.get("value_wei")
-    value = 0 if failed or direction == "self" or wei is None else max(0, int(wei))
+    value = 0 if failed or direction == "self" or wei is None or wei[0] == "-" else int(wei)
     price = move.get("gas_price_wei")
     against = price / median_gas_price_wei if price is not None and median_gas_price_wei else None
     price_digits = digits(price) if price else 0
@@ -106,11 +124,11 @@ class Said(NamedTuple):
     """How many more there are."""
 
 
-def said(view: WalletActivity, moves: Sequence[WalletMove], fame: Fame, listed: Listed = on_no_list) -> Said:
+def said(view: WalletActivity, moves: Sequence[WalletMove], parties: Parties) -> Said:
     """What a view, which is not a clock record, says of a wallet by these `moves`: nothing where its block was removed."""
     number, time = view.number or 0, view.timestamp
     if view.status == "removed" or time is None:
         return Said(number, view.revision, time or 0, ())
     median, moves = view.median_gas_price_wei, counting(moves)
-    counted = [moves_of(move, time, median, fame, listed, view.chain_id) for move in moves[:MOST]]
+    counted = [moves_of(move, time, median, parties, view.chain_id) for move in moves[:MOST]]
     return Said(number, view.revision, time, counted, len(moves) - len(counted))

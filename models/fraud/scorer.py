@@ -146,7 +146,8 @@ class Scorer:
         return [Reason(FEATURES[self.columns[place]], float(row[place]), float(adds[place])) for place in strongest]
 
     def _rows(self, vectors: Floats) -> Floats:
-        return np.asarray(vectors, float)[:, self.columns]
+        # By an index in brackets columns would come one after another in memory, which makes all that follows slower.
+        return np.asarray(vectors, float).take(self.columns, axis=1)
 
 
 FRAUD = Served(

@@ -29,7 +29,7 @@ from models.fraud.features import FEATURES, of_profile
 from models.fraud.layout import FAILED, ZERO
 from models.fraud.popularity import Popularity, dealings
 from models.fraud.replay import AccountQuarter, Told, quarter, replay
-from models.fraud.said import moves_of
+from models.fraud.said import Parties, moves_of
 from models.fraud.scorer import FRAUD, Scorer
 from models.fraud.shapley import Shapley
 from models.fraud.trees import LEAF, Trees
@@ -198,7 +198,9 @@ def test_what_training_sees_of_a_wallet_is_what_serving_sees(history: tuple[list
             paid = np.log2(price)
             level = paid if level is None else level + max(-0.05, min(0.05, paid - level))
         market = None if level is None else round(2.0**level)
-        windows.setdefault(one.account, Windows()).add([moves_of(one.move, one.time, market, lambda address: 3.0)])
+        windows.setdefault(one.account, Windows()).add(
+            [moves_of(one.move, one.time, market, Parties(lambda address: 3.0))]
+        )
     assert len(replayed) == len(windows) > 20
     for (account, _), seen in replayed.items():
         served = windows[account].scored
@@ -376,7 +378,9 @@ def test_where_blocks_tell_the_market_it_is_not_guessed(history: tuple[list[Told
     replayed = replay(told, lambda account: lambda address: 0.0)
     windows: dict[str, Windows] = {}
     for one in told:
-        windows.setdefault(one.account, Windows()).add([moves_of(one.move, one.time, gas, lambda address: 0.0)])
+        windows.setdefault(one.account, Windows()).add(
+            [moves_of(one.move, one.time, gas, Parties(lambda address: 0.0))]
+        )
     for (account, _), seen in replayed.items():
         served = windows[account].scored
         assert served is not None and repr(of_profile(served)) == repr(of_profile(seen.profile))

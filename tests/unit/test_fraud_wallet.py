@@ -15,7 +15,7 @@ from models.fraud import kept
 from models.fraud.bitmaps import BITS, slot
 from models.fraud.features import FEATURES, of_profile
 from models.fraud.profile import DAY_S, IN, OUT, Move, Profile, TokenMove
-from models.fraud.said import MOST, Said, moves_of, said
+from models.fraud.said import MOST, Parties, Said, moves_of, said
 from models.fraud.wallet import SPAN, Memory, current
 from models.fraud.windows import HOP_S
 from tests.unit.test_fraud_packed import MOVES, TOKEN_MOVES
@@ -29,13 +29,13 @@ GWEI = 10**9
 MOVE = TypeAdapter(WalletMove)
 
 
-def fame(address: str) -> float:
-    return FAMOUS.get(address, 0.0)
+def parties() -> Parties:
+    return Parties(lambda address: FAMOUS.get(address, 0.0))
 
 
 def told(**fields: Any) -> Move | TokenMove:
     move = {"kind": "transaction", "direction": "out", "transaction_hash": tx(1), "peer": BOB, **fields}
-    return moves_of(MOVE.validate_python(move), 1_000, 20 * GWEI, fame)
+    return moves_of(MOVE.validate_python(move), 1_000, 20 * GWEI, parties())
 
 
 def test_a_transaction_is_a_move_with_its_gas_against_what_others_pay() -> None:
@@ -52,11 +52,21 @@ def test_what_failed_or_went_to_oneself_moves_no_value() -> None:
         assert isinstance(found, Move) and found.value == 0 and found.side == OUT
     failed = told(value_wei="5", status=0)
     assert isinstance(failed, Move) and failed.failed
+    less = told(value_wei="-5")
+    assert isinstance(less, Move) and less.value == 0, "the schema leaves signs to rules, and a topic has many writers"
+
+
+def test_who_a_list_names_is_told_with_the_move_but_of_oneself() -> None:
+    names = {BOB: "own,ofac", USDC: "own"}
+    mine = Parties(lambda _: 0.0, lambda address: names.get(address, ""))
+    move = {"kind": "transfer", "direction": "in", "transaction_hash": tx(1), "peer": BOB, "token": USDC}
+    for way, listed in (("in", f"own,ofac {BOB}"), ("self", "")):
+        assert moves_of(MOVE.validate_python({**move, "direction": way}), 1, None, mine).listed == listed
 
 
 def test_what_is_unknown_stays_unknown() -> None:
     found = moves_of(
-        MOVE.validate_python({"kind": "transaction", "direction": "out", "transaction_hash": tx(1)}), 1, None, fame
+        MOVE.validate_python({"kind": "transaction", "direction": "out", "transaction_hash": tx(1)}), 1, None, parties()
     )
     assert found == Move(1, OUT, None, 0, None, None, None, 0, "0x", False, 0.0)
 
@@ -78,9 +88,9 @@ def test_a_swap_that_transfers_tell_of_is_not_counted_twice() -> None:
     view = WalletActivity.model_validate(
         {"chain_id": 1, "number": 5, "revision": 1, "status": "complete", "timestamp": 1_000, "wallets": {}}
     )
-    told = said(view, moves, fame)
+    told = said(view, moves, parties())
     assert [move.side for move in told.moves] == [OUT, OUT] and told.more == 0, "the transfer, and the other swap"
-    assert len(said(view, moves[1:], fame).moves) == 3, "where nobody tells of transfers, swaps are what is known"
+    assert len(said(view, moves[1:], parties()).moves) == 3, "where nobody tells of transfers, swaps are what is known"
 
 
 # Over blocks
@@ -185,7 +195,7 @@ def view(number: int, many: int, **more: Any) -> WalletActivity:
 
 
 def by(view: WalletActivity) -> Said:
-    return said(view, view.wallets[f"1:{BOB}"], fame)
+    return said(view, view.wallets[f"1:{BOB}"], parties())
 
 
 def test_only_so_many_moves_of_a_block_count() -> None:
