@@ -11,7 +11,7 @@ FORM = os.environ["BENCH_FORM"]
 FOLDER = os.environ["BENCH_FOLDER"]
 """For files of its own."""
 INPUT, OUTPUT, DEAD_LETTERS = "chain.events", "bench.out", "chain.events.dlq"
-PAIRS, WALLETS = "pair.trades", "wallet.activity"
+BLOCKS, PAIRS, WALLETS = "chain.blocks", "pair.trades", "wallet.activity"
 PARTITIONS = 2
 KEY = b"1"
 PRODUCER = {

@@ -19,6 +19,7 @@ from console import figures
 from console.bench import checks, events, latency
 from console.bench.downstream import valid_blocks
 from console.bench.race import (
+    BARE,
     CANDIDATES,
     PEERS,
     QUIX,
@@ -127,6 +128,8 @@ def single(bench: Bench) -> None:
         bench.add("single events, Soba to Quix Streams, by CPU-second", soba.cpu / found["quix"].cpu, "x")
     if "raw" in found:
         bench.add("single events, Soba to the raw pass-through", soba.wall / found["raw"].wall, "x", aim=">= 0.6")
+    if BARE.name in found:
+        bench.add("single events, Soba to decoding and rules alone", soba.wall / found[BARE.name].wall, "x")
     _flat(bench, "single events, memory at 100 % to 25 % of the window", soba.runs)
 
 
@@ -147,14 +150,17 @@ def schema(bench: Bench) -> None:
 
 
 def envelopes(bench: Bench) -> None:
-    """Envelopes of 200 events, beside all candidates that judge."""
+    """Envelopes of 200 events, beside all candidates that judge, and judging alone."""
     available = bench.fill("envelope")
-    found = race(bench.stage, _judges(bench, "envelope"), "envelope", "envelope", bench.seconds, bench.runs, available)
+    candidates = [*_judges(bench, "envelope"), *([BARE] if BARE in bench.candidates else [])]
+    found = race(bench.stage, candidates, "envelope", "envelope", bench.seconds, bench.runs, available)
     _compare(bench, found, "envelopes of 200 events", ">= 180000", "300000")
     if "soba" in found and "quix" in found:
         bench.add("envelopes, Soba to Quix Streams", found["soba"].wall / found["quix"].wall, "x", "", ">= 1")
         same = found["soba"].wall / found[QUIX_VIEWS.name].wall
         bench.add("envelopes, Soba to Quix Streams, views too", same, "x")
+    if "soba" in found and BARE.name in found:
+        bench.add("envelopes, Soba to decoding and rules alone", found["soba"].wall / found[BARE.name].wall, "x")
 
 
 def memory(bench: Bench) -> None:

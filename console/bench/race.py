@@ -57,6 +57,7 @@ SCHEMA_ONLY = Candidate(
     "schema", "Soba, rules off", command=("-m", "console.bench.schema_only"), topic=CHAIN_BLOCKS.name
 )
 RAW = Candidate("raw", "raw confluent-kafka pass-through", script="raw.py", judges=False)
+BARE = Candidate("bare", "decoding and rules alone", script="bare.py", topic=CHAIN_BLOCKS.name, judges=False)
 QUIX = Candidate("quix", "Quix Streams", script="quix.py", requirements="quix.txt")
 QUIX_VIEWS = Candidate("quix-views", "Quix Streams, views too", script="quix_views.py", requirements="quix.txt")
 """It does all that validate does with an envelope of events, but for merging it with what is known of its block, and for telling
@@ -64,6 +65,7 @@ the views of each new hour."""
 CANDIDATES = (
     SOBA,
     RAW,
+    BARE,
     QUIX,
     Candidate("bytewax", "Bytewax", script="bytewax_flow.py", requirements="bytewax.txt"),
     Candidate("faust", "naive Faust agent", script="faust_naive.py"),

@@ -1,0 +1,75 @@
+"""Soba's decoding and rules in a loop of their own, and nothing else: the least that its work costs.
+
+Blocks are the bytes of their events as they came, dead letters have no reason, and nothing is merged, encoded or cut into views.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+import common
+from confluent_kafka import Consumer, Producer
+
+from base.garbage import collect_rarely
+from console.bench.events import BLOCK_GOOD
+from models.chain import rules
+from topics import codecs
+
+COMMIT_EVERY_S = 0.5
+
+
+class Bare:
+    """What became of records."""
+
+    def __init__(self, producer: Producer) -> None:
+        self._produce = producer.produce
+        self._good: list[bytes] = []
+
+    def singles(self, raws: Sequence[bytes]) -> None:
+        """Take records of one event each."""
+        alone, good = rules.Context(time.time()), self._good
+        for raw, value in zip(raws, codecs.decode_chain_events(raws), strict=True):
+            if value.__class__ is dict and rules.keeps(value, alone):
+                good.append(raw)
+            else:
+                self._produce(common.DEAD_LETTERS, raw, common.KEY)
+        while len(good) >= BLOCK_GOOD:
+            self._produce(common.BLOCKS, b'{"events":[' + b",".join(good[:BLOCK_GOOD]) + b"]}", common.KEY)
+            del good[:BLOCK_GOOD]
+
+    def envelopes(self, raws: Sequence[bytes]) -> None:
+        """Take records of one envelope each."""
+        now = time.time()
+        for raw, found in zip(raws, codecs.decode_chain_events(raws), strict=True):
+            assert isinstance(found, codecs.Envelope) and not rules.header_errors(found, now)
+            context = rules.Context(now, found.chain_id, found.number, found.hash, found.timestamp)
+            for value in found.events:
+                if value.__class__ is not dict or not rules.keeps(value, context):
+                    self._produce(common.DEAD_LETTERS, b"", common.KEY)
+            self._produce(common.BLOCKS, raw, common.KEY)
+
+
+def main() -> None:
+    collect_rarely()
+    consumer = Consumer(
+        {"bootstrap.servers": common.BROKERS, "group.id": common.GROUP, "enable.auto.commit": False, **common.CONSUMER}
+    )
+    producer = Producer({"bootstrap.servers": common.BROKERS, **common.PRODUCER})
+    bare = Bare(producer)
+    take, most = (bare.singles, 10_000) if common.FORM == "single" else (bare.envelopes, 64)
+    consumer.subscribe([common.INPUT])
+    commit_at, last = time.monotonic() + COMMIT_EVERY_S, None
+    while True:
+        messages = [message for message in consumer.consume(most, 0.25) if message.error() is None]
+        if messages:
+            take([message.value() for message in messages])
+            last = messages[-1]
+        producer.poll(0)
+        if last is not None and time.monotonic() >= commit_at:
+            producer.flush()
+            consumer.commit(message=last, asynchronous=False)
+            commit_at, last = time.monotonic() + COMMIT_EVERY_S, None
+
+
+main()
