@@ -19,16 +19,17 @@ from topics.schemas.letters import Letter
 
 app = typer.Typer(help="What the pipeline refused and why; send it again, or drop it.", no_args_is_help=True)
 Shown = tuple[Seen, Letter, State]
+Topic = Annotated[str | None, typer.Argument(help="Only those of this topic.")]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object a line, for programs.")]
 app.command()(replay.replay)
 app.command()(replay.drop)
 
 
 @app.command("list")
-def list_(json: AsJson = False) -> None:
+def list_(topic: Topic = None, json: AsJson = False) -> None:
     """How many records were refused, by topic and reason, and how many of them are open, replayed or dropped."""
     settings, there = records.connected()
-    rows = [row for topic in records.dead_letter_topics() if topic in there for row in _rows(settings, there, topic)]
+    rows = [row for name in _topics(topic) if name in there for row in _rows(settings, there, name)]
     if json:
         for row in rows:
             print(orjson.dumps(row).decode())
@@ -42,6 +43,11 @@ def list_(json: AsJson = False) -> None:
             again = f"  at attempt {row['attempts']}" if row["attempts"] else ""
             print(f"{row['topic']:<16}{row['reason']:<{width}}{counts}{again}")
         print("look at them: bin/soba dlq show [TOPIC] [--reason REASON]")
+
+
+def _topics(topic: str | None) -> Collection[str]:
+    """The dead-letter topic of one topic, or all."""
+    return records.dead_letter_topics() if topic is None else [letters.topic_of(topic)]
 
 
 def _rows(settings: Settings, there: dict[str, int], topic: str) -> list[dict[str, Any]]:
@@ -71,7 +77,7 @@ def _rows(settings: Settings, there: dict[str, int], topic: str) -> list[dict[st
 
 @app.command()
 def show(
-    topic: Annotated[str | None, typer.Argument(help="Only those of this topic.")] = None,
+    topic: Topic = None,
     count: Annotated[int, typer.Option("-n", min=1, help="How many, the newest.")] = 10,
     reason: Annotated[str | None, typer.Option(help="Only those refused for this reason.")] = None,
     open: Annotated[bool, typer.Option("--open", help="Only those not replayed or dropped.")] = False,
@@ -83,7 +89,7 @@ def show(
     wanted = Wanted([reason] if reason else (), states=("open",) if open else STATES) if reason or open else None
     found: list[Shown] = []
     reasons: set[str] = set()
-    for name in records.dead_letter_topics() if topic is None else [letters.topic_of(topic)]:
+    for name in _topics(topic):
         if name not in there:
             continue
         if wanted is None:

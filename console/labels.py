@@ -27,7 +27,7 @@ from topics.schemas.labels import Label, Prior, Verdict
 
 app = typer.Typer(help="What is known of wallets: add, import, show, remove.", no_args_is_help=True)
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object a line, for programs.")]
-Chain = Annotated[int, typer.Option("--chain", min=0, help="The chain of the wallets.")]
+Chain = Annotated[int, typer.Option("--chain-id", min=0, help="The chain of the wallets.")]
 Addresses = Annotated[list[str], typer.Argument(help="Wallets, 0x and 40 hex digits, in any case.")]
 
 
@@ -35,14 +35,14 @@ Addresses = Annotated[list[str], typer.Argument(help="Wallets, 0x and 40 hex dig
 def add(
     addresses: Addresses,
     label: Annotated[str, typer.Option(help="fraud, ordinary, or unknown, which withdraws what was known.")],
-    chain: Chain = 1,
+    chain_id: Chain = 1,
     source: Annotated[str, typer.Option(help="Who says so.")] = "",
     group: Annotated[str | None, typer.Option(help="The campaign that they belong to; else each stands alone.")] = None,
     confidence: Annotated[float, typer.Option(help="0 to 1; below 0.5 it does not count.")] = 1.0,
     note: Annotated[str, typer.Option(help="What else there is to say.")] = "",
 ) -> None:
     """Label wallets, and keep with it how each had been judged before."""
-    about = {"chain_id": chain, "source": source, "group": group, "confidence": confidence, "note": note}
+    about = {"chain_id": chain_id, "source": source, "group": group, "confidence": confidence, "note": note}
     now = datetime.now(UTC)
     found = [_label({**about, "address": _lowered(one), "label": label, "labelled_at": now}) for one in addresses]
     _put(found)
@@ -50,10 +50,14 @@ def add(
 
 @app.command("import")
 def import_(
-    file: Annotated[Path, typer.Argument(help="CSV with a header, or JSON lines (.jsonl): the fields of a label.")],
+    file: Annotated[Path, typer.Argument(help="CSV with a header, or JSON lines (.jsonl).")],
     source: Annotated[str, typer.Option(help="Who says so, where the file does not tell.")] = "",
 ) -> None:
-    """Label the wallets of a file. Where a row is no label nothing is changed, and the lines of such rows are named."""
+    """Label the wallets of a file. Where a row is no label nothing is changed, and the lines of such rows are named.
+
+    Columns: address and label (fraud, ordinary, unknown, or 1 and 0); others where they are there: chain_id (1), source, group (the
+    campaign), labelled_at (now), confidence (1.0), note. What else it holds is left aside.
+    """
     found, bad = label_file.read(file, source or file.name, datetime.now(UTC))
     if bad:
         raise NothingChanged(
@@ -91,10 +95,10 @@ def show(
 
 
 @app.command()
-def remove(addresses: Addresses, chain: Chain = 1) -> None:
+def remove(addresses: Addresses, chain_id: Chain = 1) -> None:
     """Take labels back, as if they had never been."""
     settings, found = held()
-    keys = [f"{chain}:{one.lower()}" for one in addresses]
+    keys = [f"{chain_id}:{one.lower()}" for one in addresses]
     if missing := [key for key in keys if key not in found]:
         raise LocalError(f"no label of {', '.join(missing)} (chain:address); soba labels show lists them")
     compacted.put(settings, LABELS.name, [(key, None, []) for key in dict.fromkeys(keys)])
@@ -193,7 +197,7 @@ def _table(labels: Iterable[Label]) -> None:
     from rich.table import Table
 
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for title in ("wallet", "label", "sure", "campaign", "source", "labelled", "had been judged"):
+    for title in ("wallet", "label", "sure", "group", "source", "labelled", "had been judged"):
         table.add_column(title, overflow="fold")
     for one in labels:
         table.add_row(

@@ -20,7 +20,7 @@ from console.asking import sure
 from console.local.errors import LocalError, NothingChanged
 from console.running import as_of, workers
 from models.chain.normal_form import is_address
-from models.fraud.lists import NAMES, Lists
+from models.fraud.lists import NAMES, SHIPPED, Lists
 from tables.registry import WorkerRow
 from topics.entries import NoEntry, entry
 from topics.headers import Headers, cloud_event
@@ -73,7 +73,12 @@ def remove(name: Name, addresses: Addresses = None, file: File = None, chain_id:
     if missing:
         where = "for every chain" if chain_id is None else f"for chain {chain_id}"
         told = ", ".join(missing[:5]) + (f" and {len(missing) - 5} more" if len(missing) > 5 else "")
-        raise LocalError(f"{told}: not on {name} {where}", f"bin/soba lists show {name} says what is")
+        look = (
+            f"bin/soba lists show {name} says what is"
+            if name in _names(found)
+            else f"there is no list {name!r}; bin/soba lists show names those there are"
+        )
+        raise LocalError(f"{told}: not on {name} {where}", look)
 
 
 @app.command()
@@ -101,9 +106,7 @@ def show(
     for fault in faults:
         print(fault, file=sys.stderr)
     if name in NAMES:
-        print(
-            f"{name}: {Lists.public()[name]:,} addresses; it comes with Soba, models/fraud/lists/README.md says from where"
-        )
+        _show_public(name, json)
         return
     if name is not None:
         chosen = [entry for entry in entries if entry.list == name]
@@ -148,6 +151,15 @@ def _show_one(entries: Sequence[Listed], json: bool) -> None:
         chain = "every chain" if one.chain_id is None else f"chain {one.chain_id}"
         said = "; ".join(filter(None, (one.source, one.note)))
         print(f"{one.address}  {chain:<12} {one.severity:<9} {one.added_at:%Y-%m-%d}  {said}")
+
+
+def _show_public(name: str, json: bool) -> None:
+    addresses = SHIPPED.on(name)
+    for one in addresses:
+        print(orjson.dumps({"list": name, "address": one, "severity": "critical"}).decode() if json else one)
+    if not json:
+        told = f"{name}: {counted(len(addresses), 'address', 'addresses')} on every chain, critical"
+        print(f"{told}; it comes with Soba, models/fraud/lists/README.md says from where", file=sys.stderr)
 
 
 def _accepted(found: dict[str, Any]) -> tuple[list[Listed], list[str]]:

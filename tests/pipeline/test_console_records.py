@@ -181,6 +181,9 @@ def test_dead_letters_are_counted_and_shown(soba: Soba, settings: Settings, enti
     counts = {"count": 2, "open": 2, "replayed": 0, "dropped": 0, "attempts": 0}
     assert {"topic": "requests.data", "reason": entity, **counts} in rows(out)
     assert entity in soba("dlq", "list")[1]
+    for topic, there in (("requests.data", True), ("requests.data.dlq", True), ("chain.events", False)):
+        assert (entity in soba("dlq", "list", topic)[1]) is there
+    assert "alerts has no dead letters; these topics do: " in soba("dlq", "list", "alerts")[2]
 
     _, out, _ = soba("dlq", "show", "requests.data", "--reason", entity)
     assert f"reason  {entity}  field op\ndetail  not an operation\nsource  requests.data/0/0" in out

@@ -15,6 +15,7 @@ import pytest
 from confluent_kafka import Producer
 
 from base.settings import Settings, get_settings
+from models.fraud.lists import SHIPPED
 from tests.conftest import wait_for
 from tests.contract.facade import assessing, new_chain, serving
 from tests.pipeline.conftest import Soba
@@ -110,6 +111,15 @@ def test_a_worker_takes_a_list_without_a_restart_and_forgets_what_is_taken_off(
     assert lists("drop", name, "--yes")[1] == f"{name}: 1 taken off; the list is gone\n"
     wait_for(lambda: told(http, bad, chainId=chain)["lists_version"] == before["lists_version"])
     assert lists("show", name)[0] == lists("drop", name, "--yes")[0] == 1
+    assert f"there is no list {name!r}; bin/soba lists show names those there are" in lists("remove", name, bad)[2]
+
+
+def test_what_is_on_a_public_list_can_be_read(lists: Soba) -> None:
+    code, out, err = lists("show", "ofac")
+    assert (code, len(out.splitlines())) == (0, 152) and "ofac: 152 addresses on every chain, critical" in err
+    assert all(SHIPPED.names(1, address).startswith("ofac") for address in out.splitlines())
+    one = json.loads(lists("show", "ofac", "--json")[1].splitlines()[0])
+    assert one == {"list": "ofac", "address": out.splitlines()[0], "severity": "critical"}
 
 
 def test_a_record_that_lists_nothing_changes_nothing_and_is_told(

@@ -82,8 +82,11 @@ class Lists:
     @staticmethod
     def public() -> dict[str, int]:
         """How many addresses each list has that comes with Soba."""
-        found, _ = _shipped()
-        return {name: sum(any(hit.list == name for hit in hits) for hits in found.values()) for name in NAMES}
+        return {name: len(SHIPPED.on(name)) for name in NAMES}
+
+    def on(self, name: str) -> list[str]:
+        """The addresses on a list."""
+        return [address for address, hits in self._all.items() if any(hit.list == name for hit in hits)]
 
     def names(self, chain_id: int, address: str) -> str:
         """The names of these, with commas between; empty where none names it. Of most addresses this is one look."""
