@@ -44,7 +44,8 @@ def producer(settings: Settings) -> dict[str, Any]:
         "enable.idempotence": True,
         "partitioner": "murmur2_random",
         "compression.type": "lz4",
-        "linger.ms": 2,
+        # A batch's records are handed over in less; whoever waits for their confirmation waits this long, too.
+        "linger.ms": 0.5,
         "message.max.bytes": LARGEST,
         "queue.buffering.max.messages": 500_000,
         "queue.buffering.max.kbytes": 262_144,
