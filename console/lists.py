@@ -20,7 +20,7 @@ from console.asking import sure
 from console.local.errors import LocalError, NothingChanged
 from console.running import as_of, workers
 from models.chain.normal_form import is_address
-from models.fraud.lists import NAMES, SHIPPED, Lists
+from models.fraud.lists import NAMES, PUBLIC_SEVERITY, SHIPPED, Lists
 from tables.registry import WorkerRow
 from topics.entries import NoEntry, entry
 from topics.headers import Headers, cloud_event
@@ -73,12 +73,12 @@ def remove(name: Name, addresses: Addresses = None, file: File = None, chain_id:
     if missing:
         where = "for every chain" if chain_id is None else f"for chain {chain_id}"
         told = ", ".join(missing[:5]) + (f" and {len(missing) - 5} more" if len(missing) > 5 else "")
-        look = (
-            f"bin/soba lists show {name} says what is"
-            if name in _names(found)
-            else f"there is no list {name!r}; bin/soba lists show names those there are"
+        left = any(one.partition(":")[0] == name for one in found if one not in keys)
+        look = f"bin/soba lists show {name} says what is"
+        raise LocalError(
+            f"{told}: not on {name} {where}",
+            look if left else f"there is no list {name!r}; bin/soba lists show names those there are",
         )
-        raise LocalError(f"{told}: not on {name} {where}", look)
 
 
 @app.command()
@@ -125,7 +125,7 @@ def show(
     for own, count in sorted(many.items()):
         print(f"{own:<24}{count:>8,}  {', '.join(sorted({entry.severity for entry in entries if entry.list == own}))}")
     for public, count in lists.public().items():
-        print(f"{public:<24}{count:>8,}  critical, comes with Soba")
+        print(f"{public:<24}{count:>8,}  {PUBLIC_SEVERITY}, comes with Soba")
     print(f"version {lists.version}{'' if running is None else _knowing(running, lists.version)}")
 
 
@@ -156,9 +156,9 @@ def _show_one(entries: Sequence[Listed], json: bool) -> None:
 def _show_public(name: str, json: bool) -> None:
     addresses = SHIPPED.on(name)
     for one in addresses:
-        print(orjson.dumps({"list": name, "address": one, "severity": "critical"}).decode() if json else one)
+        print(orjson.dumps({"list": name, "address": one, "severity": PUBLIC_SEVERITY}).decode() if json else one)
     if not json:
-        told = f"{name}: {counted(len(addresses), 'address', 'addresses')} on every chain, critical"
+        told = f"{name}: {counted(len(addresses), 'address', 'addresses')} on every chain, {PUBLIC_SEVERITY}"
         print(f"{told}; it comes with Soba, models/fraud/lists/README.md says from where", file=sys.stderr)
 
 

@@ -16,7 +16,7 @@ import typer
 
 from base.settings import ROOT
 from console import figures
-from console.bench import checks, events, latency
+from console.bench import checks, events, latency, parts
 from console.bench.downstream import valid_blocks
 from console.bench.race import (
     BARE,
@@ -129,7 +129,7 @@ def single(bench: Bench) -> None:
     if "raw" in found:
         bench.add("single events, Soba to the raw pass-through", soba.wall / found["raw"].wall, "x", aim=">= 0.6")
     if BARE.name in found:
-        bench.add("single events, Soba to decoding and rules alone", soba.wall / found[BARE.name].wall, "x")
+        bench.add("single events, Soba to Kafka, decoding and rules alone", soba.wall / found[BARE.name].wall, "x")
     _flat(bench, "single events, memory at 100 % to 25 % of the window", soba.runs)
 
 
@@ -160,7 +160,14 @@ def envelopes(bench: Bench) -> None:
         same = found["soba"].wall / found[QUIX_VIEWS.name].wall
         bench.add("envelopes, Soba to Quix Streams, views too", same, "x")
     if "soba" in found and BARE.name in found:
-        bench.add("envelopes, Soba to decoding and rules alone", found["soba"].wall / found[BARE.name].wall, "x")
+        bench.add("envelopes, Soba to Kafka, decoding and rules alone", found["soba"].wall / found[BARE.name].wall, "x")
+
+
+def split(bench: Bench) -> None:
+    """What decoding and the rules alone cost, without Kafka."""
+    for form in ("single", "envelope"):
+        for name, took in parts.measure(form).items():
+            bench.add(f"{form}, in process: {name}", took, "µs/event")
 
 
 def memory(bench: Bench) -> None:
@@ -293,6 +300,7 @@ ROWS: dict[str, Callable[[Bench], None]] = {
     "checksummed": checksummed,
     "schema": schema,
     "envelopes": envelopes,
+    "parts": split,
     "tables": tables,
     "downstream": downstream,
     "latency": delay,

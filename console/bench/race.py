@@ -43,7 +43,7 @@ class Candidate:
     requirements: str = ""
     topic: str = OUT
     judges: bool = True
-    """False where it passes everything on."""
+    """False where what comes out of it is not what comes out of the others: it passes everything on, or gives no reasons."""
 
     def good_of(self, form: str) -> float:
         """Valid events of each record of its output."""
@@ -57,7 +57,7 @@ SCHEMA_ONLY = Candidate(
     "schema", "Soba, rules off", command=("-m", "console.bench.schema_only"), topic=CHAIN_BLOCKS.name
 )
 RAW = Candidate("raw", "raw confluent-kafka pass-through", script="raw.py", judges=False)
-BARE = Candidate("bare", "decoding and rules alone", script="bare.py", topic=CHAIN_BLOCKS.name, judges=False)
+BARE = Candidate("bare", "Kafka, decoding and rules alone", script="bare.py", topic=CHAIN_BLOCKS.name, judges=False)
 QUIX = Candidate("quix", "Quix Streams", script="quix.py", requirements="quix.txt")
 QUIX_VIEWS = Candidate("quix-views", "Quix Streams, views too", script="quix_views.py", requirements="quix.txt")
 """It does all that validate does with an envelope of events, but for merging it with what is known of its block, and for telling

@@ -91,7 +91,9 @@ def replay(
         here = found.setdefault(AccountQuarter(account, window(time)), Replayed())
         if account not in fames:
             fames[account] = fame_of(account)
-        counted = moves_of(move, time, market, Parties(fames[account], listed))  # kept of no account: there are many
+        counted = moves_of(
+            move, time, market, Parties(fames[account], listed)
+        )  # kept for millions of moves they would fill memory
         if isinstance(counted, Move):
             here.profile.move(counted)
             here.transactions += 1

@@ -44,9 +44,8 @@ class Windows:
                     self.old = young if span == self.span + 1 else None
                     self.span = span
                     young = self.young = Profile()
-            _count(young, move)
-            if self.old is not None:
-                _count(self.old, move)
+            for profile in (young,) if self.old is None else (young, self.old):
+                profile.move(move) if isinstance(move, Move) else profile.token_move(move)
 
     def packed(self) -> str | None:
         """As it lies in a row: the span and its one or two profiles, a line each; None where nothing is known."""
@@ -62,10 +61,3 @@ class Windows:
             return cls()
         span, young, *old = packed.split("\n")
         return cls(int(span), unpack(old[0]) if old else None, unpack(young))
-
-
-def _count(profile: Profile, move: Move | TokenMove) -> None:
-    if move.__class__ is Move:
-        profile.move(move)
-    else:
-        profile.token_move(move)  # type: ignore[arg-type]

@@ -146,6 +146,16 @@ def test_labels_that_are_given_are_measured_and_what_is_taken_back_is_not(
     assert (code, f"no label of 1:{critical}" in err) == (1, True)
 
 
+def test_a_wallet_is_labelled_on_its_chain(soba: Soba, own: Settings) -> None:
+    one = address()
+    assert soba("labels", "add", one, "--label", "fraud", "--chain-id", "10")[0] == 0
+    assert [(label.chain_id, label.address) for label in shown(soba)] == [(10, one)]
+    code, _, err = soba("labels", "remove", one)
+    assert (code, f"no label of 1:{one}" in err) == (1, True)
+    assert soba("labels", "remove", one, "--chain-id", "10")[0] == 0
+    assert shown(soba) == []
+
+
 def test_a_mistyped_wallet_is_not_labelled(soba: Soba, own: Settings) -> None:
     mistyped = "0x5AAeb6053F3E94C9b9A09f33669435E7Ef1BeAed"  # as EIP-55 has it, but for the case of one letter
     code, _, err = soba("labels", "add", mistyped, "--label", "fraud")

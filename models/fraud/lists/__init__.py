@@ -17,7 +17,9 @@ from topics.schemas.lists import Listed
 from topics.schemas.wallet import Level
 
 NAMES = ("ofac", "forta_malicious", "forta_phishing", "forta_contracts")
-"""Those that come with Soba: on every chain, and critical."""
+"""Those that come with Soba: on every chain."""
+PUBLIC_SEVERITY: Level = "critical"
+"""How severe those are."""
 FILE = Path(__file__).parent / "addresses.bin"
 _LONG = 21
 
@@ -40,7 +42,7 @@ def _shipped() -> tuple[dict[str, Hits], str]:
     """By address in lower case, and a mark of all of it."""
     raw = FILE.read_bytes()
     of_bits = [
-        tuple(Hit(name, "critical") for place, name in enumerate(NAMES) if bits >> place & 1)
+        tuple(Hit(name, PUBLIC_SEVERITY) for place, name in enumerate(NAMES) if bits >> place & 1)
         for bits in range(1 << len(NAMES))
     ]
     found = {f"0x{raw[at : at + 20].hex()}": of_bits[raw[at + 20]] for at in range(0, len(raw), _LONG)}
