@@ -19,9 +19,8 @@ from models.chain import rules
 from topics import codecs
 
 COMMIT_EVERY_S = 0.5
-
-
 BAD = BLOCK_EVENTS - BLOCK_GOOD
+"""Of each block."""
 
 
 class Bare:
